@@ -1,0 +1,63 @@
+# One-word tasks. Each sets up what it needs: a Python from 3.11 on with venv, git and make are all that must be there.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check torture bench format vectors lock clean
+
+help:      ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
+
+setup: .venv/installed ## build .venv from the lock, once
+
+demo: setup ## run the whole story on real parts
+	$(BIN)/invoke-log demo
+
+test: setup verifier/node_modules/.installed ## run the tests
+	$(BIN)/python -bb -m pytest
+
+check: setup ## lint, types, import contracts, vectors as generated; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python vectors/generate/run.py --check
+
+torture: setup ## every fault at every I/O call of the script; needs strace
+	INVOKE_LOG_TORTURE=1 $(BIN)/python -bb -m pytest -s tests/faults
+
+bench: setup ## figures against floors of the same run, as a table and as JSON
+	$(BIN)/python -m bench.run
+
+format: setup ## let ruff rewrite the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+vectors: setup ## rewrite vectors/ from its generators
+	$(BIN)/python vectors/generate/run.py
+
+lock: setup ## resolve pyproject.toml into requirements/ again
+	$(LOCK) pyproject.toml -o requirements/run.txt
+	$(LOCK) pyproject.toml --extra demo --extra dev -c requirements/run.txt -o requirements/dev.txt
+
+clean:     ## remove what these tasks made
+	rm -rf .venv verifier/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find src tests vectors -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Everything comes by hash from the lock, the build backend too, so that nothing else is fetched. An interrupted run leaves no stamp.
+.venv/locked: requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "error: Python is %d.%d, want 3.11 or later; try make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv/installed: .venv/locked pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The second reader's three packages, by hash from its own lock; npm and Node are those of .venv. npm ci begins with an empty node_modules.
+verifier/node_modules/.installed: .venv/locked verifier/package.json verifier/package-lock.json
+	cd verifier && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent
+	@touch $@

@@ -1,0 +1,124 @@
+"""Whether two views of one log can both be true: a bundle, a store or a checkpoint against another. SPEC §17.
+
+A log that shows different leaves to different readers, or an older copy of itself, agrees with itself every time.
+Only a comparison with what somebody else has kept tells.
+"""
+
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+from invoke_log.audit.replay import replay
+from invoke_log.audit.report import ERROR
+from invoke_log.audit.source import Source, open_source
+from invoke_log.errors import InvokeLogError, MalformedError, SignatureInvalidError
+from invoke_log.format import checkpoint, digest, keys
+from invoke_log.format.checkpoint import parse_body
+from invoke_log.format.envelope import decode_body, entry_of
+from invoke_log.format.keys import VerifierKey
+from invoke_log.format.merkle import EMPTY_FRONTIER, leaf_hash
+from invoke_log.format.note import NOTE_BYTES_MAX, parse_note
+from invoke_log.rules.event import parse_event
+from invoke_log.rules.kind import Genesis, Recovery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """What a comparison shows. agrees: None where it cannot be decided. index: the first leaf that differs, where one
+    is known.
+    """
+
+    size: int
+    agrees: bool | None
+    index: int | None
+    reason: str
+
+
+def compare(where: Path, other: Path) -> Agreement:
+    """Return whether a log (its directory, or a bundle) and another view of it can both be true.
+
+    Args: other: a directory, a bundle, or a checkpoint as a signed note. What does not verify itself agrees with
+    nothing.
+    Raises: NotFoundError, StoreError: one of them cannot be read.
+    """
+    try:
+        note = _note_in(other)
+        if note is not None:
+            return _with_checkpoint(where, note)
+        with open_source(where) as one, open_source(other) as two:
+            found = _with_leaves(one, two)
+    except (MalformedError, SignatureInvalidError) as error:
+        return Agreement(size=0, agrees=False, index=None, reason=f"{error.code}: {error.message}")
+    fault = next((f for f in replay(other).findings if f.severity == ERROR), None) if found.agrees else None
+    if fault is None:
+        return found
+    reason = f"{other} does not verify: {fault.code}: {fault.message}"
+    return Agreement(size=found.size, agrees=False, index=fault.index, reason=reason)
+
+
+def _note_in(path: Path) -> bytes | None:
+    """The bytes of a signed note; None for a directory or a bundle, which begins with a CBOR array and so never with
+    text.
+    """
+    if path.is_dir():
+        return None
+    with path.open("rb") as stream:
+        raw = stream.read(NOTE_BYTES_MAX + 1)
+    return None if not raw or raw[0] & 0xE0 == 0x80 else raw
+
+
+def _with_leaves(one: Source, two: Source) -> Agreement:
+    size = 0
+    for left, right in zip_longest(one.entries(), two.entries()):
+        if left is None or right is None:
+            return Agreement(
+                size=size, agrees=True, index=None, reason="the smaller one is the beginning of the larger"
+            )
+        if left != right:
+            return Agreement(size=size, agrees=False, index=size, reason="the two hold different entries at this leaf")
+        size += 1
+    return Agreement(size=size, agrees=True, index=None, reason="the two hold the same entries")
+
+
+def _with_checkpoint(where: Path, note: bytes) -> Agreement:
+    claimed = parse_body(parse_note(note).text)
+    frontier, root = EMPTY_FRONTIER, None
+    log_keys: dict[str, VerifierKey] = {}
+    with open_source(where) as source:
+        for body, signature in source.entries():
+            _note_key(body, log_keys)
+            frontier, _ = frontier.append(leaf_hash(entry_of(body, signature)))
+            if frontier.size == claimed.size:
+                root = frontier.root()
+    size = int(claimed.size)
+    if claimed.origin not in log_keys:
+        reason = f"the checkpoint is of {claimed.origin!r}, and this log never had that name"
+        return Agreement(size=size, agrees=False, index=None, reason=reason)
+    checkpoint.open_checkpoint(note, log_keys[claimed.origin])
+    if root is None:
+        reason = f"the checkpoint covers {size} leaves, and there are {frontier.size}"
+        # A bundle may be old. A store that lacks leaves its log has signed is an older copy, or was cut.
+        return Agreement(size=size, agrees=False if where.is_dir() else None, index=None, reason=reason)
+    same = root == claimed.root
+    reason = (
+        "the checkpoint's root is the root of these leaves"
+        if same
+        else "the checkpoint has another root for as many leaves"
+    )
+    return Agreement(size=size, agrees=same, index=None, reason=reason)
+
+
+def _note_key(body: bytes, log_keys: dict[str, VerifierKey]) -> None:
+    """Remember the key that signs a log's checkpoints, where an event names one: genesis, or a recovery under a new
+    origin.
+    """
+    fields = decode_body(body)
+    if fields.get("kind") not in ("genesis", "recovery"):
+        return
+    try:
+        data = parse_event(fields, digest.event_id(body)).data
+        if isinstance(data, Genesis | Recovery):
+            key = VerifierKey(name=data.origin, key_type=keys.LOG_KEY, public_key=data.log_key)
+            log_keys.setdefault(data.origin, key)
+    except InvokeLogError:
+        return  # an event that is void names no key

@@ -1,0 +1,137 @@
+"""Check a receipt offline, and say what was checked and what was not. SPEC §15 [RCP-4] to [RCP-6]."""
+
+import io
+from dataclasses import dataclass
+from typing import Final
+
+from invoke_log.audit.comparison import Comparison
+from invoke_log.audit.report import EffectReport, Finding
+from invoke_log.errors import InvokeLogError, ReceiptInvalidError
+from invoke_log.format import checkpoint, digest, keys
+from invoke_log.format.checkpoint import OpenedCheckpoint
+from invoke_log.format.envelope import open_envelope
+from invoke_log.format.keys import VerifierKey
+from invoke_log.format.merkle import leaf_hash, verify_inclusion
+from invoke_log.format.receipt import ReceiptReader, Shown
+from invoke_log.rules.event import parse_event
+from invoke_log.rules.fold import Fold, Void
+from invoke_log.rules.kind import Genesis
+
+CHECKED: Final = (
+    "every event shown: canonical bytes, signature, inclusion under the checkpoint",
+    "the checkpoint's signature",
+    "the effect's chain from its first event, without a gap",
+    "grants, contract and policy as the governance events shown give them",
+    "every transition and guard, and the verdict again",
+)
+NOT_CHECKED: Final = (
+    "that nothing happened to this effect after the checkpoint",
+    "the resource's other decisions: its state hash is taken from the intents",
+    "that no tick and no governance event stands between those that are shown",
+    "witnesses: the receipt carries the log's own signature",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptReport:
+    """What a receipt proves. trusted: the log's key was pinned by the reader; findings: empty, or why it proves
+    nothing.
+    """
+
+    trusted: bool
+    origin: str
+    size: int
+    effect: EffectReport
+    findings: tuple[Finding, ...]
+    checked: tuple[str, ...] = CHECKED
+    not_checked: tuple[str, ...] = NOT_CHECKED
+
+    def as_json(self) -> dict[str, object]:
+        """Return the object that `receipt verify --json` prints."""
+        effect = self.effect
+        return {
+            "v": 1,
+            "ok": True,
+            "trusted": self.trusted,
+            "origin": self.origin,
+            "size": self.size,
+            "effect_key": digest.format_id("eff", effect.effect),
+            "resource": effect.resource,
+            "status": effect.status,
+            "generation": effect.generation,
+            "grade": effect.grade,
+            "relies_on": list(effect.relies_on),
+            "events": [digest.format_id("evt", event) for event in effect.events],
+            "findings": [
+                {"code": f.code, "severity": f.severity, "index": f.index, "message": f.message} for f in self.findings
+            ],
+            "checked": list(self.checked),
+            "not_checked": list(self.not_checked),
+        }
+
+
+def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptReport:
+    """Return what a receipt proves.
+
+    Args: trust: the log's verifier key as the reader got it from elsewhere; without it, the key is the receipt's own
+        word.
+    Raises: ReceiptInvalidError, or another InvokeLogError: it does not verify, and proves nothing.
+    """
+    reader = ReceiptReader(io.BytesIO(raw))
+    shown = list(reader.leaves())
+    assert reader.note is not None, "leaves() ends with the note or raises"
+    if not shown or shown[0].index != 0:
+        raise ReceiptInvalidError("receipt: it does not show genesis at leaf 0")
+    log_key = trust or _own_key(shown)
+    opened = checkpoint.open_checkpoint(reader.note, log_key)
+    header = reader.header
+    if (opened.checkpoint.origin, opened.checkpoint.size) != (header.origin, header.size):
+        raise ReceiptInvalidError("receipt: the checkpoint is of another log or size than the header says")
+    fold, findings = Fold(), list[Finding]()
+    comparison = Comparison(
+        fold, lambda code, index, message: findings.append(Finding(code=code, index=index, message=message))
+    )
+    for leaf in shown:
+        _apply(leaf, opened, fold, comparison)
+    governance = fold.governance
+    if (governance.origin, governance.log_key) != (log_key.name, log_key.public_key):
+        raise ReceiptInvalidError("receipt: the checkpoint's key is not the log key that its own genesis names")
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise ReceiptInvalidError(f"receipt: leaf {errors[0].index}: {errors[0].code}: {errors[0].message}")
+    reports = [report for report in comparison.effects() if report.effect == header.effect]
+    if not reports:
+        raise ReceiptInvalidError("receipt: it shows no event of its effect")
+    return ReceiptReport(
+        trusted=trust is not None,
+        origin=header.origin,
+        size=header.size,
+        effect=reports[0],
+        findings=tuple(findings),
+    )
+
+
+def _own_key(shown: list[Shown]) -> VerifierKey:
+    """The key that the receipt's own genesis names: self-consistent at best."""
+    envelope = open_envelope(shown[0].body, shown[0].signature)
+    data = parse_event(envelope.fields, digest.event_id(envelope.body)).data
+    if not isinstance(data, Genesis):
+        raise ReceiptInvalidError("receipt: leaf 0 is no genesis")
+    return VerifierKey(name=data.origin, key_type=keys.LOG_KEY, public_key=data.log_key)
+
+
+def _apply(leaf: Shown, opened: OpenedCheckpoint, fold: Fold, comparison: Comparison) -> None:
+    try:
+        envelope = open_envelope(leaf.body, leaf.signature)
+        size, root = opened.checkpoint.size, opened.checkpoint.root
+        verify_inclusion(leaf_hash(envelope.entry), digest.LeafIndex(leaf.index), size, leaf.proof, root)
+        event = parse_event(envelope.fields, digest.event_id(envelope.body))
+    except InvokeLogError as error:
+        raise ReceiptInvalidError(f"receipt: leaf {leaf.index}: {error.message}") from error
+    if event.state is not None and event.resource is not None:
+        fold.assume(event.resource, event.state)
+    before = comparison.before(event, leaf.index)
+    folded = fold.apply(event, index=leaf.index, root=None)
+    if isinstance(folded, Void):
+        raise ReceiptInvalidError(f"receipt: leaf {leaf.index} does not stand: {folded.code}: {folded.reason}")
+    comparison.after(event, leaf.index, before, folded)

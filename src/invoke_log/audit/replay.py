@@ -1,0 +1,182 @@
+"""Judge every event again from the bytes, and compare. SPEC §12 [RPL-1] to [RPL-9].
+
+One pass in leaf order, one leaf in memory at a time. Nothing here decides what is right: `rules` does, the same
+functions that admitted the event when it was live.
+"""
+
+from pathlib import Path
+
+from invoke_log.audit.comparison import Comparison
+from invoke_log.audit.report import Finding, Report
+from invoke_log.audit.source import Source, open_source
+from invoke_log.audit.structure import Leaf, UnreadableError, read_leaves
+from invoke_log.errors import CutError, InvokeLogError, MalformedError
+from invoke_log.format import checkpoint, keys
+from invoke_log.format.checkpoint import OpenedCheckpoint
+from invoke_log.format.keys import VerifierKey
+from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier, leaf_hash
+from invoke_log.rules.event import parse_event
+from invoke_log.rules.fold import Fold, Void
+
+
+def replay(where: "str | Path | Source", *, trust: VerifierKey | None = None) -> Report:
+    """Return what a log's bytes prove: findings, and the status of every effect.
+
+    Args:
+        where: a log's directory, a bundle file, or an open source.
+        trust: the log's verifier key as its reader got it from elsewhere; without it the log is at best
+        self-consistent.
+    Raises: NotFoundError, StoreError: nothing can be read there. What is read and is wrong is a finding, never an
+        exception.
+    """
+    if not isinstance(where, str | Path):
+        return _Audit(trust).run(where)
+    try:
+        with open_source(where) as source:
+            return _Audit(trust).run(source)
+    except MalformedError as error:
+        return _unreadable(error)
+
+
+def _unreadable(error: MalformedError) -> Report:
+    return Report(
+        trusted=False,
+        origin=None,
+        size=0,
+        root=None,
+        state_root=None,
+        covered=None,
+        cosignatures=0,
+        findings=(Finding(code=_stop_code(error), index=None, message=error.message),),
+    )
+
+
+def _stop_code(error: InvokeLogError) -> str:
+    return "cut" if isinstance(error, CutError) or getattr(error, "reason_code", "") == CutError.code else "malformed"
+
+
+class _Audit:
+    """One pass over one source."""
+
+    def __init__(self, trust: VerifierKey | None) -> None:
+        self._trust = trust
+        self._fold = Fold()
+        self._frontier: Frontier = EMPTY_FRONTIER
+        self._covers: int | None = None
+        self._covered_root: bytes | None = None
+        self._findings: list[Finding] = []
+        self._comparison = Comparison(self._fold, self._find)
+
+    def run(self, source: Source) -> Report:
+        try:
+            self._covers = source.covers
+        except MalformedError as error:
+            self._find("checkpoint-invalid", None, error.message)
+            return self._report(None, replayed=False)
+        if not self._read(source):
+            return self._report(None, replayed=False)
+        try:
+            closing = source.closing(self._comparison.named)
+        except MalformedError as error:
+            self._find(_stop_code(error), None, error.message)
+            return self._report(None, replayed=True)
+        covering = self._check_checkpoint(closing.note)
+        self._comparison.check_attachments(closing.attachments)
+        origin = self._fold.governance.origin
+        if source.origin not in (None, origin):
+            self._find("origin-mismatch", None, f"the header says origin {source.origin!r}, the log {origin!r}")
+        return self._report(covering, replayed=True)
+
+    def _find(self, code: str, index: int | None, message: str) -> None:
+        self._findings.append(Finding(code=code, index=index, message=message))
+
+    def _read(self, source: Source) -> bool:
+        """Apply every leaf; False where the bytes do not make a log that could be replayed."""
+        try:
+            for leaf in read_leaves(source.entries()):
+                if not self._apply(leaf):
+                    return False
+        except UnreadableError as error:
+            self._find(_stop_code(error), error.index, error.message)
+            return False
+        if self._frontier.size == 0:
+            self._find("empty-log", None, "there is no leaf: nothing is proved")
+            return False
+        return True
+
+    def _apply(self, leaf: Leaf) -> bool:
+        root = self._frontier.root()
+        entry = leaf.envelope.entry
+        self._frontier, _ = self._frontier.append(leaf_hash(entry))
+        if self._frontier.size == self._covers:
+            self._covered_root = self._frontier.root()
+        code, reason = self._judge(leaf, root)
+        if code is not None:
+            self._find(code, leaf.index, reason)
+        if leaf.index == 1 and not self._fold.ticked:
+            self._find("tick-missing", 1, "leaf 1 is not a tick that counts")
+        return not (leaf.index == 0 and code is not None)
+
+    def _judge(self, leaf: Leaf, root: bytes) -> tuple[str | None, str]:
+        """Return the code of the finding that makes a leaf void, or None, and the words for it."""
+        genesis = leaf.index == 0
+        if leaf.fault is not None:
+            return "genesis-invalid" if genesis else "signature-invalid", leaf.fault
+        try:
+            event = parse_event(leaf.envelope.fields, leaf.id)
+        except MalformedError as error:
+            return "genesis-invalid" if genesis else "form-invalid", error.message
+        before = self._comparison.before(event, leaf.index)
+        folded = self._fold.apply(event, index=leaf.index, root=root)
+        if isinstance(folded, Void):
+            return folded.code, folded.reason
+        self._comparison.after(event, leaf.index, before, folded)
+        return None, ""
+
+    def _check_checkpoint(self, note: bytes | None) -> OpenedCheckpoint | None:
+        """Return the checkpoint if it is the log's own and true of these leaves."""
+        governance = self._fold.governance
+        if note is None:
+            self._find("not-covered", None, "no checkpoint was ever signed over these leaves")
+            return None
+        log_key = VerifierKey(name=governance.origin, key_type=keys.LOG_KEY, public_key=governance.log_key)
+        try:
+            opened = checkpoint.open_checkpoint(note, log_key)
+        except InvokeLogError as error:
+            self._find("checkpoint-invalid", None, error.message)
+            return None
+        return opened if self._true_of_leaves(opened) else None
+
+    def _true_of_leaves(self, opened: OpenedCheckpoint) -> bool:
+        size, root = opened.checkpoint.size, opened.checkpoint.root
+        if size != self._covers:
+            self._find("size-mismatch", None, f"the checkpoint covers {size} leaves, want {self._covers}")
+            return False
+        if root != self._covered_root:
+            self._find("root-mismatch", None, "the checkpoint's root is not the root of these leaves")
+            return False
+        if size < self._frontier.size:
+            self._find("partly-covered", None, f"the checkpoint covers {size} of {self._frontier.size} leaves")
+        return True
+
+    def _report(self, covering: OpenedCheckpoint | None, *, replayed: bool) -> Report:
+        governance = self._fold.governance if replayed else None
+        trusted = False
+        if governance is not None and self._trust is not None:
+            trusted = (self._trust.name, self._trust.public_key) == (governance.origin, governance.log_key)
+            if not trusted:
+                self._find(
+                    "trust-mismatch", None, f"the log is {governance.origin!r} under another key than the trusted one"
+                )
+        size = int(self._frontier.size)
+        return Report(
+            trusted=trusted,
+            origin=governance.origin if governance else None,
+            size=size,
+            root=self._frontier.root() if size else None,
+            state_root=self._fold.state_root(size) if replayed else None,
+            covered=covering.checkpoint.size if covering else None,
+            cosignatures=len(covering.cosignatures) if covering else 0,
+            effects=self._comparison.effects() if replayed else (),
+            findings=tuple(self._findings),
+        )

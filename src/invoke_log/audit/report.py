@@ -1,0 +1,108 @@
+"""What an audit found: findings with a code and a leaf, and the status of every effect. SPEC §11.2, §12.4."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from invoke_log.format import digest
+
+ERROR: Final = "error"
+WARNING: Final = "warning"
+
+WARNINGS: Final = frozenset(
+    (
+        "attachment-missing",
+        "contradiction",
+        "duplicate-effect",
+        "not-covered",
+        "partly-covered",
+        "policy-unchecked",
+        "suspect",
+    )
+)
+"""The codes that say less than "this log lies"; every other code is an error [RPL-8]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One disagreement: a stable code, the leaf it is about (None: no leaf is meant), and the evidence in words."""
+
+    code: str
+    index: int | None
+    message: str
+
+    @property
+    def severity(self) -> str:
+        return WARNING if self.code in WARNINGS else ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectReport:
+    """What replay derived of one effect. grade: E0 to E4, `attested`, or None while nothing has settled it."""
+
+    effect: bytes
+    resource: str
+    effect_class: str
+    purpose: str
+    status: str
+    generation: int
+    attempts: int
+    grade: str | None
+    relies_on: tuple[str, ...]
+    events: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The result of an audit. state_root is None where the bytes could not be replayed at all.
+
+    covered: the size of the checkpoint that covers the leaves, None without one; cosignatures: those that were checked.
+    """
+
+    trusted: bool
+    origin: str | None
+    size: int
+    root: bytes | None
+    state_root: bytes | None
+    covered: int | None
+    cosignatures: int
+    effects: tuple[EffectReport, ...] = ()
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is an error. An empty or cut log is never ok."""
+        return not any(finding.severity == ERROR for finding in self.findings)
+
+    def as_json(self, *, effects: bool = True) -> dict[str, object]:
+        """Return the object that `replay --json` prints (`verify --json` without effects)."""
+        head: dict[str, object] = {
+            "v": 1,
+            "ok": self.ok,
+            "trusted": self.trusted,
+            "origin": self.origin,
+            "size": self.size,
+            "root": self.root.hex() if self.root else None,
+            "state_root": self.state_root.hex() if self.state_root else None,
+            "covered": {"size": self.covered, "cosignatures": self.cosignatures},
+        }
+        if effects:
+            head["effects"] = [_effect_json(effect) for effect in self.effects]
+        head["findings"] = [
+            {"code": f.code, "severity": f.severity, "index": f.index, "message": f.message} for f in self.findings
+        ]
+        return head
+
+
+def _effect_json(effect: EffectReport) -> dict[str, object]:
+    return {
+        "effect_key": digest.format_id("eff", effect.effect),
+        "resource": effect.resource,
+        "effect_class": effect.effect_class,
+        "purpose": effect.purpose,
+        "status": effect.status,
+        "generation": effect.generation,
+        "attempts": effect.attempts,
+        "grade": effect.grade,
+        "relies_on": list(effect.relies_on),
+        "events": [digest.format_id("evt", event) for event in effect.events],
+    }

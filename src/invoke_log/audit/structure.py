@@ -1,0 +1,106 @@
+"""The leaves of a log, one by one: their bytes, ids, signatures and place in the tree. SPEC §12 [RPL-1] to [RPL-3].
+
+Signatures are most of the work of an audit. They are verified a chunk ahead on a second thread, which libsodium lets
+run beside the interpreter; what is found, and in which order, does not depend on it.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from invoke_log.errors import InvokeLogError, MalformedError
+from invoke_log.format import digest
+from invoke_log.format.envelope import SIGNATURE_BYTES, Envelope, decode_body, verify_envelope
+
+CHUNK_LEAVES: Final = 256
+"""Leaves that are verified together: enough to hide the hand-over, and at most 16 MB of bodies."""
+CHUNKS_AHEAD: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """One leaf whose bytes compose into an entry. fault: why its signature does not count, or None."""
+
+    index: int
+    id: digest.EventId
+    envelope: Envelope
+    fault: str | None
+
+
+class UnreadableError(MalformedError):
+    """A leaf whose bytes cannot be composed into an entry: nothing behind it can be placed in the tree."""
+
+    def __init__(self, error: InvokeLogError, index: int) -> None:
+        super().__init__(error.message, hint=error.hint)
+        self.reason_code = error.code
+        self.index = index
+
+
+def read_leaves(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[Leaf]:
+    """Return every leaf in order.
+
+    Raises: UnreadableError: bytes that are not an entry, with the first such index, after the leaves before it.
+    """
+    waiting: deque[tuple[_Chunk, Future[list[str | None]]]] = deque()
+    chunks = _chunks(iter(entries))
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="invoke-log-verify") as verifier:
+        for chunk in chunks:
+            waiting.append((chunk, verifier.submit(_faults, chunk)))
+            if len(waiting) > CHUNKS_AHEAD:
+                yield from _checked(*waiting.popleft())
+        while waiting:
+            yield from _checked(*waiting.popleft())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chunk:
+    """Leaves from `start` on, and what stopped the reading after them."""
+
+    start: int
+    envelopes: list[Envelope]
+    stopped: UnreadableError | None
+
+
+def _chunks(entries: Iterator[tuple[bytes, bytes]]) -> Iterator[_Chunk]:
+    start = 0
+    while True:
+        envelopes: list[Envelope] = []
+        stopped = None
+        try:
+            for body, signature in islice(entries, CHUNK_LEAVES):
+                envelopes.append(_compose(body, signature))
+        except MalformedError as error:
+            stopped = UnreadableError(error, start + len(envelopes))
+        if envelopes or stopped:
+            yield _Chunk(start=start, envelopes=envelopes, stopped=stopped)
+        if stopped or len(envelopes) < CHUNK_LEAVES:
+            return
+        start += CHUNK_LEAVES
+
+
+def _compose(body: bytes, signature: bytes) -> Envelope:
+    if len(signature) != SIGNATURE_BYTES:
+        raise MalformedError(f"signature has {len(signature)} bytes, want {SIGNATURE_BYTES}")
+    return Envelope(body=body, signature=signature, fields=decode_body(body))
+
+
+def _faults(chunk: _Chunk) -> list[str | None]:
+    return [_fault(envelope) for envelope in chunk.envelopes]
+
+
+def _fault(envelope: Envelope) -> str | None:
+    try:
+        verify_envelope(envelope)
+    except InvokeLogError as error:
+        return error.message
+    return None
+
+
+def _checked(chunk: _Chunk, faults: Future[list[str | None]]) -> Iterator[Leaf]:
+    for at, (envelope, fault) in enumerate(zip(chunk.envelopes, faults.result(), strict=True)):
+        yield Leaf(index=chunk.start + at, id=digest.event_id(envelope.body), envelope=envelope, fault=fault)
+    if chunk.stopped is not None:
+        raise chunk.stopped

@@ -1,0 +1,137 @@
+"""A log as one file that a third party replays without a store. SPEC §14 [BDL-1] to [BDL-7].
+
+A CBOR sequence (RFC 8742) of IL1 items: a header, one item for each leaf, a trailer with the signed checkpoint and the
+attachments. Header and entries are deterministic for a range of leaves; a file without a trailer was cut.
+
+>>> list(decode_header(encode_header(Header(origin="example.com/log", first=0, size=1, left_edge=()))).left_edge)
+[]
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from invoke_log.errors import CutError, MalformedError
+from invoke_log.format import cbor, digest, limits
+from invoke_log.format.cbor import ByteStream, SequenceReader, Value
+from invoke_log.format.merkle import HASH_BYTES
+
+MAGIC: Final = "invoke-log bundle 1"
+TRAILER_BYTES_MAX: Final = 256 << 20
+"""Bytes of a trailer with all its attachments: it is held in memory whole."""
+_ENTRY_BYTES_MAX: Final = limits.BODY_BYTES_MAX + 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """Which leaves follow: from `first`, up to the tree size `size`.
+
+    left_edge: the hashes of the perfect subtrees that the first `first` leaves split into; empty when first is 0.
+    """
+
+    origin: str
+    first: int
+    size: int
+    left_edge: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trailer:
+    """The checkpoint as a signed note, and the attachments, ascending by their BLAKE3, none twice."""
+
+    note: bytes
+    attachments: tuple[bytes, ...]
+
+
+def encode_header(header: Header) -> bytes:
+    """Return a header's bytes [BDL-2]."""
+    return cbor.encode([MAGIC, header.origin, header.first, header.size, list(header.left_edge)])
+
+
+def encode_entry(body: bytes, signature: bytes) -> bytes:
+    """Return the item of one leaf [BDL-3]."""
+    return cbor.encode([body, signature])
+
+
+def encode_trailer(note: bytes, attachments: Iterable[bytes]) -> bytes:
+    """Return a trailer's bytes, its attachments in order and each once [BDL-4]."""
+    by_digest = {digest.attachment_digest(raw): raw for raw in attachments}
+    return cbor.encode([note, [by_digest[key] for key in sorted(by_digest)]], bytes_max=TRAILER_BYTES_MAX)
+
+
+def decode_header(raw: bytes) -> Header:
+    """Return the header that these bytes are. Raises MalformedError."""
+    return _header(cbor.decode(raw))
+
+
+class BundleReader:
+    """Reads a bundle from a stream, one item in memory at a time: `header`, then `entries`, then `trailer`.
+
+    Raises in all three: CutError: the file ends too early. MalformedError: an item of another form.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._items = SequenceReader(stream)
+        first = self._items.read_item()
+        if first is None:
+            raise CutError("bundle: the file is empty, want a header")
+        self.header: Final = _header(first.value)
+        self.index = self.header.first
+        """The leaf that comes next."""
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """Return body and signature of each leaf in order, exactly as many as the header says [BDL-3]."""
+        while self.index < self.header.size:
+            item = self._items.read_item(bytes_max=_ENTRY_BYTES_MAX)
+            if item is None:
+                raise CutError(f"bundle: ends before leaf {self.index}, want {self.header.size} leaves and a trailer")
+            yield _entry(item.value, self.index)
+            self.index += 1
+
+    def trailer(self) -> Trailer:
+        """Return the trailer, after the last entry and with nothing behind it [BDL-4], [BDL-5]."""
+        item = self._items.read_item(bytes_max=TRAILER_BYTES_MAX)
+        if item is None:
+            raise CutError("bundle: ends after its last leaf, want a trailer with a checkpoint")
+        trailer = _trailer(item.value)
+        self._items.expect_end()
+        return trailer
+
+
+def _header(value: Value) -> Header:
+    if type(value) is not list or len(value) != 5 or value[0] != MAGIC:
+        raise MalformedError(f"bundle: the first item is not [{MAGIC!r}, origin, first leaf, size, left edge]")
+    _, origin, first, size, edge = value
+    if type(origin) is not str or type(first) is not int or type(size) is not int or not 0 <= first < size:
+        raise MalformedError("bundle: header wants an origin, and first leaf below size")
+    if type(edge) is not list or len(edge) != first.bit_count():
+        raise MalformedError(f"bundle: header wants {first.bit_count()} hashes left of leaf {first}")
+    hashes = tuple(item for item in edge if type(item) is bytes and len(item) == HASH_BYTES)
+    if len(hashes) != len(edge):
+        raise MalformedError("bundle: the left edge wants hashes of 32 bytes")
+    return Header(origin=origin, first=first, size=size, left_edge=hashes)
+
+
+def _entry(value: Value, index: int) -> tuple[bytes, bytes]:
+    if type(value) is list and len(value) == 2:
+        body, signature = value
+        if type(body) is bytes and type(signature) is bytes:
+            return body, signature
+        if type(body) is bytes and type(signature) is list:
+            raise CutError(f"bundle: found the trailer where leaf {index} should be")
+    if value == []:
+        raise CutError(f"bundle: found an empty trailer where leaf {index} should be")
+    raise MalformedError(f"bundle: leaf {index} is not [body, signature]")
+
+
+def _trailer(value: Value) -> Trailer:
+    if value == []:
+        raise CutError("bundle: the trailer is empty, want [checkpoint, attachments]")
+    if type(value) is not list or len(value) != 2 or type(value[0]) is not bytes or type(value[1]) is not list:
+        raise MalformedError("bundle: the last item is not [checkpoint, attachments]")
+    note, attachments = value[0], [item for item in value[1] if type(item) is bytes]
+    digests = [digest.attachment_digest(raw) for raw in attachments]
+    if len(attachments) != len(value[1]) or any(a >= b for a, b in pairwise(digests)):
+        raise MalformedError("bundle: attachments are byte strings ascending by their BLAKE3, none twice")
+    return Trailer(note=note, attachments=tuple(attachments))

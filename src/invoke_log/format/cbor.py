@@ -1,0 +1,308 @@
+"""IL1, the one deterministic CBOR encoding of a value, and a reader for files of such items. SPEC [IL1-1] to [IL1-6].
+
+IL1 is RFC 8949 §4.2 with further rules: null, booleans, integers, byte strings, text, arrays, maps with text keys, and
+nothing else. One value has one encoding; whatever is not that encoding is refused, never repaired. No CBOR is parsed by
+hand here: cbor2 parses, one walk checks the model, and encoding again must give back the bytes that were read.
+
+>>> encode({"to": "acct_2", "cents": 1200}).hex()
+'a262746f66616363745f326563656e74731904b0'
+>>> decode(bytes.fromhex("a262746f66616363745f326563656e74731904b0"))
+{'to': 'acct_2', 'cents': 1200}
+"""
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Final, NoReturn, Protocol, TypeAlias, TypedDict, cast
+from unicodedata import is_normalized
+
+import cbor2
+
+from invoke_log.errors import CutError, MalformedError
+from invoke_log.format import limits
+from invoke_log.format.repertoire import in_repertoire
+
+Value: TypeAlias = "bool | int | bytes | str | list[Value] | dict[str, Value] | None"
+"""What IL1 can say [IL1-2]. Exact types: no subclass, no tuple, no bytearray, no float."""
+
+_INTEGER_MAX: Final = limits.INTEGER_MAX
+_KEY_BYTES_MAX: Final = limits.MAP_KEY_BYTES_MAX
+
+_Container: TypeAlias = list[object] | dict[object, object]
+_Path: TypeAlias = "str | tuple[_Path, object]"
+"""Where the walk stands: a key or index linked to the path of what holds it. Only an error spells it out."""
+
+
+class ByteStream(Protocol):
+    """Where bytes come from: `read` returns at most `size` bytes, and none only at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceItem:
+    """One item of a CBOR sequence: its value, the bytes it was read from, and how many bytes came before it."""
+
+    value: Value
+    raw: bytes
+    offset: int
+
+
+def encode(value: Value, *, bytes_max: int = limits.ITEM_BYTES_MAX) -> bytes:
+    """Return the one encoding of `value`, at most `bytes_max` bytes; maps may hold their keys in any order [IL1-1].
+
+    Raises: MalformedError: something that IL1 cannot say, with its path, or an encoding that is too long.
+    """
+    raw = cbor2.dumps(_in_order(value, "$"))
+    if len(raw) > bytes_max:
+        raise MalformedError(f"$: {len(raw)} bytes encoded, want at most {bytes_max}")
+    return raw
+
+
+def array_head(count: int) -> bytes:
+    """Return the bytes that begin an array of `count` items, for an array too long to be encoded whole [IL1-1]."""
+    return _head(count, major=4)
+
+
+def byte_string(raw: bytes) -> bytes:
+    """Return the encoding of a byte string: of bytes that are encoded already, there is nothing to walk [IL1-1]."""
+    return _head(len(raw), major=2) + raw
+
+
+def _head(count: int, *, major: int) -> bytes:
+    # A head is that of the same number as an unsigned integer, with another major type in its upper three bits.
+    head = cbor2.dumps(count)
+    return bytes((head[0] | major << 5,)) + head[1:]
+
+
+def decode(raw: bytes, *, bytes_max: int = limits.ITEM_BYTES_MAX) -> Value:
+    """Return the value whose encoding is `raw`, at most `bytes_max` bytes; map keys come in encoded order [IL1-1].
+
+    Raises: MalformedError: whatever `encode` would not have written. The size is judged before anything is parsed.
+    """
+    if len(raw) > bytes_max:
+        raise MalformedError(f"$: {len(raw)} bytes, want at most {bytes_max}")
+    try:
+        found = cbor2.loads(raw, **_STRICT)
+    except cbor2.CBORDecodeError as error:
+        raise MalformedError(f"$: {_reason(error, _parsed_bytes(raw))}, want one IL1 item") from error
+    return _confirmed(found, raw, "$")
+
+
+class SequenceReader:
+    """Reads a CBOR sequence (RFC 8742) of IL1 items one by one from `stream`, never a byte further than asked.
+
+    Memory holds one item. After an error it stands somewhere inside an item: read no more.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self.offset = 0
+        """Bytes read so far: where the next item begins."""
+
+    def read_item(self, *, bytes_max: int = limits.ITEM_BYTES_MAX) -> SequenceItem | None:
+        """Return the next item, or None where the stream ends between two items.
+
+        Raises: CutError: the stream ends inside an item. MalformedError: not IL1, or longer than `bytes_max`, which is
+        noticed before more than that is read. Whatever the stream's own `read` raises passes through.
+        """
+        meter = _Meter(self._stream, bytes_max)
+        root = f"item at byte {self.offset}: $"
+        try:
+            found = cbor2.CBORDecoder(cast(IO[bytes], meter), **_STRICT).decode()
+        except cbor2.CBORDecodeError as error:
+            if meter.in_stream and error.__cause__:  # the stream's own error, as cbor2 wrapped it
+                raise error.__cause__ from None
+            if meter.overlong:
+                raise MalformedError(f"{root}: more than {bytes_max} bytes, want at most that") from None
+            if not isinstance(error, cbor2.CBORDecodeEOF):
+                raise MalformedError(f"{root}: {_reason(error, meter.taken)}, want one IL1 item") from error
+            if meter.taken:
+                raise CutError(f"{root}: the stream ends after {meter.taken} bytes, want the whole item") from None
+            return None
+        raw = b"".join(meter.chunks)
+        item = SequenceItem(value=_confirmed(found, raw, root), raw=raw, offset=self.offset)
+        self.offset += len(raw)
+        return item
+
+    def expect_end(self) -> None:
+        """Return where the stream has ended. Raises MalformedError: a byte follows, whatever it is."""
+        if self._stream.read(1):
+            raise MalformedError(f"byte {self.offset}: found more after the last item, want the end")
+
+
+def _confirmed(found: object, raw: bytes, root: str) -> Value:
+    """Return what was parsed from `raw`, once it is in the model and encodes to `raw` again."""
+    value = _in_order(found, root)
+    wanted = cbor2.dumps(value)
+    if wanted != raw:
+        # All that passes the parser and the walk: a head that is not shortest, keys out of order, bytes after the item.
+        at = next((at for at, (one, other) in enumerate(zip(raw, wanted, strict=False)) if one != other), len(wanted))
+        if at == len(wanted):
+            raise MalformedError(f"{root}: {len(raw) - at} bytes after the item, want none")
+        raise MalformedError(
+            f"{root}: byte {at} is {raw[at]:#04x}, want {wanted[at]:#04x} (shortest head, keys in order)"
+        )
+    return value
+
+
+def _in_order(value: object, root: str) -> Value:
+    """Return `value`, checked, with each map's keys in encoded order: the same object where they already are."""
+    # Walked as the one element of a list, so that a bare scalar needs no walk of its own.
+    walked = _walk([value], root, limits.NESTING_MAX + 1)
+    return cast(Value, walked[0])
+
+
+def _walk(container: _Container, path: _Path, room: int) -> _Container:
+    """Return `container` with every map inside it in order; `room` is how many levels may open, this one too [IL1-5].
+
+    The depth is judged before the descent: cbor2 kills the interpreter on a list nested thousands deep.
+    """
+    if not room:
+        _refuse(path, f"nested deeper than {limits.NESTING_MAX}", "at most that")
+    if isinstance(container, dict):
+        container = _keys_in_order(container, path)
+        items: Iterable[tuple[object, object]] = container.items()
+    else:
+        items = enumerate(container)
+    moved: dict[object, object] = {}
+    for key, item in items:
+        if type(item) is str:
+            if not item.isascii():
+                _check_text(item, (path, key))
+        elif type(item) is bytes or item is None or type(item) is bool:
+            continue
+        elif type(item) is int:
+            if not -_INTEGER_MAX <= item <= _INTEGER_MAX:
+                _refuse((path, key), f"an integer of {item.bit_length()} bits", "one from -(2**53 - 1) to 2**53 - 1")
+        elif type(item) is dict or type(item) is list:
+            walked = _walk(item, (path, key), room - 1)
+            if walked is not item:
+                moved[key] = walked
+        else:
+            _refuse((path, key), type(item).__name__, "null, a boolean, an integer, bytes, text, an array or a map")
+    if not moved:
+        return container
+    if isinstance(container, dict):
+        return {**container, **moved}
+    return [moved.get(index, item) for index, item in enumerate(container)]
+
+
+def _keys_in_order(mapping: dict[object, object], path: _Path) -> dict[object, object]:
+    """Return `mapping`, keys checked and ascending by (size, bytes): the same object where they already are [IL1-4]."""
+    sized: list[tuple[int, str]] = []
+    ascending = True
+    last_size, last = 0, ""
+    for key in mapping:
+        if type(key) is not str:
+            _refuse(path, f"a map key of type {type(key).__name__}", "text")
+        if key.isascii():
+            size = len(key)
+        else:
+            _check_text(key, (path, key))
+            size = len(key.encode())
+        if not 0 < size <= _KEY_BYTES_MAX:
+            _refuse((path, key), f"a map key of {size} bytes", f"1 to {_KEY_BYTES_MAX}")
+        # Python orders text by code point, which is also how UTF-8 orders it by bytes.
+        if size < last_size or (size == last_size and key < last):
+            ascending = False
+        sized.append((size, key))
+        last_size, last = size, key
+    return mapping if ascending else {key: mapping[key] for _, key in sorted(sized)}
+
+
+def _check_text(text: str, path: _Path) -> None:
+    """Raise unless `text` is in the repertoire and in normal form NFC [IL1-3]; ASCII always is."""
+    if not in_repertoire(text):
+        _refuse(path, f"text {text[:24]!a} with a code point outside Unicode 13.0.0", "assigned code points")
+    if not is_normalized("NFC", text):
+        _refuse(path, f"text {text[:24]!a} that is not in NFC", "NFC")
+
+
+def _refuse(path: _Path, found: str, wanted: str) -> NoReturn:
+    """Raise with the path spelled out, as in `$.data.rows[3]`; each step is cut, and plain ASCII."""
+    steps = []
+    while isinstance(path, tuple):
+        path, key = path
+        steps.append(f".{key}" if isinstance(key, str) and key.isascii() and key.isidentifier() else f"[{key!a}]")
+    # The outermost step is the index into the list of one that the walk began with.
+    raise MalformedError(f"{path}{''.join(step[:40] for step in steps[-2::-1])}: {found}, want {wanted}")
+
+
+class _Meter:
+    """A stream as cbor2 reads it: exactly what the item needs, at most `bytes_max` bytes, and every byte kept."""
+
+    def __init__(self, stream: ByteStream, bytes_max: int) -> None:
+        self._stream = stream
+        self._bytes_max = bytes_max
+        self.chunks: list[bytes] = []
+        self.taken = 0
+        self.overlong = False
+        self.in_stream = False
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False  # so that cbor2 reads nothing ahead
+
+    def read(self, size: int) -> bytes:
+        """Return `size` bytes, or fewer where the stream ends or the item would grow past its bound."""
+        if self.taken + size > self._bytes_max:
+            self.overlong = True
+            return b""
+        self.in_stream = True
+        chunk = self._stream.read(size)
+        while len(chunk) < size and (more := self._stream.read(size - len(chunk))):
+            chunk += more
+        self.in_stream = False
+        self.chunks.append(chunk)
+        self.taken += len(chunk)
+        return chunk
+
+
+class _NoTags(Mapping[int, NoReturn]):
+    """What cbor2 asks at the head of every tag, the built-in ones too; it raises before the content is read.
+
+    Without it cbor2 compiles regular expressions, parses e-mail, and lets shared references double per nine bytes.
+    """
+
+    def __getitem__(self, tag: int) -> NoReturn:
+        raise MalformedError(f"tag {tag}")
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+
+class _Strict(TypedDict):
+    semantic_decoders: Mapping[int, NoReturn]
+    max_depth: int
+    allow_indefinite: bool
+    allow_duplicate_keys: bool
+    strict_hashable_types: bool
+
+
+_STRICT: Final = _Strict(
+    semantic_decoders=_NoTags(),
+    max_depth=limits.NESTING_MAX,
+    allow_indefinite=False,
+    allow_duplicate_keys=False,
+    strict_hashable_types=True,
+)
+
+
+def _parsed_bytes(raw: bytes) -> int:
+    """Return how far the parser came in `raw` before it gave up: `loads` does not say, so it reads again, exactly."""
+    stream = io.BytesIO(raw)
+    with suppress(cbor2.CBORDecodeError):
+        cbor2.CBORDecoder(stream, read_size=1, **_STRICT).decode()
+    return stream.tell()
+
+
+def _reason(error: cbor2.CBORDecodeError, parsed_bytes: int) -> str:
+    """Return where and why the parser gave up, cut, since it quotes what it read."""
+    return f"stopped after {parsed_bytes} bytes: {str(error.__cause__ or error)[:120]}"

@@ -1,0 +1,236 @@
+"""`rules.call`, driven synchronously: it carries out the machine's steps and decides nothing.
+
+No lock is held while the tool runs. The nonce that permits the send lives in this frame and nowhere else.
+"""
+
+import secrets
+import time
+from typing import Any, Final, assert_never
+
+from invoke_log.errors import InvokeLogError
+from invoke_log.format import digest
+from invoke_log.format.cbor import Value, decode
+from invoke_log.format.envelope import Envelope
+from invoke_log.guard.intake import fold
+from invoke_log.guard.registry import Tool
+from invoke_log.guard.tool_call import Call, reply_of_exception, reply_of_value
+from invoke_log.ledger.log import Log
+from invoke_log.ledger.state import LiveWorld
+from invoke_log.log.home import read_attachment
+from invoke_log.log.signer import Signer
+from invoke_log.rules.answer import Answer
+from invoke_log.rules.call import (
+    Append,
+    Ended,
+    Look,
+    Machine,
+    Observe,
+    Refuse,
+    Reply,
+    Seal,
+    Sealed,
+    Seen,
+    Send,
+    Step,
+    guarded_call,
+)
+from invoke_log.rules.effect import next_step
+from invoke_log.rules.intent import Bound
+from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Approval, Evidence, Intent, Refusal
+from invoke_log.rules.snapshot import Snapshot, freeze
+from invoke_log.rules.world import EffectState
+
+CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Runs while the machine sleeps: a laptop that was closed for an hour has missed its send deadline."""
+
+
+NEVER_SENT: Final = Reply(status=NOT_COMMITTED, evidence=Evidence(kind="never_sent"), result=None)
+
+
+class Driver:
+    """One guarded call of one tool, in the calling thread."""
+
+    def __init__(self, log: Log, tool: Tool, bound: Bound, signer: Signer) -> None:
+        self._log = log
+        self._tool = tool
+        self._bound = bound
+        self._signer = signer
+        self.value: Any = None
+        """What the tool returned, where it returned in this very call."""
+        self.raised: BaseException | None = None
+        self._sent = False
+        self._tick: Envelope | None = None
+
+    def run(self) -> Ended:
+        """Return how the call ended. Raises StoreError where nothing was sent; whatever the tool raises is an ending,
+        not an exception.
+        """
+        machine = self.begin()
+        came: object = None
+        while True:
+            try:
+                step = machine.send(came)
+            except StopIteration as stop:
+                ended: Ended = stop.value
+                return ended
+            try:
+                came = self.carry_out(step)
+            except InvokeLogError as error:
+                return self.lost(error)
+
+    def lost(self, error: InvokeLogError) -> Ended:
+        """Return how a call ended whose log cannot be asked any more: UNKNOWN where it was sent. Raises it where it
+        was not.
+        """
+        if not self._sent:
+            raise error
+        self.raised = self.raised or error
+        after = next_step(UNKNOWN, self._tool.contract)
+        return Ended(status=UNKNOWN, fresh=True, by=None, next=after, reason=error.message)
+
+    def begin(self) -> Machine:
+        """Return the call's machine, its long arguments kept as attachments."""
+        for raw in self._bound.attachments:
+            self._log.keep_attachment(raw)
+        return guarded_call(self._tool.contract, self._bound, issuer=self._signer.public_key)
+
+    def carry_out(self, step: Step) -> object:
+        """Return what came of one step."""
+        match step:
+            case Look():
+                return self._look()
+            case Observe():
+                return self._observe()
+            case Seal():
+                return self._seal(step)
+            case Append():
+                return self._append(step)
+            case Send():
+                return self._send(step)
+            case Refuse():
+                self._refuse(step)
+                return None
+            case unexpected:
+                assert_never(unexpected)
+
+    def _look(self) -> Seen:
+        due = self._log.due_tick()
+        self._tick = due[0] if due is not None else None
+        with self._log.world() as world:
+            state = world.effect(self._bound.effect, self._bound.resource)
+            now_ms = max(world.now_ms(), due[1]) if due is not None else world.now_ms()
+            return Seen(
+                state=state,
+                state_hash=world.state_hash(self._bound.resource),
+                governance=world.governance,
+                now_ms=now_ms,
+                nonce=secrets.token_bytes(16),
+                clock=time.clock_gettime(CLOCK),
+                approvals=self._approvals(world, state, now_ms),
+                decided_on=self._decided_on(world, state),
+            )
+
+    def _approvals(self, world: LiveWorld, state: EffectState, now_ms: int) -> tuple[bytes, ...]:
+        """The approvals of the open intent that a START of ours may list, the latest of each key."""
+        if state.claim is None or state.status != CLAIMED:
+            return ()
+        contract, given = self._tool.contract, dict[bytes, bytes]()
+        for index, event_id in world.chain_of(state.effect, state.resource):
+            event = world.event(index)
+            if not isinstance(event.data, Approval) or event.data.intent != state.claim.id:
+                continue
+            fresh = now_ms <= world.lo(index) + contract.approvals_ttl_ms
+            held = world.governance.holds(event.by, "approver", contract.effect_class, state.resource)
+            if fresh and held and event.by != self._signer.public_key:
+                given[event.by] = event_id
+        return tuple(sorted(given.values()))
+
+    def _decided_on(self, world: LiveWorld, state: EffectState) -> dict[str, Value] | None:
+        if state.claim is None or state.status != CLAIMED or self._tool.contract.profile is None:
+            return None
+        intent = world.event(state.claim.index).data
+        assert isinstance(intent, Intent)
+        raw = read_attachment(self._log.path, intent.snapshot_id) if intent.snapshot_id is not None else None
+        value = decode(raw) if raw is not None else None
+        return value if isinstance(value, dict) else None
+
+    def _observe(self) -> Snapshot:
+        tool, profile = self._tool, self._tool.contract.profile
+        assert tool.snapshot is not None and profile is not None
+        seen = tool.snapshot(**{name: self._bound.arguments[name] for name in tool.arguments})
+        snapshot = freeze(profile, fold(profile, seen))
+        self._log.keep_attachment(snapshot.raw)
+        return snapshot
+
+    def _seal(self, step: Seal) -> Sealed:
+        envelope = self._log.draft(
+            step.data,
+            self._signer,
+            effect=self._bound.effect,
+            resource=self._bound.resource,
+            prev=step.prev,
+            state=step.state,
+        )
+        return Sealed(id=digest.event_id(envelope.body), envelope=envelope)
+
+    def _append(self, step: Append) -> list[Answer]:
+        envelopes = self.envelopes_of(step)
+        return self._log.append_many(envelopes)[-len(step.events) :]
+
+    def envelopes_of(self, step: Append) -> list[Envelope]:
+        """Return what is appended in one commit: the tick that the verdict was reached at, where one was due, and the
+        events.
+        """
+        before = [self._tick] if self._tick is not None else []
+        return [*before, *(sealed.envelope for sealed in step.events)]
+
+    def _send(self, step: Send) -> Reply:
+        contract = self._tool.contract
+        if not self.may_send(step):
+            return NEVER_SENT
+        try:
+            self.value = self._tool.function(**self.arguments_of(step))
+        except BaseException as error:  # noqa: BLE001 -- whatever it was, the request may have left: the log must hear of it
+            self.raised = error
+            return reply_of_exception(contract, error)
+        return reply_of_value(self.value)
+
+    def may_send(self, step: Send) -> bool:
+        """Return whether the send deadline D, counted from before the START was appended, has not passed.
+
+        After a pause that long a reconciler may already count on nothing being sent: then nothing may be.
+        """
+        self._tick = None
+        self._sent = time.clock_gettime(CLOCK) - step.began < self._tool.contract.send_deadline_ms / 1000
+        return self._sent
+
+    def arguments_of(self, step: Send) -> dict[str, Any]:
+        """Return what the tool is called with: the bound arguments, and its `Call` where it asks for one."""
+        call = call_of(self._tool, self._bound.effect, self._bound.resource, step)
+        return {**self._bound.arguments, **({"invoke": call} if self._tool.takes_call else {})}
+
+    def _refuse(self, step: Refuse) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        refusal = Refusal(
+            issuer=self._signer.public_key,
+            effect=self._bound.effect,
+            resource=self._bound.resource,
+            blocker=step.blocker,
+            reason=step.reason,
+            count=1,
+            first_ms=now_ms,
+            last_ms=now_ms,
+        )
+        self._log.refuse(refusal, self._signer)
+
+
+def call_of(tool: Tool, effect: bytes, resource: str, step: Send) -> Call:
+    """Return what a tool is told of its call."""
+    return Call(
+        effect_key=digest.format_id("eff", effect),
+        resource=resource,
+        generation=step.generation,
+        provider_key=step.provider_key.hex(),
+        tag=step.tag.hex(),
+        timeout_s=tool.contract.timeout_ms / 1000,
+    )

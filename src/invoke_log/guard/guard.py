@@ -1,0 +1,222 @@
+"""`Guard`: tools under contracts, over one log, with one key."""
+
+import functools
+import inspect
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from invoke_log.errors import ConfigInvalidError, NotFoundError, StoreError
+from invoke_log.format.cbor import Value
+from invoke_log.guard import aio, reconcile
+from invoke_log.guard.driver import Driver
+from invoke_log.guard.outcome import Blocked, Committed, Denied, Ending, NotCommitted, OutcomeUnknown, Pending
+from invoke_log.guard.reconcile import Reconciled
+from invoke_log.guard.registry import Tool, contract_of, make_tool, register
+from invoke_log.ledger.log import EffectView, Log
+from invoke_log.log.home import key_path
+from invoke_log.log.signer import Signer, load_key
+from invoke_log.rules.call import Ended
+from invoke_log.rules.contract import Contract, parse_contract
+from invoke_log.rules.intent import Bound, bind
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Outcome, Start
+
+_log = logging.getLogger(__name__)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+OCCUPIED = frozenset(("blocked", "collision", "conflict", COMMITTED))
+
+
+class Guard:
+    """Runs tools so that each effect happens once. It keeps no state of its own: two guards over one log are as good
+    as one.
+
+    Args:
+        log: an open log.
+        key: who calls; where it is left out, the agent key that was made with the log.
+    Raises: ConfigInvalidError: no key, and none lies beside the log.
+    """
+
+    def __init__(self, log: Log, *, key: Signer | None = None) -> None:
+        if key is None:
+            found = key_path(log.path, "agent")
+            if found is None:
+                raise ConfigInvalidError(
+                    f"log {log.path}: no agent key lies beside it", hint="give key=il.load_key(FILE)"
+                )
+            key = load_key(found)
+        self.log = log
+        self.key = key
+        self._tools: dict[str, Tool] = {}
+
+    def tool(
+        self,
+        contract: Contract | str,
+        *,
+        snapshot: Callable[..., object] | None = None,
+        read_back: Callable[..., object] | None = None,
+        **fields: Any,
+    ) -> Callable[[_Function], _Function]:
+        """Return a decorator that puts a function under a contract: `Contract.load(FILE)`, or an effect class and
+        fields.
+
+        A decorated call returns the tool's value, or the recorded one where the effect committed before. Otherwise it
+        raises `OutcomeUnknown`, `NotCommitted`, `Blocked`, `Pending` or `Denied`.
+
+        Args:
+            snapshot: reads the world that the decision rests on; it is given the arguments that it names.
+            read_back: given the `Call`, returns the references of all the provider's objects under its tag, or raises.
+            fields: contract fields, where the first argument is an effect class.
+        Raises: ContractInvalidError: a contract that cannot work, or is not registered and cannot be here.
+        """
+
+        def decorate(function: _Function) -> _Function:
+            tool = self._add(function, contract, snapshot, read_back, fields)
+            signature = inspect.signature(function)
+
+            @functools.wraps(function)
+            def guarded(*positional: Any, **named: Any) -> Any:
+                given = signature.bind_partial(*positional, **named).arguments
+                return _value_of(self.call(tool.contract.name, given))
+
+            @functools.wraps(function)
+            async def guarded_async(*positional: Any, **named: Any) -> Any:
+                given = signature.bind_partial(*positional, **named).arguments
+                return _value_of(await self.acall(tool.contract.name, given))
+
+            return cast("_Function", guarded_async if inspect.iscoroutinefunction(function) else guarded)
+
+        return decorate
+
+    def call(self, name: str, arguments: Mapping[str, Value]) -> Ending:
+        """Return how a call of a tool ended, as a value.
+
+        Raises: NotFoundError: no tool of this name. ArgumentInvalidError, SnapshotInvalidError: nothing was appended.
+            StoreError: the log cannot answer, and nothing was sent.
+        """
+        tool, bound = self._bind(name, arguments)
+        if inspect.iscoroutinefunction(tool.function):
+            raise ConfigInvalidError(f"tool {name} is a coroutine function", hint="await guard.acall(…)")
+        driver = Driver(self.log, tool, bound, self.key)
+        return self._ending(driver.run(), bound, tool, driver)
+
+    async def acall(self, name: str, arguments: Mapping[str, Value]) -> Ending:
+        """Return how a call of a coroutine function ended, as a value. Raises as `call`."""
+        tool, bound = self._bind(name, arguments)
+        if not inspect.iscoroutinefunction(tool.function):
+            raise ConfigInvalidError(
+                f"tool {name} is no coroutine function", hint="guard.call(…) runs it in this thread"
+            )
+        driver = Driver(self.log, tool, bound, self.key)
+        return self._ending(await aio.run(driver, self.log, tool), bound, tool, driver)
+
+    def reconcile(self) -> list[Reconciled]:
+        """Ask the outside about every open effect of this guard's tools, once, and append what it shows.
+
+        Reads only. Raises: StoreError.
+        """
+        return list(self.reconciled())
+
+    def reconciled(self) -> Iterator[Reconciled]:
+        """The same, one effect at a time."""
+        return reconcile.reconcile(self.log, self._tools.values(), self.key)
+
+    def _add(
+        self,
+        function: Callable[..., Any],
+        contract: Contract | str,
+        snapshot: Callable[..., object] | None,
+        read_back: Callable[..., object] | None,
+        fields: Mapping[str, Any],
+    ) -> Tool:
+        renew = isinstance(contract, str)
+        if isinstance(contract, str):
+            if read_back is not None:
+                fields = {"observability": "queryable", "read_back": READ_BACK, **fields}
+            contract = parse_contract(contract_of(function, contract, fields))
+        tool = make_tool(function, contract, snapshot, read_back)
+        tool = replace(tool, contract=register(self.log, contract, renew=renew))
+        self._tools[tool.contract.name] = tool
+        return tool
+
+    def _bind(self, name: str, arguments: Mapping[str, Value]) -> tuple[Tool, Bound]:
+        tool = self._tools.get(name)
+        if tool is None:
+            raise NotFoundError(f"no tool {name!r} under this guard, it has {', '.join(sorted(self._tools)) or 'none'}")
+        return tool, bind(tool.contract, dict(arguments))
+
+    def _ending(self, ended: Ended, bound: Bound, tool: Tool, driver: Driver) -> Ending:
+        if driver.raised is not None and not isinstance(driver.raised, Exception):
+            raise driver.raised  # the outcome is on the log; whoever interrupted this call still means it
+
+        def receipt() -> bytes:
+            return self.log.receipt(bound.effect)
+
+        if ended.status == COMMITTED and ended.fresh and driver.raised is None:
+            key = f"eff_{bound.effect.hex()}"
+            return Committed(value=driver.value, effect_key=key, fresh=True, receipt=receipt)
+        facts: dict[str, Any] = {"effect_key": bound.effect, "by": ended.by, "next": ended.next, "status": ended.status}
+        name = tool.contract.name
+        if ended.status == "unavailable":
+            raise StoreError(f"{name}: nothing was sent: {ended.reason}", hint="call again: nothing was sent")
+        if ended.status == UNKNOWN:
+            not_before = _not_before(self.log, bound, tool.contract)
+            unknown = OutcomeUnknown(f"{name}: sent, and the outcome is unknown", not_before=not_before, **facts)
+            unknown.__cause__ = driver.raised
+            return unknown
+        if ended.status == NOT_COMMITTED:
+            failed = NotCommitted(f"{name}: it did not happen, and that is proved", **facts)
+            failed.__cause__ = driver.raised
+            return failed
+        if ended.status == "pending":
+            return Pending(f"{name}: {ended.reason}", **facts)
+        if ended.status == "denied":
+            return Denied(f"{name}: {ended.reason}", **facts)
+        return self._blocked(ended, bound, name, receipt, facts)
+
+    def _blocked(
+        self, ended: Ended, bound: Bound, name: str, receipt: Callable[[], bytes], facts: Mapping[str, Any]
+    ) -> Ending:
+        """A call whose effect others hold or settled. Where its request committed, the recorded result stands for the
+        value.
+        """
+        view = self.log.effect(bound.effect) if ended.status in OCCUPIED else None
+        committed = view is not None and view.state.status == COMMITTED
+        if (
+            view is not None
+            and committed
+            and view.state.claim is not None
+            and view.state.claim.request == bound.request
+        ):
+            kept = _kept_result(view, view.state.claim.id)
+            if kept is not None:
+                value = json.loads(kept)
+                return Committed(value=value, effect_key=f"eff_{bound.effect.hex()}", fresh=False, receipt=receipt)
+        return Blocked(f"{name}: {ended.reason}", receipt=receipt if committed else None, **facts)
+
+
+def _value_of(ending: Ending) -> Any:
+    """A decorated tool's result; every other ending is raised."""
+    if isinstance(ending, Committed):
+        return ending.value
+    raise ending
+
+
+def _kept_result(view: EffectView, intent: bytes) -> bytes | None:
+    """The result that was recorded for an intent: an earlier generation may have had another."""
+    events = [entry.event for entry in view.entries]
+    starts = {event.id for event in events if isinstance(event.data, Start) and event.data.intent == intent}
+    outcomes = (event.data for event in events if isinstance(event.data, Outcome) and event.data.start in starts)
+    return next((data.result for data in outcomes if data.result is not None), None)
+
+
+def _not_before(log: Log, bound: Bound, contract: Contract) -> int | None:
+    try:
+        return reconcile.not_before(log, bound, contract)
+    except StoreError:
+        return None  # the log is gone too; that the outcome is unknown has to be said all the same
+
+
+READ_BACK: dict[str, Value] = {"operation": "read_back", "tag": "invoke", "complete": True, "lag_ms": 0}
+"""What a decorator's `read_back` promises where nothing else is said: one complete, authoritative listing."""

@@ -1,0 +1,200 @@
+"""Tools, and the contracts they run under: contract files, contracts written in the decorator, their registration."""
+
+import inspect
+import json
+import logging
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from invoke_log.errors import ConfigInvalidError, ContractInvalidError, NotFoundError
+from invoke_log.format.cbor import Value
+from invoke_log.ledger.log import Log
+from invoke_log.log.home import key_path
+from invoke_log.log.signer import load_key
+from invoke_log.rules import schema
+from invoke_log.rules.answer import Accepted, Duplicate
+from invoke_log.rules.contract import Contract, complete_contract, parse_contract
+from invoke_log.rules.schema import Schema
+
+_log = logging.getLogger(__name__)
+REGISTRATIONS_MAX: Final = 10
+_PLACES: Final = re.compile(r"\{([^{}]*)\}")
+_ANNOTATED: Final[dict[object, Schema]] = {
+    int: schema.integer(),
+    str: schema.text(),
+    bytes: schema.blob(0, 16_384),
+    bool: schema.boolean(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A function and the contract that it runs under.
+
+    snapshot: reads the world that a decision rests on, given those of the call's arguments that it names (`arguments`).
+    read_back: finds the provider's objects under our tag, given the `Call`; it returns their references, all of them,
+    or raises. takes_call: the function wants its `Call` too, as `invoke`.
+    """
+
+    function: Callable[..., Any]
+    contract: Contract
+    snapshot: Callable[..., object] | None
+    read_back: Callable[..., object] | None
+    arguments: tuple[str, ...] = ()
+    takes_call: bool = False
+
+
+def make_tool(
+    function: Callable[..., Any],
+    contract: Contract,
+    snapshot: Callable[..., object] | None,
+    read_back: Callable[..., object] | None,
+) -> Tool:
+    """Return a tool whose functions take what they will be given.
+
+    Raises: ConfigInvalidError: they do not. Found out only after START, it would leave an unknown outcome behind.
+    """
+    if (contract.profile is not None) != (snapshot is not None):
+        raise ConfigInvalidError(
+            f"tool {contract.name}: a profile and a function that reads the snapshot come together"
+        )
+    try:
+        signature = inspect.signature(function)
+        given = [*contract.arguments, *(["invoke"] if "invoke" in signature.parameters else [])]
+        signature.bind(**dict.fromkeys(given))
+        read = tuple(inspect.signature(snapshot).parameters) if snapshot is not None else ()
+        if not set(read) <= contract.arguments.keys():
+            raise TypeError(f"its snapshot asks for {', '.join(sorted(set(read) - contract.arguments.keys()))}")
+    except (TypeError, ValueError) as error:
+        names = ", ".join(contract.arguments)
+        raise ConfigInvalidError(f"tool {contract.name}: {error}; a call has exactly {names}") from error
+    return Tool(
+        function=function,
+        contract=contract,
+        snapshot=snapshot,
+        read_back=read_back,
+        arguments=read,
+        takes_call="invoke" in given,
+    )
+
+
+class ContractFile(Contract):
+    """A contract as users load it: `il.Contract.load(FILE)`. What it loads is a `Contract`."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def load(path: str | Path) -> Contract:
+        """Return the contract in a TOML or JSON file; as `load_contract`."""
+        return load_contract(path)
+
+
+def load_contract(path: str | Path) -> Contract:
+    """Return the contract in a TOML or JSON file, every default filled in.
+
+    Raises: NotFoundError: no such file. ContractInvalidError: not TOML or JSON, or a contract that cannot work.
+    """
+    where = Path(path)
+    try:
+        raw = where.read_bytes()
+    except OSError as error:
+        raise NotFoundError(f"contract {where}: {error.strerror}") from error
+    return parse_contract(complete_contract(read_map(raw, where.suffix, f"contract {where}")))
+
+
+def read_map(raw: bytes, suffix: str, what: str) -> dict[str, Value]:
+    """Return the map in TOML or JSON text; floats, NaN and duplicate keys are refused, never rounded or merged.
+
+    Raises: ContractInvalidError: other text.
+    """
+    try:
+        text = raw.decode()
+        if suffix == ".toml":
+            loaded: object = tomllib.loads(text, parse_float=_no_float)
+        else:
+            loaded = json.loads(text, parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_no_duplicates)
+    except ValueError as error:
+        raise ContractInvalidError(f"{what}: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ContractInvalidError(f"{what}: want a table of fields")
+    return cast("dict[str, Value]", loaded)
+
+
+def contract_of(function: Callable[..., Any], effect_class: str, fields: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the data of a contract written in the decorator: what is not said follows from the function's signature.
+
+    Arguments that the resource template or the purpose name are identity, all others content. A `str` that is
+    identity is a
+    token: free text has no one spelling.
+    """
+    named = set(_PLACES.findall(str(fields.get("resource", "")))) | {fields.get("purpose")}
+    arguments: dict[str, Value] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name == "invoke":
+            continue
+        identity = name in named
+        typed = _ANNOTATED.get(parameter.annotation) or _ANNOTATED.get(_BY_NAME.get(str(parameter.annotation)))
+        if typed is None:
+            raise ContractInvalidError(
+                f"argument {name} is annotated {parameter.annotation!r}, want int, str, bytes, bool",
+                hint="write its schema in a contract file",
+            )
+        default = None if parameter.default is inspect.Parameter.empty else [parameter.default]
+        arguments[name] = {
+            "role": "identity" if identity else "content",
+            "schema": schema.token() if identity and typed["type"] == "text" else typed,
+            "default": cast("Value", default),
+        }
+    data: dict[str, Value] = {"name": function.__name__, "effect_class": effect_class, "arguments": arguments, **fields}
+    return complete_contract(data)
+
+
+def register(log: Log, contract: Contract, *, renew: bool) -> Contract:
+    """Return the contract as the log has it in force, registered now where it is not and the admin key is at hand.
+
+    Args: renew: take the next version number where another contract of this name is in force.
+    Raises: ContractInvalidError: it is not registered, and cannot be here; it says who can.
+    """
+    for _ in range(REGISTRATIONS_MAX):
+        governance = log.governance
+        latest = governance.contracts.get(governance.latest.get(contract.name, b""))
+        if latest is not None and (latest.id == contract.id or (renew and _same_but_version(latest, contract))):
+            return latest
+        admin = key_path(log.path, "admin")
+        if admin is None:
+            raise ContractInvalidError(
+                f"contract {contract.name!r} is not registered, and the admin key is not here",
+                hint='an admin registers it with "invoke-log contract add FILE"',
+            )
+        if renew and latest is not None:
+            contract = parse_contract({**contract.data, "version": latest.version + 1})
+        answer = log.append(log.draft(contract, load_key(admin)))
+        if isinstance(answer, Accepted | Duplicate):
+            _log.warning("contract %r was registered with the admin key that lies beside the log", contract.name)
+            return contract
+        if type(answer).__name__ not in ("Stale", "Unavailable"):
+            raise ContractInvalidError(f"contract {contract.name!r} is refused: {getattr(answer, 'reason', answer)}")
+    raise ContractInvalidError(
+        f"contract {contract.name!r} could not be registered: the log was busy", hint="try again"
+    )
+
+
+def _same_but_version(one: Contract, other: Contract) -> bool:
+    return {**one.data, "version": 0} == {**other.data, "version": 0}
+
+
+def _no_float(text: str) -> Any:
+    raise ValueError(f"{text} is not an integer: write decimals as text")
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError(f"a key stands twice among {[name for name, _ in pairs]}")
+    return dict(pairs)
+
+
+_BY_NAME: Final[dict[str, object]] = {"int": int, "str": str, "bytes": bytes, "bool": bool}

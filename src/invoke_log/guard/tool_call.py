@@ -1,0 +1,65 @@
+"""What a tool is given of its call, and what its run proves. SPEC §10 [PRF-2], [PRF-3]."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from invoke_log.format import limits
+from invoke_log.guard.outcome import Aborted, DefiniteFailure, NeverSent
+from invoke_log.rules.call import Reply
+from invoke_log.rules.contract import Contract
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """The names that a tool hands to its provider. All lower-case hex, but `effect_key`, which prints as `eff_…`.
+
+    provider_key: the idempotency key. tag: what the provider's own object must carry, to be found again by.
+    timeout_s: how long the contract lets the tool wait for its answer.
+    """
+
+    effect_key: str
+    resource: str
+    generation: int
+    provider_key: str
+    tag: str
+    timeout_s: float
+
+
+def reply_of_value(value: Any) -> Reply:
+    """Return what a tool's return says: the executor's word that it happened; its value is kept where JSON can say
+    it.
+    """
+    try:
+        result = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except Exception:  # noqa: BLE001 -- whatever a value does when it is written down: the effect happened
+        result = None
+    if result is not None and len(result) > limits.RAW_INLINE_BYTES_MAX:
+        result = None
+    return Reply(status=COMMITTED, evidence=Evidence(kind="response"), result=result)
+
+
+def reply_of_exception(contract: Contract, error: BaseException) -> Reply:
+    """Return what a tool's exception proves: nothing, unless it is one of the three that a tool raises to say so.
+
+    A timeout, a reset, any 5xx, a cancellation, our own bug: UNKNOWN, never failed.
+    """
+    match error:
+        case NeverSent():
+            return _proof("never_sent")
+        case Aborted() if contract.observability == "transactional":
+            return _proof("abort")
+        case DefiniteFailure() if error.failure in contract.definite_failures:
+            key = contract.provider_key
+            stored = key is not None and key.stores == "all"
+            return _proof("stored_failure" if stored else "definite_failure", error.failure)
+        case DefiniteFailure():
+            kind = "unclear_answer"
+        case _:
+            kind = "no_answer"
+    return Reply(status=UNKNOWN, evidence=Evidence(kind=kind), result=None)
+
+
+def _proof(kind: str, failure: str | None = None) -> Reply:
+    return Reply(status=NOT_COMMITTED, evidence=Evidence(kind=kind, failure=failure), result=None)

@@ -1,0 +1,276 @@
+"""Signed events to the log: judge each against the heads that stand, append it if they still stand. SPEC §9.1 [ADM-1].
+
+This is the one place where an event is admitted. A judgement is made on a snapshot and carried out by compare-and-set
+on every chain that it read; where one moved meanwhile, the same signed bytes are judged again.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from invoke_log.errors import CommitUncertainError, InvokeLogError, LogHaltedError, StoreError
+from invoke_log.format import digest, merkle
+from invoke_log.format.envelope import Envelope, verify_envelope
+from invoke_log.ledger import chain
+from invoke_log.ledger.memo import encode_memo
+from invoke_log.ledger.state import LiveWorld, Memory, landed
+from invoke_log.log.engine import Appended, Engine, Pending, Reader
+from invoke_log.rules.admission import Admitted, Stale, admit
+from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
+from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event, parse_event
+from invoke_log.rules.governance import Refused, found
+from invoke_log.rules.kind import Intent, Redrive, Start, Tick
+from invoke_log.rules.world import PENDING, EffectState, placed
+
+APPEND_ATTEMPTS_MAX: Final = 100
+"""Judgements of one event before UNAVAILABLE: each lost race means that another append was accepted."""
+
+AUTHORITY: Final = frozenset(("log-mismatch", "grant-missing", "contract-unknown"))
+"""Refusals that come before DUPLICATE in the order of answers; all others come after it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """An envelope whose signature verified, and the event that it says; `open_event` makes the only ones."""
+
+    envelope: Envelope
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """An admitted event, ready for the store, and the state it leaves to remember. place: where it stands until it
+    lands.
+    """
+
+    pending: Pending
+    state: EffectState | None
+    place: int
+
+
+def open_event(envelope: Envelope) -> Opened | Refused:
+    """Return an envelope opened, or why it cannot be: the signature is verified, whoever made it."""
+    try:
+        verify_envelope(envelope)
+        event = parse_event(envelope.fields, digest.event_id(envelope.body))
+    except InvokeLogError as error:
+        return Refused(code=error.code, reason=error.message)
+    return Opened(envelope=envelope, event=event)
+
+
+def foresee(world: LiveWorld, envelope: Envelope) -> None:
+    """Let what is drawn up next on `world` see an event as if it were on the log, where it would be admitted. Appends
+    nothing.
+    """
+    opened = open_event(envelope)
+    if isinstance(opened, Opened):
+        _judge(world, opened)
+
+
+def append_events(
+    engine: Engine,
+    memory: Memory,
+    signed: Sequence[Opened | Refused],
+    *,
+    riders: Callable[[], Sequence[Opened | Refused]] = tuple,
+) -> list[Answer]:
+    """Return one answer for each event, in order; accepted ones are durable, in one commit where no race was lost.
+
+    Events are judged in order and see the earlier accepted ones of the same call. Never raises for what an event
+    says: what breaks a rule is REFUSED; where a commit's fate is not known, the answer is UNAVAILABLE.
+
+    Args: riders: asked for events that are worth no commit of their own, once there is one; their answers come last.
+    Raises: StoreFullError, StoreReadOnlyError, StoreError: nothing was stored.
+    """
+    everything: list[Opened | Refused] = []
+    answers: list[Answer | None] = []
+
+    def take(more: Sequence[Opened | Refused]) -> list[tuple[int, Opened]]:
+        start = len(everything)
+        everything.extend(more)
+        answers.extend(opened if isinstance(opened, Refused) else None for opened in more)
+        return [(at, opened) for at, opened in enumerate(more, start) if isinstance(opened, Opened)]
+
+    take(signed)
+    waiting = [riders]
+    for _ in range(APPEND_ATTEMPTS_MAX):
+        todo = [(at, o) for at, o in enumerate(everything) if answers[at] is None and isinstance(o, Opened)]
+        if not todo:
+            break
+        try:
+            _attempt(engine, memory, todo, answers, lambda: take(waiting.pop()() if waiting else ()))
+        except StoreError as error:
+            uncertain = isinstance(error, CommitUncertainError | LogHaltedError)
+            if not uncertain and not any(isinstance(answer, Accepted) for answer in answers):
+                raise
+            return [answer or Unavailable(reason=error.message) for answer in answers]
+    return [
+        answer or Unavailable(reason="every attempt lost its race: append the same bytes again") for answer in answers
+    ]
+
+
+def founding_entries(empty: Reader, envelopes: Sequence[Envelope]) -> list[Pending]:
+    """Return the entries that found a log: genesis, and what comes with it in the same commit.
+
+    Raises: InvokeLogError: leaf 0 is no genesis, or a later event is not admitted after it.
+    """
+    world = LiveWorld(empty, Memory())
+    pendings: list[Pending] = []
+    for at, opened in enumerate(map(open_event, envelopes)):
+        judged = opened if isinstance(opened, Refused) else _judge(world, opened) if at else _found(world, opened)
+        if not isinstance(judged, _Judged):
+            raise InvokeLogError(f"event {at} of a new log is not admitted: {judged}")
+        pendings.append(judged.pending)
+    return pendings
+
+
+_Todo = Sequence[tuple[int, Opened]]
+
+
+def _attempt(
+    engine: Engine, memory: Memory, todo: _Todo, answers: list[Answer | None], with_riders: Callable[[], _Todo]
+) -> None:
+    """Judge what is still open, append it, and fill in the answers that are final."""
+    with engine.snapshot() as reader:
+        world = LiveWorld(reader, memory)
+        judged = _judge_all(world, todo, answers)
+        if judged:
+            riding = with_riders()
+            judged += _judge_all(world, riding, answers)
+            todo = [*todo, *riding]
+    results = engine.append([ready.pending for _, _, ready in judged]) if judged else []
+    moved_from: int | None = None
+    leaves: dict[int, int] = {}
+    for (at, signed, ready), result in zip(judged, results, strict=True):
+        if not isinstance(result, Appended):
+            moved_from = at if moved_from is None else moved_from
+            continue
+        answers[at] = Accepted(id=signed.event.id, index=result.index)
+        leaves[ready.place] = result.index
+        if ready.state is not None:
+            memory.keep(landed(ready.state, leaves))
+    if moved_from is None:
+        return
+    # What was judged after an entry that lost its race was judged on a world that did not come to be.
+    for at, _ in todo:
+        if at > moved_from and not isinstance(answers[at], Accepted):
+            answers[at] = None
+
+
+def _judge_all(world: LiveWorld, todo: _Todo, answers: list[Answer | None]) -> list[tuple[int, Opened, _Judged]]:
+    judged: list[tuple[int, Opened, _Judged]] = []
+    for at, signed in todo:
+        if signed.event.id in world.ahead.events:
+            continue  # the same bytes twice: what the second is depends on whether the first gets in
+        answer = _judge(world, signed)
+        if isinstance(answer, _Judged):
+            judged.append((at, signed, answer))
+        else:
+            answers[at] = answer
+    return judged
+
+
+def _judge(world: LiveWorld, signed: Opened) -> _Judged | Answer:
+    world.begin()
+    event = signed.event
+    # The leaf is not known before the append, but it lies at or after the snapshot's size: so much a tick may cover.
+    index = int(world.reader.size) if isinstance(event.data, Tick) else PENDING
+    judgement = admit(event, world, index=index)
+    if isinstance(judgement, Refused) and judgement.code in AUTHORITY:
+        return judgement
+    duplicate = _find_duplicate(world, event)
+    if duplicate is not None:
+        return duplicate
+    if not isinstance(judgement, Admitted):
+        return judgement
+    return _stale_clock(world, event) or _prepare(world, signed, judgement)
+
+
+def _stale_clock(world: LiveWorld, event: Event) -> Stale | None:
+    """What names a time that is no longer the log's has to be drawn up again, or replay would report it."""
+    match event.data:
+        case Intent() | Start() as data if data.verdict.inputs["now_ms"] != world.now_ms():
+            reason = "a tick has come since the verdict was reached"
+            return Stale(code="now-stale", head=world.head(chain.TICKS), reason=reason)
+        case Tick() as data if data.time_ms < world.now_ms():
+            reason = "another tick with a later time came first"
+            return Stale(code="tick-backwards", head=world.head(chain.TICKS), reason=reason)
+        case _:
+            return None
+
+
+def _found(world: LiveWorld, signed: Opened) -> _Judged | Refused:
+    world.begin()
+    founded = found(signed.event)
+    if isinstance(founded, Refused):
+        return founded
+    world.head(chain.GOVERNANCE)
+    return _prepare(world, signed, Admitted(governance=founded))
+
+
+def _find_duplicate(world: LiveWorld, event: Event) -> Duplicate | None:
+    """Look for this very event where it would stand. One that names the standing head cannot be there yet."""
+    if event.kind in CHAINED_KINDS:
+        assert event.effect is not None and event.resource is not None
+        if event.prev == world.head(chain.of_effect(event.effect, event.resource)):
+            return None
+        rows = world.chain_of(event.effect, event.resource)
+    elif event.kind in GOVERNANCE_KINDS:
+        if event.prev == world.head(chain.GOVERNANCE):
+            return None
+        rows = world.governance_chain()
+    else:
+        rows = world.unchained_chain(chain.of_unchained(event.id, event.resource))
+    for index, event_id in rows:
+        if event_id == event.id:
+            return Duplicate(of=event.id, index=digest.LeafIndex(index))
+    return None
+
+
+def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
+    """Turn what an event leaves behind into rows, and let the rest of the append see it."""
+    event, ahead = signed.event, world.ahead
+    place = ahead.place
+    state = placed(admitted.effect, place) if admitted.effect is not None else None
+    rows: list[tuple[bytes, bytes, bytes]] = []
+    if state is not None:
+        assert event.effect is not None and event.resource is not None
+        name = chain.of_effect(event.effect, event.resource)
+        if world.head(name) is None:
+            rows.append((chain.of_binding(event.effect), chain.resource_hash(event.resource), b""))
+        rows.append((name, event.id, encode_memo(state, last_send=_last_send(world, event, state, name))))
+        ahead.effects[event.effect] = state
+    if admitted.state_hash is not None:
+        assert event.resource is not None
+        rows.append((chain.of_state(event.resource), admitted.state_hash, b""))
+    if admitted.governance is not None:
+        rows.append((chain.GOVERNANCE, event.id, b""))
+        ahead.governance = admitted.governance
+    if state is None and admitted.governance is None:
+        name = chain.of_unchained(event.id, event.resource)
+        world.head(name)
+        rows.append((name, event.id, b""))
+    if isinstance(event.data, Tick):
+        now_ms = max(event.data.time_ms, world.now_ms())
+        ahead.ticks.append((place, now_ms))
+        rows.append((chain.TICKS, event.id, now_ms.to_bytes(8, "big")))
+    expect = dict(world.expect)
+    ahead.events[event.id] = (place, event)
+    ahead.heads.update((name, head) for name, head, _ in rows)
+    entry = signed.envelope.entry
+    pending = Pending(
+        body=signed.envelope.body,
+        signature=signed.envelope.signature,
+        entry_leaf_hash=merkle.leaf_hash(entry),
+        expect=expect,
+        rows=rows,
+    )
+    return _Judged(pending=pending, state=state, place=place)
+
+
+def _last_send(world: LiveWorld, event: Event, state: EffectState, name: bytes) -> bytes | None:
+    """The re-drive that was the attempt's last send: this event, or the one that the head's memo names already."""
+    if isinstance(event.data, Redrive):
+        world.ahead.redrives[name] = event.id
+        return event.id
+    return world.last_redrive(name) if state.send is not None and state.send.redriven else None

@@ -1,0 +1,44 @@
+"""The names of chains: which rows of the store belong together. Not on the wire: another store may name them otherwise.
+
+Each name begins with 16 bytes of the resource's hash, so that everything an append touches lies on neighbouring
+pages. The
+rest of the hash, or the key, follows: no two resources and no two effects can share a chain.
+"""
+
+from typing import Final
+
+from invoke_log.format.digest import attachment_digest
+
+_NO_RESOURCE: Final = bytes(16)
+GOVERNANCE: Final = _NO_RESOURCE + b"g"
+TICKS: Final = _NO_RESOURCE + b"t"
+"""Every tick in order; the memo is its effective time, 8 bytes."""
+BINDINGS: Final = _NO_RESOURCE + b"x"
+BINDING_BYTES: Final = len(BINDINGS) + 32
+
+
+def resource_hash(resource: str) -> bytes:
+    """Return the 32 bytes that stand for a resource in chain names."""
+    return attachment_digest(resource.encode())
+
+
+def of_effect(effect: bytes, resource: str) -> bytes:
+    """The effect's events; the memo is its folded state."""
+    return resource_hash(resource)[:16] + b"e" + effect
+
+
+def of_binding(effect: bytes) -> bytes:
+    """One row at the effect's first event: the resource that it belongs to. Finds an effect by its key alone."""
+    return BINDINGS + effect
+
+
+def of_state(resource: str) -> bytes:
+    """The resource's state hashes."""
+    hashed = resource_hash(resource)
+    return hashed[:16] + b"s" + hashed[16:]
+
+
+def of_unchained(event_id: bytes, resource: str | None) -> bytes:
+    """One row: an event that stands on no chain, so that appending it twice is seen."""
+    prefix = _NO_RESOURCE if resource is None else resource_hash(resource)[:16]
+    return prefix + b"n" + event_id

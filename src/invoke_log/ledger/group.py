@@ -1,0 +1,135 @@
+"""Group commit: appends that arrive while one is being committed go together in the next commit.
+
+No timer and no thread of its own. Whoever stands at the front of the queue takes everything that waits behind it,
+commits once, hands out the answers and gives the front to the next; the batch grows by itself while the disk is busy.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from invoke_log.ledger.admit import Opened
+from invoke_log.rules.answer import Answer, Unavailable
+from invoke_log.rules.governance import Refused
+
+Signed = Opened | Refused
+Commit = Callable[[Sequence[Signed]], list[Answer]]
+
+GROUP_EVENTS_MAX: Final = 1_000
+"""Events in one commit, the front's own aside: other processes wait for the write lock while they are judged again."""
+
+
+class _Ticket:
+    """One caller's events, and what came of them."""
+
+    __slots__ = ("answers", "error", "signed", "turn")
+
+    def __init__(self, signed: Sequence[Signed]) -> None:
+        self.signed = signed
+        self.answers: list[Answer] | None = None
+        self.error: BaseException | None = None
+        self.turn = threading.Event()
+
+
+class Group:
+    """The queue of one log's appends in this process, for threads and for tasks of event loops alike."""
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit = commit
+        self._lock = threading.Lock()
+        self._waiting: deque[_Ticket] = deque()
+
+    def append(self, signed: Sequence[Signed]) -> list[Answer]:
+        """Return the answers to one caller's events, once they are durable. Raises what the commit raised."""
+        ticket = _Ticket(signed)
+        with self._lock:
+            self._waiting.append(ticket)
+            if self._waiting[0] is ticket:
+                ticket.turn.set()
+        try:
+            ticket.turn.wait()
+            if ticket.answers is None and ticket.error is None:
+                self._lead(ticket)
+        finally:
+            self._leave(ticket)
+        if ticket.error is not None:
+            raise ticket.error
+        assert ticket.answers is not None
+        return ticket.answers
+
+    def _lead(self, own: _Ticket) -> None:
+        batch = [own]
+        try:
+            with self._lock:
+                count = len(own.signed)
+                while len(self._waiting) > 1 and (count := count + len(self._waiting[1].signed)) <= GROUP_EVENTS_MAX:
+                    batch.append(self._waiting[1])
+                    del self._waiting[1]
+            answers = iter(self._commit([event for ticket in batch for event in ticket.signed]))
+            for ticket in batch:
+                ticket.answers = [next(answers) for _ in ticket.signed]
+        except Exception as error:  # noqa: BLE001 -- each caller of the batch is owed the same answer
+            for ticket in batch:
+                ticket.answers, ticket.error = None, error
+        except BaseException:
+            # Ctrl-C in this thread is this thread's alone; what it broke off may be stored or not.
+            for ticket in batch[1:]:
+                ticket.answers = [Unavailable(reason="the commit was interrupted") for _ in ticket.signed]
+            raise
+        finally:
+            for ticket in batch[1:]:
+                ticket.turn.set()
+
+    def _leave(self, ticket: _Ticket) -> None:
+        """Give the front to the next. A ticket that a batch took has left already; one that was interrupted has not."""
+        with self._lock:
+            if ticket in self._waiting:
+                self._waiting.remove(ticket)
+                if self._waiting:
+                    self._waiting[0].turn.set()
+
+
+class LoopGroup:
+    """The same for the tasks of one event loop: a batch is committed in a worker thread while the next one gathers.
+
+    A task that is cancelled decides nothing: its events are appended all the same.
+    """
+
+    def __init__(self, group: Group) -> None:
+        self._group = group
+        self._waiting: deque[tuple[Sequence[Signed], asyncio.Future[list[Answer]]]] = deque()
+        self._draining: asyncio.Task[None] | None = None
+
+    async def append(self, signed: Sequence[Signed]) -> list[Answer]:
+        """Return the answers to one task's events, once they are durable. Raises what the commit raised."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Answer]] = loop.create_future()
+        self._waiting.append((signed, future))
+        if self._draining is None:
+            self._draining = loop.create_task(self._drain())
+        return await future
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                await self._drain_once(loop)
+        finally:
+            self._draining = None
+
+    async def _drain_once(self, loop: asyncio.AbstractEventLoop) -> None:
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_EVENTS_MAX))]
+        events = [event for signed, _ in batch for event in signed]
+        try:
+            answers = iter(await loop.run_in_executor(None, self._group.append, events))
+        except Exception as error:  # noqa: BLE001 -- each task of the batch is owed the same answer
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for signed, future in batch:
+            own = [next(answers) for _ in signed]
+            if not future.done():
+                future.set_result(own)

@@ -1,0 +1,406 @@
+"""`Log`: a signed event log on this machine. It draws up events, appends them, and reads what they add up to.
+
+The clock is read here, once an event, and the event records it. Nothing below this module knows what time it is.
+"""
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+from weakref import WeakKeyDictionary
+
+from invoke_log.errors import CommitUncertainError, LogHaltedError, NotFoundError, StoreReadOnlyError
+from invoke_log.format import bundle, digest, keys
+from invoke_log.format.checkpoint import parse_body
+from invoke_log.format.envelope import GENESIS_LOG, Envelope, decode_body, seal
+from invoke_log.format.keys import VerifierKey
+from invoke_log.format.note import parse_note
+from invoke_log.ledger import chain
+from invoke_log.ledger.admit import Opened, append_events, founding_entries, open_event
+from invoke_log.ledger.group import Group, LoopGroup
+from invoke_log.ledger.receipt import make_receipt
+from invoke_log.ledger.state import LiveWorld, Memory
+from invoke_log.log import home
+from invoke_log.log.engine import Engine
+from invoke_log.log.signer import FileSigner, Signer, load_key
+from invoke_log.rules.answer import Answer, Unavailable
+from invoke_log.rules.event import (
+    CHAINED_KINDS,
+    GOVERNANCE_KINDS,
+    Event,
+    attachments_of,
+    build_body,
+    kind_of,
+    parse_event,
+)
+from invoke_log.rules.governance import EVERYTHING, Governance, Refused
+from invoke_log.rules.kind import Data, Genesis, Grant, Refusal, Tick
+from invoke_log.rules.policy import ALLOW_COVERED, parse_policy
+from invoke_log.rules.world import EffectState
+
+TICK_AGE_MS_MAX: Final = 1_000
+"""Whoever holds the log key adds a tick to an append when the last one is older [TIME-5]."""
+REFUSALS_WAITING_MAX: Final = 1_000
+"""Refusals that wait for the next append; at one more they are appended at once."""
+ADMIN_ROLES: Final = ("approver", "attestor", "repeat")
+AGENT_ROLES: Final = ("agent", "executor", "reconciler")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One leaf: its index, the event, and the bytes that were signed."""
+
+    index: int
+    event: Event
+    body: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectView:
+    """An effect's state, and the entries on its chain in leaf order."""
+
+    state: EffectState
+    entries: tuple[Entry, ...]
+
+
+class Log:
+    """A log that this process has open; other processes may have it open too, and threads may share it.
+
+    Every method raises StoreError where the store cannot answer.
+    """
+
+    def __init__(self, path: Path, engine: Engine, *, log_signer: Signer | None) -> None:
+        self.path: Final = path
+        self._engine = engine
+        self._log_signer = log_signer
+        self._memory = Memory()
+        self._group = Group(self._commit)
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopGroup] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+        self._refusals: dict[tuple[bytes, bytes, bytes | None, str], tuple[Signer, Refusal]] = {}
+        self._unsure: list[Opened | Refused] = []
+
+    @classmethod
+    def create(cls, path: str | Path, *, origin: str, strict: bool = False) -> Self:
+        """Create a log and open it: genesis, its first tick, keys, grants and a default policy in one commit.
+
+        Args:
+            origin: the log's unique name, also the name of its key: a URL without scheme.
+            strict: make the log and admin keys only; grant agents yourself.
+        Raises: MalformedError: the origin. StoreExistsError: something is there already. StoreError.
+        """
+        where = Path(path)
+        keys.check_key_name(origin)
+        names = ("log", "admin") if strict else ("log", "admin", "agent")
+        seeds = {name: secrets.token_bytes(32) for name in names}
+        signers = {name: FileSigner(seed) for name, seed in seeds.items()}
+        founding = founding_events(signers, origin=origin, now_ms=_now_ms())
+        home.create_home(where, key_seeds=seeds, first=lambda empty: founding_entries(empty, founding))
+        return cls.open(where)
+
+    @classmethod
+    def open(cls, path: str | Path, *, read_only: bool = False) -> Self:
+        """Open a log that exists. The log key is used where it lies beside the log and may be read: for ticks and
+        checkpoints.
+
+        Raises: NotFoundError: nothing is there. StoreBusyError: this process has it open. StoreFormatError, StoreError.
+        """
+        where = Path(path)
+        keys.self_test()
+        found = home.key_path(where, "log")
+        signer = load_key(found) if found is not None and not read_only else None
+        return cls(where, Engine(lambda: home.open_store(where, read_only=read_only)), log_signer=signer)
+
+    def append(self, envelope: Envelope) -> Answer:
+        """Return the answer to one signed event; ACCEPTED means durable (S11)."""
+        return self.append_many([envelope])[0]
+
+    def append_many(self, envelopes: Sequence[Envelope]) -> list[Answer]:
+        """Return one answer for each event, in order, from one durable commit: each sees the earlier accepted ones.
+
+        Appends of other threads may go into the same commit. A tick goes before them when the last one is old, and
+        refusals that wait after them, where their keys are at hand.
+        """
+        return self._group.append([open_event(envelope) for envelope in envelopes])
+
+    async def aappend(self, envelope: Envelope) -> Answer:
+        """Return the answer to one signed event, from a task of an event loop, which goes on meanwhile."""
+        return (await self.aappend_many([envelope]))[0]
+
+    async def aappend_many(self, envelopes: Sequence[Envelope]) -> list[Answer]:
+        """The same for several events in one durable commit. A task that is cancelled decides nothing."""
+        loop = asyncio.get_running_loop()
+        group = self._loops.get(loop)
+        if group is None:
+            group = self._loops[loop] = LoopGroup(self._group)
+        return await group.append([open_event(envelope) for envelope in envelopes])
+
+    def tick(self) -> Answer | None:
+        """Append the log's time and the refusals that wait, or return None: this process does not hold the log key."""
+        if self._log_signer is None:
+            return None
+        return self.append(self._seal_tick(self._log_signer))
+
+    def draft(
+        self,
+        data: Data,
+        signer: Signer,
+        *,
+        effect: bytes | None = None,
+        resource: str | None = None,
+        prev: bytes | None = None,
+        state: bytes | None = None,
+    ) -> Envelope:
+        """Return a signed event that is not appended yet; `prev`, where left out, is the head that stands now."""
+        with self.world() as world:
+            if prev is None and kind_of(data) in CHAINED_KINDS:
+                assert effect is not None and resource is not None
+                prev = world.head(chain.of_effect(effect, resource))
+            elif prev is None and kind_of(data) in GOVERNANCE_KINDS:
+                prev = world.head(chain.GOVERNANCE)
+            log_id = world.governance.log_id
+        of = (effect, resource) if effect is not None and resource is not None else None
+        return sign_event(data, signer, log=log_id, prev=prev, of=of, state=state)
+
+    def refuse(self, refusal: Refusal, signer: Signer) -> None:
+        """Have a call that became no intent put on record with the next append; equal ones are counted together."""
+        key = (refusal.issuer, refusal.effect, refusal.blocker, refusal.reason)
+        with self._lock:
+            _, earlier = self._refusals.get(key, (signer, None))
+            if earlier is not None:
+                refusal = _together(earlier, refusal)
+            self._refusals[key] = (signer, refusal)
+            full = len(self._refusals) > REFUSALS_WAITING_MAX
+        if full:
+            self.append_many([])
+
+    @contextmanager
+    def world(self) -> Iterator[LiveWorld]:
+        """The log at one moment, as the rules see it."""
+        with self._engine.snapshot() as reader:
+            yield LiveWorld(reader, self._memory)
+
+    @property
+    def governance(self) -> Governance:
+        """Who may do what, under which contracts and policy, now."""
+        with self.world() as world:
+            return world.governance
+
+    @property
+    def verifier_key(self) -> VerifierKey:
+        """The key that a third party trusts: the origin and the log key, one C2SP line."""
+        governance = self.governance
+        return VerifierKey(name=governance.origin, key_type=keys.LOG_KEY, public_key=governance.log_key)
+
+    def entries(self, start: int = 0) -> Iterator[Entry]:
+        """Return the entries from a leaf on, as the log stood when the first was asked for."""
+        with self._engine.snapshot() as reader:
+            for index, (body, signature) in enumerate(reader.entries(start, reader.size), start):
+                yield _entry(index, body, signature)
+
+    def effect(self, key: bytes | str) -> EffectView:
+        """Return an effect's state and its chain, by its key: 32 bytes, or as it prints.
+
+        Raises: NotFoundError: no event of this log is on its chain. MalformedError: no effect key.
+        """
+        effect = digest.parse_id(key, "eff") if isinstance(key, str) else key
+        with self._engine.snapshot() as reader:
+            world = LiveWorld(reader, self._memory)
+            resource = self._resource_of(world, effect)
+            state = world.effect(effect, resource)
+            entries = tuple(_entry(i, *reader.entry(i)) for i, _ in world.chain_of(effect, resource))
+            return EffectView(state=state, entries=entries)
+
+    def effects(self) -> Iterator[EffectState]:
+        """Return the state of every effect, by key, at one moment."""
+        with self._engine.snapshot() as reader:
+            world = LiveWorld(reader, self._memory)
+            for name, _ in reader.heads(chain.BINDINGS, chain.BINDING_BYTES):
+                effect = name[len(chain.BINDINGS) :]
+                yield world.effect(effect, self._resource_of(world, effect))
+
+    def checkpoint(self) -> bytes:
+        """Return a signed checkpoint of everything that is durable now, as a C2SP note.
+
+        Raises: StoreReadOnlyError: this process does not hold the log key.
+        """
+        if self._log_signer is None:
+            raise StoreReadOnlyError(
+                f"log {self.path}: its log key is not here", hint="sign checkpoints where log.key is"
+            )
+        return self._engine.publish(self.governance.origin, self._log_signer)
+
+    def receipt(self, key: bytes | str) -> bytes:
+        """Return the receipt of an effect as it stands, under a checkpoint that covers all of it.
+
+        Raises: NotFoundError: no such effect. StoreReadOnlyError: a new checkpoint is wanted, and the log key is not
+            here.
+        """
+        state = self.effect(key).state
+        note = self.checkpoint()
+        with self.world() as world:
+            return make_receipt(world, state.effect, state.resource, note)
+
+    def close(self) -> None:
+        """Append the refusals that wait, and give the store back, in any case. Closing twice does nothing."""
+        try:
+            if self._refusals or self._unsure:
+                self.append_many([])
+        except StoreReadOnlyError:
+            pass  # nobody can put them on record through a log that was opened for reading
+        finally:
+            self._refusals, self._unsure = {}, []
+            self._engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def export(self, write: Callable[[bytes], object]) -> None:
+        """Write the whole log as a bundle, under a checkpoint that is made where there is none for this size.
+
+        Raises: StoreReadOnlyError: a checkpoint is wanted, and the log key is not here.
+        """
+        note = self.checkpoint()
+        size = parse_body(parse_note(note).text).size
+        header = bundle.Header(origin=self.governance.origin, first=0, size=size, left_edge=())
+        write(bundle.encode_header(header))
+        named: set[bytes] = set()
+        with self._engine.snapshot() as reader:
+            for body, signature in reader.entries(0, size):
+                write(bundle.encode_entry(body, signature))
+                named |= attachments_of(parse_event(decode_body(body), digest.event_id(body)))
+        kept = (home.read_attachment(self.path, key) for key in sorted(named))
+        write(bundle.encode_trailer(note, [raw for raw in kept if raw is not None]))
+
+    def keep_attachment(self, raw: bytes) -> digest.Digest:
+        """Keep an attachment durably beside the log, before the entry that names it is appended."""
+        return home.keep_attachment(self.path, raw)
+
+    def due_tick(self) -> tuple[Envelope, int] | None:
+        """Return a sealed tick and its time in milliseconds where one is due and this process holds the log key.
+
+        Whoever is about to judge by the log's time puts it before its own events, in the same append.
+        """
+        if self._log_signer is None:
+            return None
+        now_ms = _now_ms()
+        with self.world() as world:
+            if now_ms - world.now_ms() < TICK_AGE_MS_MAX:
+                return None
+        return self.draft(Tick(time_ms=now_ms, covers=0, map=None), self._log_signer), now_ms
+
+    def _commit(self, signed: Sequence[Opened | Refused]) -> list[Answer]:
+        """What the front of the queue does with everything that waits.
+
+        A tick of its own goes after the others' events: before them it would make the verdicts in them stale. Refusals
+        ride where something else is appended; with no events at all they are what is.
+        """
+        ticking = any(isinstance(opened, Opened) and isinstance(opened.event.data, Tick) for opened in signed)
+        riding: list[Opened | Refused] = []
+
+        def ride() -> list[Opened | Refused]:
+            riding.extend(self._sealed_refusals())
+            return riding
+
+        try:
+            due = None if ticking else self.due_tick()
+            events = [*signed, *([open_event(due[0])] if due else [])] or ride()
+        except (CommitUncertainError, LogHaltedError) as error:
+            return [opened if isinstance(opened, Refused) else Unavailable(reason=error.message) for opened in signed]
+        answers = append_events(self._engine, self._memory, events, riders=ride if events is not riding else tuple)
+        if riding and not any(isinstance(answer, Unavailable) for answer in answers):
+            self._unsure = []
+        return answers[: len(signed)]
+
+    def _seal_tick(self, signer: Signer) -> Envelope:
+        # Never behind the log's own time, as when this machine's clock was set back: replay would report the decrease.
+        with self.world() as world:
+            now_ms = max(_now_ms(), world.now_ms())
+        return self.draft(Tick(time_ms=now_ms, covers=0, map=None), signer)
+
+    def _sealed_refusals(self) -> list[Opened | Refused]:
+        """The refusals that wait, signed. They are appended again, as the same bytes, until the log has answered."""
+        while self._refusals:
+            with self._lock:
+                key, (signer, refusal) = next(iter(self._refusals.items()))
+                self._unsure.append(open_event(self.draft(refusal, signer)))
+                del self._refusals[key]
+        return self._unsure
+
+    @staticmethod
+    def _resource_of(world: LiveWorld, effect: bytes) -> str:
+        bound = world.binding(effect)
+        if bound is None:
+            raise NotFoundError(f"effect eff_{effect.hex()}: no event of this log is on its chain")
+        resource = world.event(bound).resource
+        assert resource is not None
+        return resource
+
+
+def founding_events(signers: dict[str, FileSigner], *, origin: str, now_ms: int) -> list[Envelope]:
+    """Return the events of a new log's first commit: genesis, its tick, grants for the keys, the default policy."""
+    admin = signers["admin"]
+    genesis = Genesis(format=1, origin=origin, log_key=signers["log"].public_key, admin_keys=(admin.public_key,))
+    events = [sign_event(genesis, admin, log=GENESIS_LOG)]
+    log_id = digest.event_id(events[0].body)
+    events.append(sign_event(Tick(time_ms=now_ms, covers=0, map=None), signers["log"], log=log_id))
+    grants = [("admin", role) for role in ADMIN_ROLES]
+    grants += [(name, role) for name in signers if name == "agent" for role in AGENT_ROLES]
+    governing: list[Data] = [
+        Grant(subject=name, key=signers[name].public_key, role=role, scope=EVERYTHING) for name, role in grants
+    ]
+    prev: bytes = log_id
+    for data in (*governing, parse_policy(ALLOW_COVERED)):
+        events.append(sign_event(data, admin, log=log_id, prev=prev))
+        prev = digest.event_id(events[-1].body)
+    return events
+
+
+def sign_event(
+    data: Data,
+    signer: Signer,
+    *,
+    log: bytes,
+    prev: bytes | None = None,
+    of: tuple[bytes, str] | None = None,
+    state: bytes | None = None,
+    at_ms: int | None = None,
+) -> Envelope:
+    """Return a sealed event, `of` an effect and its resource; `at_ms`, where left out, is this machine's clock."""
+    effect, resource = of if of is not None else (None, None)
+    fields = build_body(
+        data,
+        log=log,
+        by=signer.public_key,
+        at_ms=_now_ms() if at_ms is None else at_ms,
+        prev=prev,
+        effect=effect,
+        resource=resource,
+        state=state,
+    )
+    return seal(fields, signer)
+
+
+def _together(earlier: Refusal, later: Refusal) -> Refusal:
+    return replace(earlier, count=earlier.count + later.count, last_ms=max(earlier.last_ms, later.last_ms))
+
+
+def _entry(index: int, body: bytes, signature: bytes) -> Entry:
+    event = parse_event(decode_body(body), digest.event_id(body))
+    return Entry(index=index, event=event, body=body, signature=signature)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

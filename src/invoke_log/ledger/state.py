@@ -1,0 +1,303 @@
+"""What the log knows, read from a store at one moment: the live path's `World`.
+
+Every chain that a judgement reads is remembered with the head that it saw. The append then expects exactly these
+heads, so a judgement can never be carried out on a log that has moved under it, whatever it looked at.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from invoke_log.format import digest
+from invoke_log.format.digest import EventId
+from invoke_log.format.envelope import decode_body
+from invoke_log.ledger import chain
+from invoke_log.ledger.memo import Memo, decode_memo
+from invoke_log.log.engine import Reader
+from invoke_log.rules.decision import decision_key_of
+from invoke_log.rules.effect import absorb
+from invoke_log.rules.event import Event, parse_event
+from invoke_log.rules.governance import Governance, Refused, found, govern
+from invoke_log.rules.intent import rederive
+from invoke_log.rules.kind import Intent, Redrive, Start
+from invoke_log.rules.world import PENDING, Claim, EffectState, Send
+
+FIRST_PLACE: Final = PENDING - 1
+"""Where the first entry of an append stands while it has no leaf; each later one stands one below."""
+EFFECTS_CACHED_MAX: Final = 4_096
+"""Effects whose state a process remembers by its chain's head: under 8 MB, and more than are open at one time."""
+
+
+class Memory:
+    """What a process remembers between appends. All of it is named by a hash, so none of it can be out of date.
+
+    Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self.governance: tuple[Governance, int] | None = None
+        """The governance last folded, and the leaf of its head. One value, so that no thread sees half of it."""
+        self._effects: OrderedDict[bytes, EffectState] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def effect(self, head: bytes) -> EffectState | None:
+        """Return the effect's state that was kept under this head of its chain."""
+        with self._lock:
+            return self._effects.get(head)
+
+    def keep(self, state: EffectState) -> None:
+        """Remember an effect's state under its chain's head."""
+        assert state.last is not None
+        with self._lock:
+            self._effects[state.last] = state
+            while len(self._effects) > EFFECTS_CACHED_MAX:
+                self._effects.popitem(last=False)
+
+
+@dataclass(slots=True)
+class Ahead:
+    """What the earlier entries of the same append will have changed, once they are durable.
+
+    events: by id, each with its place: below every leaf, and in their order from `FIRST_PLACE` down. ticks: place and
+    time.
+    """
+
+    heads: dict[bytes, bytes] = field(default_factory=dict)
+    effects: dict[bytes, EffectState] = field(default_factory=dict)
+    events: dict[bytes, tuple[int, Event]] = field(default_factory=dict)
+    governance: Governance | None = None
+    redrives: dict[bytes, bytes] = field(default_factory=dict)
+    ticks: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def place(self) -> int:
+        """Where the next entry stands."""
+        return FIRST_PLACE - len(self.events)
+
+
+def landed(state: EffectState, leaves: Mapping[int, int]) -> EffectState:
+    """Return a state with leaves where places stood, once the store has said which leaf each place became."""
+
+    def leaf(index: int) -> int:
+        return leaves.get(index, index)
+
+    claim, base, send = state.claim, state.base_claim, state.send
+    return replace(
+        state,
+        claim=replace(claim, index=leaf(claim.index)) if claim else None,
+        base_claim=replace(base, index=leaf(base.index)) if base else None,
+        send=replace(send, index=leaf(send.index), last_index=leaf(send.last_index)) if send else None,
+    )
+
+
+class LiveWorld:
+    """The rules' view of a store's snapshot and of what an append in the making has ahead of it.
+
+    `expect` is what the judgement since the last `begin` has read: chain name to head.
+    """
+
+    def __init__(self, reader: Reader, memory: Memory) -> None:
+        self.reader = reader
+        self._memory = memory
+        self.ahead = Ahead()
+        self.expect: dict[bytes, bytes | None] = {}
+
+    def begin(self) -> None:
+        """Start a new judgement: nothing has been read for it yet."""
+        self.expect = {}
+
+    @property
+    def governance(self) -> Governance:
+        head = self.head(chain.GOVERNANCE)
+        if self.ahead.governance is not None:
+            return self.ahead.governance
+        kept = self._memory.governance
+        return kept[0] if kept is not None and kept[0].head == head else self._fold_governance(kept)
+
+    def now_ms(self) -> int:
+        return self.lo(PENDING)
+
+    def lo(self, index: int) -> int:
+        if index < 0:
+            # Where no leaf is known yet, the last tick of all decides: it has to be still the last one then.
+            self.head(chain.TICKS)
+            earlier = [time for place, time in self.ahead.ticks if index == PENDING or place > index]
+            if earlier:
+                return earlier[-1]
+            row = self.reader.head(chain.TICKS)
+        else:
+            row = self.reader.row_at_or_before(chain.TICKS, index - 1) if index else None
+        return int.from_bytes(row.memo, "big") if row else 0
+
+    def hi(self, index: int) -> int | None:
+        if index == PENDING:
+            return None
+        row = self.reader.row_after(chain.TICKS, index) if index >= 0 else None
+        if row is not None:
+            return int.from_bytes(row.memo, "big")
+        self.head(chain.TICKS)
+        return next((time for place, time in self.ahead.ticks if index >= 0 or place < index), None)
+
+    def effect(self, effect: bytes, resource: str) -> EffectState:
+        name = chain.of_effect(effect, resource)
+        head = self.head(name)
+        if effect in self.ahead.effects:
+            return absorb(self.ahead.effects[effect], self.governance.recoveries)
+        if head is None:
+            bound = self.head(chain.of_binding(effect))
+            if bound is not None:
+                return EffectState(effect=effect, resource=f"of hash {bound.hex()}")
+            return EffectState(effect=effect, resource=resource)
+        state = self._memory.effect(head)
+        if state is None:
+            state = self._load(effect, resource, name, head)
+            self._memory.keep(state)
+        return absorb(state, self.governance.recoveries)
+
+    def state_hash(self, resource: str) -> bytes:
+        return self.head(chain.of_state(resource)) or digest.state_zero(self.governance.log_id, resource)
+
+    def chained(self, effect: bytes, resource: str, event_id: bytes) -> tuple[int, Event] | None:
+        pending = self.ahead.events.get(event_id)
+        if pending is not None:
+            return pending if pending[1].effect == effect else None
+        for index, event_head in self.chain_of(effect, resource):
+            if event_head == event_id:
+                return index, self.event(index)
+        return None
+
+    def unchained(self, event_id: bytes, resource: str) -> tuple[int, Event] | None:
+        pending = self.ahead.events.get(event_id)
+        if pending is not None:
+            return pending if pending[1].resource in (None, resource) else None
+        for name in (chain.of_unchained(event_id, resource), chain.of_unchained(event_id, None)):
+            row = self.reader.head(name)
+            if row is not None:
+                return row.index, self.event(row.index)
+        return None
+
+    def started_by(self, effect: bytes, resource: str, key: bytes) -> bool:
+        ahead = (event for _, event in self.ahead.events.values() if event.effect == effect)
+        stored = (self.event(index) for index, _ in self.chain_of(effect, resource))
+        return any(isinstance(event.data, Start) and event.by == key for event in (*ahead, *stored))
+
+    def head(self, name: bytes) -> bytes | None:
+        """Return a chain's head, and expect it."""
+        if name in self.ahead.heads:
+            self.expect[name] = self.ahead.heads[name]
+        elif name not in self.expect:
+            row = self.reader.head(name)
+            self.expect[name] = row.head if row else None
+        return self.expect[name]
+
+    def chain_of(self, effect: bytes, resource: str) -> Iterator[tuple[int, bytes]]:
+        """Return leaf index and event id of each event on an effect's chain, in order."""
+        for row in self.reader.rows(chain.of_effect(effect, resource)):
+            yield row.index, row.head
+
+    def unchained_chain(self, name: bytes) -> Iterator[tuple[int, bytes]]:
+        """Return leaf index and event id of the event that stands alone under a name, if it is there."""
+        row = self.reader.head(name)
+        if row is not None:
+            yield row.index, row.head
+
+    def binding(self, effect: bytes) -> int | None:
+        """Return the leaf of the first event of an effect, which says what resource it belongs to; None: there is
+        none.
+        """
+        row = self.reader.head(chain.of_binding(effect))
+        return row.index if row else None
+
+    def last_redrive(self, name: bytes) -> bytes | None:
+        """Return the id of the re-drive that an effect's stored memo names as its last send."""
+        pending = self.ahead.redrives.get(name)
+        row = self.reader.head(name)
+        return pending or (decode_memo(row.memo).last_send if row else None)
+
+    def governance_chain(self) -> Iterator[tuple[int, bytes]]:
+        """Return leaf index and event id of each governance event, in order."""
+        for row in self.reader.rows(chain.GOVERNANCE):
+            yield row.index, row.head
+
+    def event(self, index: int) -> Event:
+        """Return the event at a leaf."""
+        body, _ = self.reader.entry(index)
+        return parse_event(decode_body(body), digest.event_id(body))
+
+    def _fold_governance(self, kept: tuple[Governance, int] | None) -> Governance:
+        standing = self.reader.head(chain.GOVERNANCE)
+        if kept is not None and standing is not None and kept[1] > standing.index:
+            kept = None  # another thread has read on: this snapshot is older, and folded from the beginning
+        known, index = kept if kept is not None else (None, -1)
+        for row in self.reader.rows(chain.GOVERNANCE, index + 1):
+            event, index = self.event(row.index), row.index
+            after = found(event) if known is None else govern(known, event, index=index, root=None)
+            assert not isinstance(after, Refused), "the store holds what was admitted"
+            known = after
+        assert known is not None, "a log begins with genesis"
+        self._memory.governance = (known, index)
+        return known
+
+    def _load(self, effect: bytes, resource: str, name: bytes, head: bytes) -> EffectState:
+        row = self.reader.head(name)
+        assert row is not None
+        memo = decode_memo(row.memo)
+        wanted = {memo.claim, memo.base_claim, memo.send, memo.last_send} - {None}
+        leaves = {r.head: r.index for r in self.reader.rows(name) if r.head in wanted} if wanted else {}
+        return EffectState(
+            effect=effect,
+            resource=resource,
+            effect_class=memo.effect_class,
+            status=memo.status,
+            generation=memo.generation,
+            attempt=memo.attempt,
+            turn=memo.turn,
+            last=head,
+            committed_max=memo.committed_max,
+            base_status=memo.base_status,
+            base_generation=memo.base_generation,
+            base_claim=self._load_claim(leaves, memo.base_claim, memo.base_generation),
+            claim=self._load_claim(leaves, memo.claim, memo.generation),
+            send=self._load_send(leaves, memo),
+            sealed_request=memo.sealed_request,
+            tainted=memo.tainted,
+            absorbed=memo.absorbed,
+        )
+
+    def _load_claim(self, leaves: Mapping[bytes, int], event_id: bytes | None, generation: int) -> Claim | None:
+        if event_id is None:
+            return None
+        index = leaves[event_id]
+        event = self.event(index)
+        assert isinstance(event.data, Intent)
+        bound = rederive(self.governance.contracts[event.data.contract_id], event.data)
+        return Claim(
+            id=EventId(event_id),
+            index=index,
+            issuer=event.by,
+            contract_id=event.data.contract_id,
+            request=bound.request,
+            decision_key=decision_key_of(event, event.data, bound, generation=generation),
+            asks=event.data.verdict.answer == "ask",
+            approvals=event.data.verdict.approvals,
+        )
+
+    def _load_send(self, leaves: Mapping[bytes, int], memo: Memo) -> Send | None:
+        if memo.send is None:
+            return None
+        start = self.event(leaves[memo.send])
+        assert isinstance(start.data, Start)
+        nonce_hash, last_index = start.data.nonce_hash, leaves[memo.send]
+        if memo.last_send is not None:
+            last_index = leaves[memo.last_send]
+            assert isinstance(self.event(last_index).data, Redrive)
+        return Send(
+            id=memo.send,
+            index=leaves[memo.send],
+            by=start.by,
+            nonce_hash=nonce_hash,
+            last_index=last_index,
+            redriven=memo.last_send is not None,
+        )

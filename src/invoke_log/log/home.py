@@ -1,0 +1,117 @@
+"""The directory of a log: its store, its attachments, and the keys that were made with it.
+
+    store/          the entries
+    attachments/    one file each, named by its BLAKE3 in hex, as b3sum prints it
+    keys/           log.key, admin.key, agent.key, mode 0600, where they were made here
+
+It is created whole or not at all, and opening never creates.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from invoke_log.errors import MalformedError, NotFoundError, StoreDamagedError
+from invoke_log.format.digest import Digest, attachment_digest
+from invoke_log.log.signer import write_key_file
+from invoke_log.store import directory
+from invoke_log.store.lmdb import LmdbStore
+from invoke_log.store.memory import MemoryStore
+from invoke_log.store.protocol import Pending, Reader
+
+ATTACHMENT_BYTES_MAX: Final = 64 << 20
+"""Bytes of one attachment: it is hashed and exported in memory."""
+
+
+def create_home(path: Path, *, key_seeds: Mapping[str, bytes], first: Callable[[Reader], Sequence[Pending]]) -> None:
+    """Create a log's directory with its first entries and key files, whole or not at all.
+
+    Args:
+        key_seeds: file name without `.key`, to its 32-byte seed.
+        first: given the empty store, returns the entries that found the log.
+    Raises: StoreExistsError, NotFoundError (no parent directory), StoreReadOnlyError, StoreFullError, StoreError.
+    """
+    with MemoryStore({}).snapshot() as empty:
+        founding = first(empty)
+
+    def fill(place: Path) -> None:
+        (place / "attachments").mkdir()
+        (place / "keys").mkdir(mode=0o700)
+        for name, seed in key_seeds.items():
+            write_key_file(place / "keys" / f"{name}.key", seed)
+        LmdbStore.create(place / "store", {}, first=founding).close()
+
+    directory.create_whole(path.absolute(), fill)
+
+
+def open_store(path: Path, *, read_only: bool = False) -> LmdbStore:
+    """Return the store of a log's directory. Raises NotFoundError, StoreFormatError and the store's other errors."""
+    if not path.is_dir():
+        raise NotFoundError(
+            f"log {path}: no such directory", hint=f'make one with "invoke-log init {path} --origin NAME"'
+        )
+    return LmdbStore.open(path / "store", read_only=read_only)
+
+
+def key_path(path: Path, name: str) -> Path | None:
+    """Return the key file of that name beside a log, where there is one that this user may read."""
+    found = path / "keys" / f"{name}.key"
+    return found if os.access(found, os.R_OK) else None
+
+
+def keep_attachment(path: Path, raw: bytes) -> Digest:
+    """Keep an attachment durably, and return its digest. Keeping it twice keeps it once.
+
+    Raises: MalformedError: over 64 MiB. StoreError.
+    """
+    if len(raw) > ATTACHMENT_BYTES_MAX:
+        raise MalformedError(f"attachment has {len(raw)} bytes, want at most {ATTACHMENT_BYTES_MAX}")
+    key = attachment_digest(raw)
+    target = path / "attachments" / key.hex()
+    if target.exists():
+        return key
+    # Crash before the rename: a file that nothing names. The entry that names this one is appended afterwards.
+    place = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        with place.open("wb") as stream:
+            stream.write(raw)
+            stream.flush()
+            os.fsync(stream.fileno())
+        place.rename(target)
+        directory.sync(target.parent)
+    except OSError as error:
+        place.unlink(missing_ok=True)
+        raise directory.fault(error.errno, f"attachment {target}: {error.strerror}") from error
+    return key
+
+
+def read_attachment(path: Path, key: bytes) -> bytes | None:
+    """Return an attachment, or None where it is not kept here (it was erased, or never was).
+
+    Raises: StoreDamagedError: the file does not hash to its name.
+    """
+    raw = attachment_bytes(path, key)
+    if raw is not None and attachment_digest(raw) != key:
+        raise StoreDamagedError(f"attachment {key.hex()} does not hash to its name")
+    return raw
+
+
+def attachments_in(path: Path) -> Iterator[bytes]:
+    """Return every attachment that is kept beside a log, in the order of their digests."""
+    for target in sorted((path / "attachments").glob("[0-9a-f]" * 64)):
+        raw = read_attachment(path, bytes.fromhex(target.name))
+        if raw is not None:
+            yield raw
+
+
+def attachment_bytes(path: Path, key: bytes) -> bytes | None:
+    """Return what lies under an attachment's name, whatever it hashes to, or None. Raises StoreError."""
+    target = path / "attachments" / key.hex()
+    try:
+        return target.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise directory.fault(error.errno, f"attachment {target}: {error.strerror}") from error

@@ -1,0 +1,432 @@
+"""The guarded call as a state machine without I/O: what to ask of log, world and tool, in which order. SPEC §9.5
+[CALL-1].
+
+`guarded_call` is a generator. It yields a step, is sent what came of it, and returns how the call ended. A driver
+carries the steps out, one after the other, in a thread or on an event loop; it decides nothing.
+
+    Look -> Observe -> Seal, Seal -> Append -> Send -> Seal -> Append
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from invoke_log.format import digest
+from invoke_log.format.cbor import Value
+from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
+from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
+from invoke_log.rules.contract import Contract
+from invoke_log.rules.decision import facts_of
+from invoke_log.rules.effect import next_step
+from invoke_log.rules.governance import Governance, Refused
+from invoke_log.rules.intent import Bound
+from invoke_log.rules.kind import (
+    CLAIMED,
+    COMMITTED,
+    FREE,
+    NOT_COMMITTED,
+    PRESENT,
+    STARTED,
+    UNKNOWN,
+    Data,
+    Evidence,
+    Intent,
+    Outcome,
+    Release,
+    Resolution,
+    Start,
+    Verdict,
+)
+from invoke_log.rules.policy import ASK, DENY, judge
+from invoke_log.rules.snapshot import Snapshot, difference, drifted
+from invoke_log.rules.world import EffectState
+
+DECISIONS_MAX: Final = 16
+"""Times that a call looks at the world again because the resource moved under it, before it is blocked as stale."""
+DECIDE_AGAIN: Final = "decide_again"
+"""The word for a call that changed nothing and may be decided anew, on the world as it is now."""
+APPENDS_MAX: Final = 5
+"""Times that the same bytes are appended again after UNAVAILABLE."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Read the log: comes back as `Seen`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observe:
+    """Take the snapshot that the contract's profile describes: comes back as `Snapshot`, kept as an attachment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """Sign an event of this effect with the caller's key: comes back as `Sealed`."""
+
+    data: Data
+    prev: bytes | None
+    state: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """Append sealed events in one commit: comes back as a list of ledger answers."""
+
+    events: tuple["Sealed", ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Run the tool, unless D has passed since `began`: comes back as `Reply`."""
+
+    began: float
+    provider_key: bytes
+    tag: bytes
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """Put a call that became no intent on record, with the next append."""
+
+    blocker: bytes | None
+    reason: str
+
+
+Step = Look | Observe | Seal | Append | Send | Refuse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """The log as it stood: the effect, the resource's state hash, who governs, the time; and a fresh nonce and clock.
+
+    clock: seconds on a clock that runs while the machine sleeps. approvals: ids of the open intent's approvals that a
+    START of this caller may list, one a key.
+    decided_on: the snapshot that the open intent was decided on, None where it had none or it is not kept here.
+    """
+
+    state: EffectState
+    state_hash: bytes
+    governance: Governance
+    now_ms: int
+    nonce: bytes
+    clock: float
+    approvals: tuple[bytes, ...]
+    decided_on: dict[str, Value] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """A signed event that is not appended yet. `envelope` is the driver's."""
+
+    id: bytes
+    envelope: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the tool's run showed: a status, the evidence for it, and the result's bytes where they are kept."""
+
+    status: str
+    evidence: Evidence
+    result: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a call ended, in the words of the log: a status of the effect, or why there was no send.
+
+    status: committed, not_committed, unknown; or why nothing was sent: blocked, collision, conflict, stale, pending,
+    denied, unavailable. fresh: this very call sent. by: the event that stands in the way or that settled it. next: a
+    word of `effect.NEXT`, or decide_again.
+    """
+
+    status: str
+    fresh: bool
+    by: bytes | None
+    next: str
+    reason: str
+
+
+Machine = Generator[Step, Any, Ended]
+
+
+def guarded_call(contract: Contract, bound: Bound, *, issuer: bytes) -> Machine:
+    """Run one call under its contract [CALL-1]. Only an ACCEPTED START of this very run leads to a `Send` [CALL-2]."""
+    seen_before: Snapshot | None = None
+    for _ in range(DECISIONS_MAX):
+        seen = cast("Seen", (yield Look()))
+        if _may_go_on(seen, contract, bound):
+            ended = yield from _go_on(contract, bound, seen)
+            if ended is not None:
+                return ended
+            continue
+        # S was read before the snapshot: a world that moves between the two shows as STALE.
+        snapshot = cast("Snapshot | None", (yield Observe()) if contract.profile is not None else None)
+        if seen_before is not None and snapshot is not None and snapshot.id != seen_before.id:
+            changed = difference(cast("Value", seen_before.fields), cast("Value", snapshot.fields))
+            return (yield from _refused(None, "stale", f"the world changed while deciding: {changed}", DECIDE_AGAIN))
+        seen_before = snapshot
+        verdict = judge_now(contract, bound, seen, snapshot, issuer=issuer)
+        if verdict is None or verdict.answer == DENY:
+            rule = verdict.rule if verdict is not None else None
+            yield Refuse(blocker=None, reason="denied")
+            return _ended("denied", reason=f"policy denies: {rule or 'no rule allows it'}")
+        ended = yield from _decide(contract, bound, seen, snapshot, verdict)
+        if ended is not None:
+            return ended
+    return (yield from _refused(None, "stale", "the resource kept moving while deciding", DECIDE_AGAIN))
+
+
+def judge_now(
+    contract: Contract, bound: Bound, seen: Seen, snapshot: Snapshot | None, *, issuer: bytes
+) -> Verdict | None:
+    """Return the verdict of the policy in force, with its whole input; None where no policy is in force or its engine
+    is missing.
+    """
+    policy = seen.governance.policy
+    if policy is None:
+        return None
+    fields = snapshot.fields if snapshot is not None else {}
+    inputs: dict[str, Value] = {
+        "now_ms": seen.now_ms,
+        "snapshot": {name: fields[name] for name in sorted(policy.snapshot_fields) if name in fields},
+        "budgets": {},
+    }
+    generation = seen.state.generation
+    facts = facts_of(contract, bound, resource=bound.resource, issuer=issuer, generation=generation)
+    judged = judge(policy, facts, inputs)
+    if judged is None:
+        return None
+    return Verdict(
+        policy_id=policy.id, inputs=inputs, answer=judged.answer, rule=judged.rule, approvals=judged.approvals
+    )
+
+
+def _may_go_on(seen: Seen, contract: Contract, bound: Bound) -> bool:
+    """Claimed is not owned: a call with the same effect and request goes on with that START, under its contract (S10)
+    [CALL-3].
+    """
+    claim = seen.state.claim
+    if seen.state.status != CLAIMED or claim is None:
+        return False
+    return (claim.contract_id, claim.request) == (contract.id, bound.request)
+
+
+def _decide(
+    contract: Contract, bound: Bound, seen: Seen, snapshot: Snapshot | None, verdict: Verdict
+) -> Generator[Step, Any, Ended | None]:
+    """Append the intent, and the START with it where nothing has to be waited for; None: decide again."""
+    state = seen.state
+    intent = Intent(
+        contract_id=contract.id,
+        purpose=bound.purpose,
+        identity=bound.identity,
+        content=bound.content,
+        snapshot_id=snapshot.id if snapshot is not None else None,
+        after=state.last if state.status == NOT_COMMITTED else None,
+        again=None,
+        verdict=verdict,
+    )
+    sealed = cast("Sealed", (yield Seal(data=intent, prev=state.last, state=seen.state_hash)))
+    if verdict.answer == ASK:
+        answers = yield from _append(sealed)
+        if _accepted(answers[0]):
+            return _ended("pending", by=sealed.id, after="wait", reason="the policy asks for approval")
+        return (yield from _not_claimed(answers[0], contract))
+    start = yield from _seal_start(seen, sealed.id, verdict, prev=sealed.id, snapshot_id=intent.snapshot_id)
+    answers = yield from _append(sealed, start)
+    if not _accepted(answers[0]):
+        return (yield from _not_claimed(answers[0], contract))
+    if not _accepted(answers[1]):
+        return (yield from _not_started(answers[1]))
+    return (yield from _send(contract, seen.state, seen, start.id))
+
+
+def _go_on(contract: Contract, bound: Bound, seen: Seen) -> Generator[Step, Any, Ended | None]:
+    """START an intent that is claimed already: re-issued by this caller, or approved meanwhile; None: look again
+    [CALL-3].
+    """
+    claim, head = seen.state.claim, seen.state.last
+    assert claim is not None and head is not None
+    snapshot = cast("Snapshot | None", (yield Observe()) if contract.profile is not None else None)
+    if snapshot is not None:
+        changed = drifted(seen.decided_on or {}, snapshot.fields, contract.may_drift)
+        if changed is not None:
+            release = cast("Sealed", (yield Seal(data=Release(intent=claim.id, reason="drift"), prev=head)))
+            yield from _append(release)
+            return (
+                yield from _refused(claim.id, "stale", f"the world changed since the decision: {changed}", DECIDE_AGAIN)
+            )
+    verdict = judge_now(contract, bound, seen, snapshot, issuer=claim.issuer)
+    if verdict is None or verdict.answer == DENY:
+        yield Refuse(blocker=claim.id, reason="denied")
+        return _ended("denied", by=claim.id, reason="the policy in force denies the START of this intent")
+    asked = claim.asks or verdict.answer == ASK
+    wanted = max(1, contract.approvals_count, claim.approvals, verdict.approvals) if asked else 0
+    if len(seen.approvals) < wanted:
+        return _ended("pending", by=claim.id, after="wait", reason=f"{len(seen.approvals)} of {wanted} approvals")
+    approvals, snapshot_id = seen.approvals[:wanted], snapshot.id if snapshot else None
+    start = yield from _seal_start(seen, claim.id, verdict, prev=head, approvals=approvals, snapshot_id=snapshot_id)
+    answers = yield from _append(start)
+    if not _accepted(answers[0]):
+        return (yield from _not_started(answers[0]))
+    return (yield from _send(contract, seen.state, seen, start.id))
+
+
+def _seal_start(
+    seen: Seen,
+    intent: bytes,
+    verdict: Verdict,
+    *,
+    prev: bytes,
+    approvals: tuple[bytes, ...] = (),
+    snapshot_id: bytes | None = None,
+) -> Generator[Step, Any, Sealed]:
+    state = seen.state
+    start = Start(
+        intent=intent,
+        approvals=tuple(sorted(approvals)),
+        verdict=verdict,
+        snapshot_id=snapshot_id,
+        nonce_hash=digest.nonce_hash(seen.nonce),
+        provider_key=digest.provider_key(state.effect, state.generation, state.turn),
+        tag=digest.tag(state.effect, state.generation),
+    )
+    return cast("Sealed", (yield Seal(data=start, prev=prev)))
+
+
+def _send(contract: Contract, state: EffectState, seen: Seen, start: bytes) -> Machine:
+    """START is durable and ours: send once, and say what came of it."""
+    send = Send(
+        began=seen.clock,
+        provider_key=digest.provider_key(state.effect, state.generation, state.turn),
+        tag=digest.tag(state.effect, state.generation),
+        generation=state.generation,
+    )
+    # Crash here: START stored, the tool may have run: UNKNOWN. The reconciler asks and resolves.
+    reply = cast("Reply", (yield send))
+    prev = start
+    for _ in range(APPENDS_MAX):
+        outcome = Outcome(
+            start=start, nonce=seen.nonce, status=reply.status, evidence=reply.evidence, result=reply.result
+        )
+        sealed = cast("Sealed", (yield Seal(data=outcome, prev=prev)))
+        answers = yield from _append(sealed)
+        if _accepted(answers[0]):
+            return _ended(reply.status, fresh=True, by=sealed.id, after=_after(contract, reply.status))
+        state = cast("Seen", (yield Look())).state
+        if isinstance(answers[0], Refused) or not _is_open(state, start):
+            return (yield from _settled_otherwise(contract, reply, state, start=start, generation=send.generation))
+        assert state.last is not None
+        prev = state.last
+    return _ended(UNKNOWN, fresh=True, by=start, after=_after(contract, UNKNOWN), reason="its outcome was not appended")
+
+
+def _is_open(state: EffectState, start: bytes) -> bool:
+    return state.status in (STARTED, UNKNOWN) and state.send is not None and state.send.id == start
+
+
+def _settled_otherwise(
+    contract: Contract, reply: Reply, state: EffectState, *, start: bytes, generation: int
+) -> Machine:
+    """This attempt was settled before its own outcome arrived, or an outcome no longer may: what is known to have
+    happened is brought as evidence, which is never refused (S15).
+
+    Args: generation: the one that this call sent for; a later one may be open meanwhile, and is not ours to commit.
+    """
+    for _ in range(APPENDS_MAX):
+        if reply.status != COMMITTED or generation <= state.committed_max:
+            break
+        present = Resolution(presence=PRESENT, contract_id=contract.id, generation=generation, evidence=reply.evidence)
+        sealed = cast("Sealed", (yield Seal(data=present, prev=state.last)))
+        answers = yield from _append(sealed)
+        if _accepted(answers[0]):
+            return _ended(COMMITTED, fresh=True, by=sealed.id, after="receipt")
+        state = cast("Seen", (yield Look())).state
+    if generation <= state.committed_max:
+        status = COMMITTED
+    elif reply.status == COMMITTED or _is_open(state, start):
+        status = UNKNOWN
+    else:
+        status = NOT_COMMITTED if NOT_COMMITTED in (reply.status, state.status) else UNKNOWN
+    return _ended(status, fresh=True, by=state.last, after=_after(contract, status), reason="it was settled meanwhile")
+
+
+def _append(*events: Sealed) -> Generator[Step, Any, list[Answer]]:
+    """Append; after UNAVAILABLE, the same bytes again.
+
+    After our own UNAVAILABLE, DUPLICATE of this very event means that it was accepted, and is returned as that. At no
+    other time does it mean anything but "not yours to send" [CALL-4].
+    """
+    asked_again = False
+    answers: list[Answer] = []
+    for _ in range(APPENDS_MAX):
+        answers = cast("list[Answer]", (yield Append(events=events)))
+        if not any(isinstance(answer, Unavailable) for answer in answers):
+            break
+        asked_again = True
+    if not asked_again:
+        return answers
+    return [Accepted(id=a.of, index=a.index) if isinstance(a, Duplicate) else a for a in answers]
+
+
+def _accepted(answer: Answer) -> bool:
+    return isinstance(answer, Accepted)
+
+
+def _not_claimed(answer: Answer, contract: Contract) -> Generator[Step, Any, Ended | None]:
+    """What a call is told when its intent was not accepted; None: it was stale, decide again."""
+    match answer:
+        case Stale() if answer.code == "contract-superseded":
+            return (yield from _refused(None, "stale", answer.reason, DECIDE_AGAIN))
+        case Stale():
+            return None
+        case Collision():
+            return (yield from _occupied(answer.of, "collision", "the same decision stands already", contract))
+        case Conflict():
+            return (yield from _occupied(answer.of, "conflict", "it stands with another request", contract))
+        case Blocked():
+            return (yield from _refused(answer.by, "blocked", f"the effect is {answer.status}", answer.next))
+        case Refused():
+            yield Refuse(blocker=None, reason=answer.code)
+            return _ended("denied", reason=f"{answer.code}: {answer.reason}")
+        case _:
+            return _ended("unavailable", reason=str(getattr(answer, "reason", answer)))
+
+
+def _occupied(of: bytes, reason: str, words: str, contract: Contract) -> Generator[Step, Any, Ended]:
+    """A collision or conflict says with which intent; what can be done about it is a matter of how that one stands."""
+    status = cast("Seen", (yield Look())).state.status
+    return (yield from _refused(of, reason, f"the effect is {status}: {words}", _after(contract, status)))
+
+
+def _not_started(answer: Answer) -> Generator[Step, Any, Ended | None]:
+    """The claim stands, and this call may not send: another START won, or a guard refused ours. None: it was late,
+    look again.
+    """
+    match answer:
+        case Stale() if answer.code != "chain-broken":
+            return None
+        case Stale():
+            return (yield from _refused(answer.head, "blocked", "another call went on with this intent", "poll"))
+        case Refused():
+            yield Refuse(blocker=None, reason=answer.code)
+            return _ended("denied", reason=f"{answer.code}: {answer.reason}")
+        case _:
+            # Not known whether START stands. Nothing was sent, and after this return nothing will be: the nonce is
+            # gone.
+            return _ended("unavailable", reason=str(getattr(answer, "reason", answer)))
+
+
+def _refused(blocker: bytes | None, reason: str, words: str, after: str) -> Generator[Step, Any, Ended]:
+    yield Refuse(blocker=blocker, reason=reason)
+    return _ended(reason, by=blocker, after=after, reason=words)
+
+
+def _ended(status: str, *, fresh: bool = False, by: bytes | None = None, after: str = "", reason: str = "") -> Ended:
+    return Ended(status=status, fresh=fresh, by=by, next=after, reason=reason)
+
+
+def _after(contract: Contract, status: str) -> str:
+    return DECIDE_AGAIN if status in (NOT_COMMITTED, FREE) else next_step(status, contract)

@@ -1,0 +1,383 @@
+"""The closed set of event kinds: what each says, in which fields. SPEC §6 [EVT-1] to [EVT-4] and its CDDL.
+
+`parse_event` is the only way from a body to an `Event`; `build_body` the only way back. Each kind is one dataclass
+whose fields are exactly the fields of `data`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, TypedDict, Unpack, cast
+
+from invoke_log.errors import ContractInvalidError, MalformedError, PolicyInvalidError
+from invoke_log.format import digest, limits
+from invoke_log.format.cbor import Value
+from invoke_log.rules import schema
+from invoke_log.rules.contract import Contract, parse_contract
+from invoke_log.rules.kind import (
+    ABSENT,
+    COMMITTED,
+    EVIDENCE_KINDS,
+    FORMAT_VERSION,
+    NOT_COMMITTED,
+    PRESENT,
+    ROLES,
+    SCOPED_ROLES,
+    UNKNOWN,
+    Approval,
+    Attestation,
+    Data,
+    Denial,
+    Evidence,
+    Freeze,
+    Genesis,
+    Grant,
+    Handle,
+    Intent,
+    Note,
+    Oath,
+    Observation,
+    Outcome,
+    Recovery,
+    Redrive,
+    Refusal,
+    Release,
+    Resolution,
+    Revoke,
+    Scope,
+    Start,
+    Suspect,
+    Tick,
+    Unfreeze,
+    Verdict,
+    Withdraw,
+)
+from invoke_log.rules.policy import VERDICT_SCHEMA, Policy, parse_policy
+
+_ID: Final = schema.blob(32, 32)
+_ID_OR_NULL: Final = schema.blob(32, 32, nullable=True)
+_REASON: Final = schema.text(4096)
+_IDS: Final = schema.unique(_ID, 16)
+_REFERENCE: Final = schema.record({"attachment": _ID, "size": schema.integer(0)}, nullable=True)
+_SCOPE: Final = schema.record({"effect_class": schema.text(48), "prefix": schema.text(limits.RESOURCE_BYTES_MAX)})
+_STATUS: Final = schema.enum(COMMITTED, NOT_COMMITTED, UNKNOWN)
+_EVIDENCE: Final = schema.record(
+    {
+        "kind": schema.enum(*EVIDENCE_KINDS),
+        "reference": schema.text(512, nullable=True),
+        "failure": schema.token(128, nullable=True),
+        "tick": _ID_OR_NULL,
+        "observations": _IDS,
+        "attachment": _REFERENCE,
+    }
+)
+_KEY_SET: Final = schema.unique(_ID, 64)
+
+
+_TIME: Final = schema.integer(0)
+_VERDICT: Final = VERDICT_SCHEMA
+_DATA: Final[dict[str, tuple[type, dict[str, schema.Schema]]]] = {
+    "genesis": (
+        Genesis,
+        {
+            "format": schema.integer(FORMAT_VERSION, FORMAT_VERSION),
+            "origin": schema.text(256),
+            "log_key": _ID,
+            "admin_keys": _KEY_SET,
+        },
+    ),
+    "grant": (Grant, {"subject": schema.text(256), "key": _ID, "role": schema.enum(*ROLES), "scope": _SCOPE}),
+    "revoke": (Revoke, {"key": _ID_OR_NULL, "grant": _ID_OR_NULL, "suspect_from": schema.integer(0, nullable=True)}),
+    "withdraw": (Withdraw, {"contract_id": _ID, "reason": _REASON}),
+    "freeze": (Freeze, {"scope": _SCOPE, "reason": _REASON}),
+    "unfreeze": (Unfreeze, {"scope": _SCOPE, "reason": _REASON}),
+    "recovery": (
+        Recovery,
+        {
+            "old_origin": schema.text(256),
+            "origin": schema.text(256),
+            "size": schema.integer(1),
+            "root": _ID,
+            "checkpoint": schema.blob(1, 16_384, nullable=True),
+            "log_key": _ID,
+            "amnesia": schema.boolean(),
+        },
+    ),
+    "oath": (Oath, {"scope": _SCOPE, "recovery": _ID, "reason": _REASON}),
+    "tick": (Tick, {"time_ms": _TIME, "covers": schema.integer(0), "map": _ID_OR_NULL}),
+    "intent": (
+        Intent,
+        {
+            "contract_id": _ID,
+            "purpose": schema.text(512),
+            "identity": schema.mapping(schema.anything(), 64),
+            "content": schema.mapping(schema.anything(), 64),
+            "snapshot_id": _ID_OR_NULL,
+            "after": _ID_OR_NULL,
+            "again": _ID_OR_NULL,
+            "verdict": _VERDICT,
+        },
+    ),
+    "approval": (Approval, {"intent": _ID, "shown": _ID}),
+    "denial": (Denial, {"intent": _ID, "shown": _ID, "reason": _REASON}),
+    "release": (Release, {"intent": _ID, "reason": _REASON}),
+    "start": (
+        Start,
+        {
+            "intent": _ID,
+            "approvals": _IDS,
+            "verdict": _VERDICT,
+            "snapshot_id": _ID_OR_NULL,
+            "nonce_hash": _ID,
+            "provider_key": _ID,
+            "tag": _ID,
+        },
+    ),
+    "outcome": (
+        Outcome,
+        {
+            "start": _ID,
+            "nonce": schema.blob(16, 16, nullable=True),
+            "status": _STATUS,
+            "evidence": _EVIDENCE,
+            "result": schema.blob(0, limits.RAW_INLINE_BYTES_MAX, nullable=True),
+        },
+    ),
+    "suspect": (Suspect, {"start": _ID}),
+    "redrive": (Redrive, {"start": _ID, "nonce_hash": _ID, "provider_key": _ID}),
+    "resolution": (
+        Resolution,
+        {
+            "presence": schema.enum(PRESENT, ABSENT),
+            "contract_id": _ID,
+            "generation": schema.integer(1),
+            "evidence": _EVIDENCE,
+        },
+    ),
+    "attestation": (
+        Attestation,
+        {"status": schema.enum(COMMITTED, NOT_COMMITTED), "reason": _REASON, "attachment": _REFERENCE},
+    ),
+    "note": (Note, {"about": _ID, "text": schema.text(16_384)}),
+    "observation": (
+        Observation,
+        {"about": _ID, "presence": schema.enum(PRESENT, ABSENT, "unclear"), "evidence": _EVIDENCE},
+    ),
+    "handle": (Handle, {"about": _ID, "handle": schema.text(512)}),
+    "refusal": (
+        Refusal,
+        {
+            "issuer": _ID,
+            "effect": _ID,
+            "resource": schema.text(limits.RESOURCE_BYTES_MAX),
+            "blocker": _ID_OR_NULL,
+            "reason": schema.token(64),
+            "count": schema.integer(1),
+            "first_ms": _TIME,
+            "last_ms": _TIME,
+        },
+    ),
+}
+CHAINED_KINDS: Final = frozenset(
+    ("intent", "approval", "denial", "release", "start", "outcome", "suspect", "redrive", "resolution", "attestation")
+)
+ABOUT_KINDS: Final = frozenset(("note", "observation", "handle"))
+EFFECT_KINDS: Final = CHAINED_KINDS | ABOUT_KINDS
+GOVERNANCE_KINDS: Final = frozenset(
+    ("genesis", "grant", "revoke", "contract", "withdraw", "policy", "freeze", "unfreeze", "recovery", "oath")
+)
+KINDS: Final = frozenset((*_DATA, "contract", "policy"))
+
+_DATA_CHECKS: Final = {kind: schema.compile_schema(schema.record(spec)) for kind, (_, spec) in _DATA.items()}
+_COMMON: Final[dict[str, schema.Schema]] = {
+    "v": schema.integer(FORMAT_VERSION, FORMAT_VERSION),
+    "log": _ID,
+    "kind": schema.enum(*sorted(KINDS)),
+    "by": _ID,
+    "at_ms": _TIME,
+    "prev": _ID_OR_NULL,
+    "data": schema.anything(),
+}
+_OF_EFFECT: Final[dict[str, schema.Schema]] = {"effect": _ID, "resource": schema.text(limits.RESOURCE_BYTES_MAX)}
+_BODY_CHECKS: Final = {
+    "other": schema.compile_schema(schema.record(_COMMON)),
+    "effect": schema.compile_schema(schema.record({**_COMMON, **_OF_EFFECT})),
+    "intent": schema.compile_schema(schema.record({**_COMMON, **_OF_EFFECT, "state": _ID})),
+}
+_NESTED: Final[dict[str, type]] = {"scope": Scope, "evidence": Evidence, "verdict": Verdict}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What an issuer says, once. `effect` and `resource` are None outside an effect, `state` outside an intent.
+
+    at_ms is a claim that no rule reads. id is the hash of the body, never of the signature.
+    """
+
+    id: digest.EventId
+    kind: str
+    log: bytes
+    by: bytes
+    at_ms: int
+    prev: bytes | None
+    effect: bytes | None
+    resource: str | None
+    state: bytes | None
+    data: Data
+
+
+class OfEffect(TypedDict, total=False):
+    """The fields of a body that an event of an effect adds, `state` an intent alone; None stands for not there."""
+
+    effect: bytes | None
+    resource: str | None
+    state: bytes | None
+
+
+def parse_event(body_fields: Mapping[str, Value], event_id: digest.EventId) -> Event:
+    """Return the event that a decoded body says.
+
+    Raises: MalformedError: a field missing, unknown, of another type or out of bounds; it names the path.
+    Source: SPEC §6 [EVT-1], [EVT-2].
+    """
+    kind = body_fields.get("kind")
+    if type(kind) is not str or kind not in KINDS:
+        raise MalformedError(f"body: $.kind is {str(kind)[:40]!r}, want one of {', '.join(sorted(KINDS))}")
+    shape = "intent" if kind == "intent" else "effect" if kind in EFFECT_KINDS else "other"
+    _BODY_CHECKS[shape](cast("Value", body_fields), "$")
+    known = cast("dict[str, Any]", body_fields)
+    return Event(
+        id=event_id,
+        kind=kind,
+        log=known["log"],
+        by=known["by"],
+        at_ms=known["at_ms"],
+        prev=known["prev"],
+        effect=known.get("effect"),
+        resource=known.get("resource"),
+        state=known.get("state"),
+        data=parse_data(kind, known["data"]),
+    )
+
+
+def parse_data(kind: str, data: Value) -> Data:
+    """Return the `data` of an event of this kind. Raises MalformedError."""
+    try:
+        if kind == "contract":
+            return parse_contract(data)
+        if kind == "policy":
+            return parse_policy(data)
+    except (ContractInvalidError, PolicyInvalidError) as error:
+        raise MalformedError(f"$.data: {error.message}") from error
+    _DATA_CHECKS[kind](data, "$.data")
+    parsed = cast("Data", _construct(_DATA[kind][0], cast("dict[str, Value]", data)))
+    _check_shape(parsed)
+    return parsed
+
+
+def data_map(data: Data) -> dict[str, Value]:
+    """Return the map that stands in a body's `data`."""
+    if isinstance(data, Contract | Policy):
+        return data.data
+    return _to_map(data)
+
+
+def kind_of(data: Data) -> str:
+    """Return the kind of event that carries this data."""
+    return _KIND_OF[type(data)]
+
+
+def build_body(
+    data: Data,
+    *,
+    log: bytes,
+    by: bytes,
+    at_ms: int,
+    prev: bytes | None,
+    **of_effect: Unpack[OfEffect],
+) -> dict[str, Value]:
+    """Return the body of an event, ready to be sealed; the caller gives what the kind has of `OfEffect`."""
+    body: dict[str, Value] = {
+        "v": FORMAT_VERSION,
+        "log": log,
+        "kind": kind_of(data),
+        "by": by,
+        "at_ms": at_ms,
+        "prev": prev,
+        "data": data_map(data),
+    }
+    return body | {name: cast("Value", value) for name, value in of_effect.items() if value is not None}
+
+
+def _construct(kind: type, data: dict[str, Value]) -> object:
+    values: dict[str, object] = {}
+    for name, value in data.items():
+        if name in _NESTED:
+            values[name] = _construct(_NESTED[name], cast("dict[str, Value]", value))
+        elif type(value) is list:
+            values[name] = tuple(value)
+        else:
+            values[name] = value
+    return kind(**values)
+
+
+def _to_map(data: object) -> dict[str, Value]:
+    result: dict[str, Value] = {}
+    for field in fields(data):  # type: ignore[arg-type]
+        value = getattr(data, field.name)
+        if field.name in _NESTED:
+            value = _to_map(value)
+        elif isinstance(value, tuple):
+            value = list(value)
+        result[field.name] = value
+    return result
+
+
+def _check_shape(data: Data) -> None:
+    """Check what a closed schema cannot say: relations between fields of one event [EVT-3]."""
+    match data:
+        case Genesis() if not data.admin_keys:
+            raise MalformedError("$.data.admin_keys: found no key, want at least one")
+        case Grant() if data.role not in SCOPED_ROLES and data.scope != Scope(effect_class="*", prefix=""):
+            raise MalformedError(
+                f"$.data.scope: a scope does not bind the role {data.role}, want class * and an empty prefix"
+            )
+        case Grant() | Freeze() | Unfreeze() | Oath() if data.scope.prefix and not data.scope.prefix.endswith("/"):
+            raise MalformedError(
+                f"$.data.scope.prefix: found {data.scope.prefix[:60]!r}, want one that ends at / or is empty"
+            )
+        case Revoke() if (data.key is None) == (data.grant is None):
+            raise MalformedError("$.data: want exactly one of key and grant, the other null")
+        case Attestation() if not data.reason:
+            raise MalformedError("$.data.reason: found no text, want what the attestor knows and how")
+        case Tick() if data.map is None and data.covers != 0:
+            raise MalformedError(f"$.data.covers: found {data.covers} without a map root, want 0")
+        case _:
+            pass
+
+
+_KIND_OF: Final[dict[type, str]] = {
+    **{kind: name for name, (kind, _) in _DATA.items()},
+    Contract: "contract",
+    Policy: "policy",
+}
+
+
+def references_of(event: Event) -> dict[bytes, int]:
+    """Return the attachments that an event names as `{attachment, size}`: digest to size in bytes [EVT-4]."""
+    match event.data:
+        case Intent() as data:
+            named = [value for value in data.content.values() if type(value) is dict]
+        case Outcome() | Resolution() | Observation() as data:
+            named = [data.evidence.attachment] if data.evidence.attachment is not None else []
+        case Attestation() as data:
+            named = [data.attachment] if data.attachment is not None else []
+        case _:
+            named = []
+    references = ((value.get("attachment"), value.get("size")) for value in named if len(value) == 2)
+    return {key: size for key, size in references if type(key) is bytes and len(key) == 32 and type(size) is int}
+
+
+def attachments_of(event: Event) -> set[bytes]:
+    """Return the digests of everything that belongs with an event: what it names, and its snapshot [EVT-4]."""
+    snapshot = event.data.snapshot_id if isinstance(event.data, Intent | Start) else None
+    return {*references_of(event), *([snapshot] if snapshot is not None else [])}

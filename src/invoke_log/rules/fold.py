@@ -1,0 +1,171 @@
+"""Events in leaf order to the state of the whole log. SPEC §12 [RPL-1] to [RPL-9].
+
+`Fold` is a projection: it can be thrown away and rebuilt, and two programs that fold the same leaves hold the same
+state. It is the auditor's `World`. An event that it does not admit moves nothing: it is void.
+"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from typing import Final
+
+from invoke_log.format import digest
+from invoke_log.format.cbor import Value
+from invoke_log.rules.admission import Admitted, Blocked, Collision, Conflict, Stale, admit
+from invoke_log.rules.effect import OPEN, absorb
+from invoke_log.rules.event import ABOUT_KINDS, Event
+from invoke_log.rules.governance import Governance, Refused, found
+from invoke_log.rules.kind import Approval, Observation, Start, Tick
+from invoke_log.rules.world import EffectState, placed
+
+_VOID_CODES: Final[dict[type, str]] = {Collision: "collision", Conflict: "conflict", Blocked: "blocked"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Void:
+    """An event that moved nothing: the code of the first rule that it breaks, and why."""
+
+    code: str
+    reason: str
+
+
+class Fold:
+    """The log's state after the leaves that were applied. Mutable; `apply` is its only verb.
+
+    It keeps every effect and resource, the ids of notes and ticks, and the approvals of open claims; no bodies.
+    """
+
+    def __init__(self) -> None:
+        self._governance: Governance | None = None
+        self._effects: dict[bytes, EffectState] = {}
+        self._states: dict[str, bytes] = {}
+        self._tick_leaves: list[int] = []
+        self._tick_times: list[int] = []
+        self._ticks: dict[bytes, tuple[int, Event]] = {}
+        self._observations: dict[bytes, tuple[int, Event]] = {}
+        self._others: set[bytes] = set()
+        self._approvals: dict[bytes, dict[bytes, tuple[int, Event]]] = {}
+        self._starters: dict[bytes, frozenset[bytes]] = {}
+        self._absorbed = 0
+
+    @property
+    def governance(self) -> Governance:
+        assert self._governance is not None, "a fold begins with genesis"
+        return self._governance
+
+    @property
+    def effects(self) -> dict[bytes, EffectState]:
+        """Every effect with an event on its chain, by key."""
+        return self._effects
+
+    @property
+    def ticked(self) -> bool:
+        """Whether a tick has been applied: before the first one the log has no time."""
+        return bool(self._tick_leaves)
+
+    def now_ms(self) -> int:
+        return self._tick_times[-1] if self._tick_times else 0
+
+    def lo(self, index: int) -> int:
+        position = bisect_left(self._tick_leaves, index)
+        return self._tick_times[position - 1] if position else 0
+
+    def hi(self, index: int) -> int | None:
+        position = bisect_right(self._tick_leaves, index)
+        return self._tick_times[position] if position < len(self._tick_leaves) else None
+
+    def effect(self, effect: bytes, resource: str) -> EffectState:
+        return self._effects.get(effect) or EffectState(effect=effect, resource=resource)
+
+    def state_hash(self, resource: str) -> bytes:
+        return self._states.get(resource) or digest.state_zero(self.governance.log_id, resource)
+
+    def chained(self, effect: bytes, resource: str, event_id: bytes) -> tuple[int, Event] | None:
+        return self._approvals.get(effect, {}).get(event_id)
+
+    def unchained(self, event_id: bytes, resource: str) -> tuple[int, Event] | None:
+        found_tick = self._ticks.get(event_id)
+        if found_tick is not None:
+            return found_tick
+        observed = self._observations.get(event_id)
+        return observed if observed is not None and observed[1].resource == resource else None
+
+    def started_by(self, effect: bytes, resource: str, key: bytes) -> bool:
+        return key in self._starters.get(effect, frozenset())
+
+    def apply(self, event: Event, *, index: int, root: bytes | None) -> Admitted | Void:
+        """Return what the event at a leaf left behind, or why it is void [RPL-4].
+
+        Args: root: the tree's root before this leaf; None where it is not known, as in a receipt.
+        """
+        if self._governance is None:
+            return self._begin(event)
+        if event.id in self._ticks or event.id in self._observations or event.id in self._others:
+            return Void(code="duplicate", reason="this very event stands at an earlier leaf")
+        judgement = admit(event, self, index=index, root=root)
+        match judgement:
+            case Admitted():
+                self._keep(event, judgement, index)
+                return judgement
+            case Stale() | Refused():
+                return Void(code=judgement.code, reason=judgement.reason)
+            case Collision() | Conflict() | Blocked():
+                return Void(
+                    code=_VOID_CODES[type(judgement)], reason="an intent on an effect that is open or committed"
+                )
+
+    def assume(self, resource: str, state: bytes) -> None:
+        """Take a resource's state hash on trust: a receipt shows one effect, not its resource's other decisions."""
+        self._states[resource] = state
+
+    def state_root(self, size: int) -> bytes:
+        """Return the hash of everything that was derived: two replays agree on it or one of them is wrong [RPL-7]."""
+        effects: list[Value] = [
+            [key, state.status, state.generation, state.attempt, state.last]
+            for key, state in sorted(self._effects.items())
+        ]
+        resources: list[Value] = [[name, state] for name, state in sorted(self._states.items(), key=_by_utf8)]
+        return digest.state_root(size, self.governance.head, effects, resources)
+
+    def _begin(self, event: Event) -> Admitted | Void:
+        founded = found(event)
+        if isinstance(founded, Refused):
+            return Void(code=founded.code, reason=founded.reason)
+        self._governance = founded
+        return Admitted(governance=founded)
+
+    def _keep(self, event: Event, admitted: Admitted, index: int) -> None:
+        if admitted.governance is not None:
+            self._governance = admitted.governance
+            self._absorb()
+        if admitted.effect is not None:
+            self._keep_effect(event, placed(admitted.effect, index), index)
+        if admitted.state_hash is not None and event.resource is not None:
+            self._states[event.resource] = admitted.state_hash
+        if isinstance(event.data, Tick):
+            self._tick_leaves.append(index)
+            self._tick_times.append(max(event.data.time_ms, self.now_ms()))
+            self._ticks[event.id] = (index, event)
+        elif isinstance(event.data, Observation):
+            self._observations[event.id] = (index, event)
+        elif event.kind in ABOUT_KINDS or event.kind == "refusal":
+            self._others.add(event.id)
+
+    def _keep_effect(self, event: Event, state: EffectState, index: int) -> None:
+        self._effects[state.effect] = state
+        if state.status not in OPEN:
+            self._approvals.pop(state.effect, None)
+        elif isinstance(event.data, Approval):
+            self._approvals.setdefault(state.effect, {})[event.id] = (index, event)
+        if isinstance(event.data, Start):
+            self._starters[state.effect] = self._starters.get(state.effect, frozenset()) | {event.by}
+
+    def _absorb(self) -> None:
+        """A recovery moves every open effect at once; those without a chain pay at their first intent."""
+        recoveries = self.governance.recoveries
+        if len(recoveries) > self._absorbed:
+            self._absorbed = len(recoveries)
+            self._effects = {key: absorb(state, recoveries) for key, state in self._effects.items()}
+
+
+def _by_utf8(item: tuple[str, bytes]) -> bytes:
+    return item[0].encode()

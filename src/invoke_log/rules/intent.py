@@ -1,0 +1,150 @@
+"""What an issuer means to do: arguments bound to a contract, the effect they name, the request they make. SPEC §7.2.
+
+`bind` is how a call becomes an intent; `rederive` is how anybody else gets the same keys from the recorded event.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, cast
+
+from invoke_log.errors import ArgumentInvalidError, MalformedError
+from invoke_log.format import digest, limits
+from invoke_log.format.cbor import Value
+from invoke_log.rules import schema
+from invoke_log.rules.contract import Contract, Retires, expand
+from invoke_log.rules.kind import Intent
+
+_REFERENCE: Final = schema.record(
+    {"attachment": schema.blob(32, 32), "size": schema.integer(limits.RAW_INLINE_BYTES_MAX + 1)}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """Arguments as they will be sent, and the names that follow from them.
+
+    arguments: every argument, defaults filled in. identity, content: the maps that an intent records; the purpose is in
+    neither, volatile arguments are in neither; a raw value over 16 KiB stands in content as `{attachment, size}` and
+    itself in attachments.
+    """
+
+    resource: str
+    purpose: str
+    identity: dict[str, Value]
+    content: dict[str, Value]
+    arguments: dict[str, Value]
+    attachments: tuple[bytes, ...] = ()
+    effect: digest.EffectKey
+    request: bytes
+
+
+def bind(contract: Contract, arguments: dict[str, Value]) -> Bound:
+    """Return a call's arguments bound to its contract.
+
+    Raises: ArgumentInvalidError: missing, unknown, of another type, out of bounds, or of a spelling that is not the one
+        accepted: never a second key; or private: the keyed form that would hide it does not exist yet.
+    """
+    unknown = sorted(arguments.keys() - contract.arguments.keys())
+    if unknown:
+        raise ArgumentInvalidError(f"arguments: {', '.join(unknown)} unknown to contract {contract.name!r}")
+    for name, argument in contract.arguments.items():
+        if argument.private and argument.role != "volatile":
+            raise ArgumentInvalidError(f"arguments: {name} is private, and would be recorded in the clear")
+    bound: dict[str, Value] = {}
+    try:
+        for name, argument in contract.arguments.items():
+            if name in arguments:
+                bound[name] = arguments[name]
+            elif argument.default is not None:
+                bound[name] = argument.default[0]
+            else:
+                raise ArgumentInvalidError(f"arguments: {name} is missing")
+            schema.compile_schema(argument.schema)(bound[name], f"arguments.{name}")
+        identity = {name: bound[name] for name in contract.identity}
+        content, attachments = _recorded_content(contract, bound)
+        purpose = "" if contract.purpose is None else str(bound[contract.purpose])
+        names = _names(contract, purpose, identity, content, bound)
+        return replace(names, attachments=tuple(attachments))
+    except MalformedError as error:
+        raise ArgumentInvalidError(error.message) from error
+
+
+def rederive(contract: Contract, intent: Intent) -> Bound:
+    """Return what a recorded intent's maps bind to under its contract [INT-4].
+
+    Raises: MalformedError: a map that the contract does not accept.
+    """
+    content_names = {name for name, argument in contract.arguments.items() if argument.role == "content"}
+    if intent.identity.keys() != set(contract.identity) or intent.content.keys() != content_names:
+        raise MalformedError("$.data: identity and content are not exactly the contract's arguments of these roles")
+    recorded: dict[str, Value] = {**intent.identity, **intent.content}
+    for name, value in recorded.items():
+        argument = contract.arguments[name]
+        path = f"$.data.{argument.role}.{name}"
+        if argument.raw and type(value) is dict:
+            schema.compile_schema(_REFERENCE)(value, path)
+            if cast("int", value["size"]) > cast("int", argument.schema["max"]):
+                raise MalformedError(f"{path}: an attachment of {value['size']!r} bytes, over the argument's bound")
+            continue
+        schema.compile_schema(argument.schema)(value, path)
+        if argument.raw and type(value) is bytes and len(value) > limits.RAW_INLINE_BYTES_MAX:
+            raise MalformedError(
+                f"{path}: {len(value)} bytes inline, want an attachment over {limits.RAW_INLINE_BYTES_MAX}"
+            )
+    if contract.purpose is None:
+        if intent.purpose:
+            raise MalformedError("$.data.purpose: the contract has none, want an empty text")
+    else:
+        purpose_schema = contract.arguments[contract.purpose].schema
+        typed: Value = int(intent.purpose) if _is_integer(purpose_schema, intent.purpose) else intent.purpose
+        schema.compile_schema(purpose_schema)(typed, "$.data.purpose")
+        recorded = {**recorded, contract.purpose: typed}
+    return _names(contract, intent.purpose, intent.identity, intent.content, recorded)
+
+
+def _names(
+    contract: Contract, purpose: str, identity: dict[str, Value], content: dict[str, Value], arguments: dict[str, Value]
+) -> Bound:
+    values: dict[str, Value] = {**contract.realm, **arguments}
+    resource = expand(contract.resource, values)
+    return Bound(
+        resource=resource,
+        purpose=purpose,
+        identity=identity,
+        content=content,
+        arguments=arguments,
+        effect=digest.effect_key(contract.effect_class, resource, purpose, identity),
+        request=digest.request_digest({**identity, **content}),
+    )
+
+
+def retired_effect(contract: Contract, bound: Bound, retires: Retires) -> tuple[digest.EffectKey, str] | None:
+    """Return the key and resource that a retired class gave the effect of this call; None: it had none [CTR-11]."""
+    values: dict[str, Value] = {**contract.realm, **bound.arguments}
+    try:
+        resource = expand(retires.resource, values)
+    except MalformedError:
+        return None
+    purpose = "" if retires.purpose is None else str(values[retires.purpose])
+    identity = {name: values[name] for name in retires.identity}
+    return digest.effect_key(retires.effect_class, resource, purpose, identity), resource
+
+
+def _recorded_content(contract: Contract, bound: dict[str, Value]) -> tuple[dict[str, Value], list[bytes]]:
+    """The content map as an intent records it, and the raw values too long to stand inline [INT-6]."""
+    recorded: dict[str, Value] = {}
+    attachments: list[bytes] = []
+    for name, argument in contract.arguments.items():
+        value = bound[name]
+        if argument.role != "content":
+            continue
+        if argument.raw and type(value) is bytes and len(value) > limits.RAW_INLINE_BYTES_MAX:
+            attachments.append(value)
+            value = {"attachment": digest.attachment_digest(value), "size": len(value)}
+        recorded[name] = value
+    return recorded, attachments
+
+
+def _is_integer(purpose_schema: dict[str, Value], text: str) -> bool:
+    # int() reads more spellings than one: print it back and compare.
+    digits = purpose_schema["type"] in ("integer", "time") and text.removeprefix("-").isdecimal()
+    return digits and str(int(text)) == text

@@ -1,0 +1,183 @@
+"""The LMDB environment under a store: how it is opened, what is in it, and what its errors mean."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import lmdb
+import lmdb.verify
+
+from invoke_log.errors import (
+    CommitUncertainError,
+    InvokeLogError,
+    StoreDamagedError,
+    StoreError,
+    StoreFormatError,
+    StoreFullError,
+    StoreReadOnlyError,
+)
+from invoke_log.store import directory
+from invoke_log.store.lmdb import rows
+from invoke_log.store.protocol import check_meta
+
+FORMAT: Final = b"invoke-log store 1"
+META_FORMAT: Final = b"format"
+"""The meta value that says what the directory is; the store writes it, and opens no other."""
+
+MAP_BYTES: Final = 64 << 30
+"""Address space, and so the largest store. One constant for all processes: none meets a map that another resized."""
+
+READERS_MAX: Final = 1024
+"""Snapshots open at the same time over all processes. The first process to open the store decides."""
+
+DATA_FILE: Final = "data.mdb"
+DATA_FILE_BYTES_MIN: Final = 8_192
+
+Transaction: TypeAlias = "lmdb.Transaction[bytes]"
+Cursor: TypeAlias = "lmdb.Cursor[bytes]"
+
+
+class OpenEnvironment:
+    """An environment as this process opened it."""
+
+    def __init__(self, raw: lmdb.Environment, where: Path) -> None:
+        self.raw = raw
+        self.where = where
+        self.process = os.getpid()
+        self.read_only = bool(raw.flags()["readonly"])
+
+    def begin(self, *, write: bool = False) -> Transaction:
+        """Return a new transaction; a writing one has the write lock of all processes, which it waited for.
+
+        Raises: StoreReadOnlyError, CommitUncertainError: an earlier commit failed. StoreError.
+        """
+        self.check_process()
+        if write:
+            self.check_writable()
+        try:
+            return self.raw.begin(write=write)
+        except lmdb.Error as exc:
+            raise fault(exc, self.where) from exc
+
+    def check_process(self) -> None:
+        """Raise StoreError in a fork of the process that opened it: two processes would use one reader's slot."""
+        if os.getpid() != self.process:
+            raise StoreError(
+                f"store {self.where}: opened by process {self.process}, used in its fork {os.getpid()}",
+                hint="open the log again in the new process",
+            )
+
+    def check_writable(self) -> None:
+        """Raise StoreReadOnlyError where it was opened read-only."""
+        if self.read_only:
+            raise StoreReadOnlyError(f"store {self.where}: was opened read-only", hint="open it for writing")
+
+    def commit_fault(self, exc: lmdb.Error) -> InvokeLogError:
+        """Return what a failed commit means."""
+        # LMDB writes its meta page last, once the other pages are written and flushed. Where that last write fails, it
+        # panics: it refuses every later use. Where it does not panic, nothing of this commit is stored.
+        try:
+            self.raw.begin().abort()
+        except lmdb.Error:
+            return _uncertain(exc, self.where)
+        found = fault(exc, self.where)
+        if isinstance(found, StoreFullError):
+            return found
+        if not directory.has_room(self.where):  # a full disk can also cut a write short, which LMDB calls EIO
+            return StoreFullError(f"{found.message}, and the disk is full", hint="free some space and append again")
+        return _uncertain(exc, self.where)
+
+
+def create_environment(place: Path, meta: Mapping[bytes, bytes]) -> OpenEnvironment:
+    """Return an environment made in an empty directory, with an empty tree and the meta values.
+
+    Raises: MalformedError: a meta value out of bounds. StoreFullError, StoreReadOnlyError, StoreError.
+    """
+    for name, value in meta.items():
+        check_meta(name, value)
+    try:
+        raw = _environment(place)
+        with raw.begin(write=True) as txn:
+            for name, value in {**meta, META_FORMAT: FORMAT}.items():
+                txn.put(rows.META + name, value)
+    except lmdb.Error as exc:
+        raise fault(exc, place) from exc
+    return OpenEnvironment(raw, place)
+
+
+def open_environment(where: Path, *, read_only: bool) -> OpenEnvironment:
+    """Return the environment in a directory, checked as far as opening it safely needs.
+
+    Raises: StoreFormatError, StoreDamagedError, StoreReadOnlyError, StoreError.
+    """
+    try:
+        raw = _environment(where, readonly=read_only)
+    except (lmdb.InvalidError, lmdb.VersionMismatchError) as exc:
+        raise StoreFormatError(f"store {where}: {exc}; {DATA_FILE} is no store of invoke-log") from exc
+    except lmdb.Error as exc:
+        raise fault(exc, where) from exc
+    try:
+        _refuse_cut(raw, where)
+        with raw.begin() as txn:
+            written = txn.get(rows.META + META_FORMAT)
+        if written != FORMAT:
+            raise StoreFormatError(
+                f"store {where}: format is {written!r}, this release reads {FORMAT!r}",
+                hint="None means half-created, or no store; else open it with the release that wrote it",
+            )
+        raw.reader_check()
+    except lmdb.Error as exc:
+        raw.close()
+        raise fault(exc, where) from exc
+    except InvokeLogError:
+        raw.close()
+        raise
+    return OpenEnvironment(raw, where)
+
+
+def fault(exc: lmdb.Error, where: Path) -> InvokeLogError:
+    """Return what an LMDB error means outside a commit: nothing was stored."""
+    message = f"store {where}: {exc}"
+    if isinstance(exc, lmdb.MapFullError):
+        return StoreFullError(f"{message}; a store holds at most {MAP_BYTES >> 30} GiB")
+    if isinstance(exc, lmdb.CorruptedError | lmdb.PageNotFoundError | lmdb.KeyExistsError | lmdb.BadValsizeError):
+        return StoreDamagedError(message, hint='run "invoke-log verify" on a copy')
+    if isinstance(exc, lmdb.PanicError):
+        return CommitUncertainError(f"{message}; an earlier commit failed", hint="open the store anew")
+    return directory.fault(exc.code, message)
+
+
+def _uncertain(exc: lmdb.Error, where: Path) -> CommitUncertainError:
+    return CommitUncertainError(
+        f"store {where}: {exc}; it may or may not be durable",
+        hint="open the store anew, and append the same bytes again",
+    )
+
+
+def _environment(where: Path, *, readonly: bool = False) -> lmdb.Environment:
+    # The defaults of `sync`, `metasync` and `writemap` are the durable ones, and stay. The file format is that of LMDB
+    # 0.9, whatever this process or a later release has for a default; a file of another one is refused.
+    return lmdb.open(
+        str(where),
+        map_size=MAP_BYTES,
+        max_readers=READERS_MAX,
+        readonly=readonly,
+        create=False,
+        mode=0o666,  # and the umask, as for any file
+        lib_version=0,
+    )
+
+
+def _refuse_cut(raw: lmdb.Environment, where: Path) -> None:
+    """Raise StoreDamagedError where the file ends before a page that is in use: to read it would kill the process."""
+    pages_end = (raw.info()["last_pgno"] + 1) * raw.stat()["psize"]
+    if (where / DATA_FILE).stat().st_size >= pages_end:
+        return
+    # The last pages may have been free ever since they were counted, and never written: rare, and worth the full walk.
+    try:
+        found = lmdb.verify.verify(str(where))  # type: ignore[no-untyped-call]  # lmdb types all but this module
+    except lmdb.verify.VerifyError as exc:
+        found = [exc]
+    if found:
+        raise StoreDamagedError(f"store {where}: {DATA_FILE} is cut: {str(found[0])[:200]}", hint="restore a backup")

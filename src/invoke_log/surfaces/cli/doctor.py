@@ -1,0 +1,96 @@
+"""`doctor`: whether this machine and this log are as they should be."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Final
+
+import click
+
+from invoke_log.errors import InvokeLogError
+from invoke_log.format import keys
+from invoke_log.ledger.log import Log
+from invoke_log.log.signer import load_key
+from invoke_log.surfaces.cli.session import Session, Verb
+from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
+from invoke_log.surfaces.render import View, shown
+
+FLUSHES: Final = 15
+FLUSH_S_MIN: Final = 0.000_02
+"""Seconds. A disk that confirms a write faster than a memory bus could carry it has not written it."""
+FREE_BYTES_MIN: Final = 1 << 30
+
+Check = tuple[str, bool, str]
+
+
+@click.command("doctor", cls=Verb)
+@click.pass_obj
+def doctor(session: Session) -> int:
+    """Check this machine: library, log, key files, disk.
+
+    Prints one line a check. The exit code is 3 where a check fails. Whether the log's entries hold together is for
+    "verify" to say.
+
+    \b
+    Example: invoke-log doctor --log payments
+    """
+    ok = True
+    for name, passed, message in _checks(session.log_path):
+        ok &= passed
+        fields = {"check": name, "ok": passed, "message": message}
+        session.say(View(fields=fields, text=f"{'ok  ' if passed else 'FAIL'} {name:<10} {shown(message)}"))
+    return DONE if ok else UNVERIFIED
+
+
+def _checks(path: Path) -> Iterator[Check]:
+    yield _tried("signatures", _self_tested)
+    yield _tried("log", lambda: _opened(path))
+    for file in sorted((path / "keys").glob("*.key")):
+        yield _tried("key", partial(_loaded, file))
+    if path.is_dir():
+        yield _flushes(path)
+        free = os.statvfs(path).f_bavail * os.statvfs(path).f_frsize
+        yield "space", free >= FREE_BYTES_MIN, f"{free >> 20} MiB are free"
+
+
+def _tried(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return name, True, check()
+    except InvokeLogError as error:
+        return name, False, error.message
+
+
+def _self_tested() -> str:
+    keys.self_test()
+    return "libsodium keeps the rules that verifiers agree on"
+
+
+def _loaded(file: Path) -> str:
+    load_key(file)
+    return f"{file}: a key, readable by its owner alone"
+
+
+def _opened(path: Path) -> str:
+    with Log.open(path, read_only=True) as log, log.world() as world:
+        return f"{world.governance.origin}, {world.reader.size} leaves"
+
+
+def _flushes(path: Path) -> Check:
+    """Time what every append waits for, on the log's own disk."""
+    took = []
+    with TemporaryFile(dir=path) as stream:
+        for _ in range(FLUSHES):
+            stream.write(bytes(512))
+            stream.flush()
+            began = time.perf_counter()
+            os.fdatasync(stream.fileno())
+            took.append(time.perf_counter() - began)
+    median_s = statistics.median(took)
+    words = (
+        "" if median_s >= FLUSH_S_MIN else ": too fast for a disk; what is acknowledged may not survive a loss of power"
+    )
+    return "flush", median_s >= FLUSH_S_MIN, f"{median_s * 1e6:.0f} µs a flush{words}"

@@ -1,0 +1,73 @@
+"""The outermost frame of every verb: where what happened becomes an exit code, and what went wrong a line on stderr."""
+
+import logging
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import click
+
+from invoke_log.errors import InvokeLogError
+from invoke_log.surfaces import outcomes
+from invoke_log.surfaces.cli.session import Session, hint
+from invoke_log.surfaces.render import shown
+
+PROGRAM: Final = "invoke-log"
+INTERRUPTED: Final = 130
+"""What shells expect after Ctrl-C; no outcome of ours."""
+
+
+def run(program: click.Command, arguments: Sequence[str]) -> int:
+    """Return the exit code of a command line."""
+    session = Session()
+    with _warnings_to_stderr():
+        try:
+            code = program.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=session)
+            return code if isinstance(code, int) else outcomes.DONE
+        except click.Abort:
+            return INTERRUPTED
+        except click.ClickException as error:
+            return _usage(error)
+        except InvokeLogError as error:
+            _complain(error.message, error.hint, session)
+            return outcomes.EXIT_CODES.get(error.code, outcomes.BUG)
+        except Exception as error:  # noqa: BLE001 -- the outermost frame: nothing of ours is above it
+            _complain(f"bug: {type(error).__name__}: {error}", "run it again with --debug", session)
+            return outcomes.BUG
+
+
+def _usage(error: click.ClickException) -> int:
+    """Say a usage error as our errors are said; a group of verbs without one of them is answered with its help."""
+    message = error.format_message()
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(message, err=True)
+        return outcomes.USAGE
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = message.rstrip(".")
+    click.echo(f"error: {shown(message[:1].lower() + message[1:])}", err=True)
+    hint(f'run "{context.command_path if context is not None else PROGRAM} --help"')
+    return outcomes.USAGE
+
+
+def _complain(message: str, advice: str | None, session: Session) -> None:
+    """Say an error on one line, what to do about it on the next, and where it came from if that was asked for."""
+    if session.debug or os.environ.get("INVOKE_LOG_DEBUG"):
+        traceback.print_exc()
+    click.echo(f"error: {shown(message)}", err=True)
+    if advice is not None:
+        hint(shown(advice))
+
+
+@contextmanager
+def _warnings_to_stderr() -> Iterator[None]:
+    """Let the library's warnings go where ours go, in the same words."""
+    logger, handler = logging.getLogger("invoke_log"), logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

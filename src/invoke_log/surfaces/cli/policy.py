@@ -1,0 +1,77 @@
+"""`policy set | show | simulate`: the rules that judge decisions."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from invoke_log.errors import ContractInvalidError, NotFoundError, PolicyInvalidError
+from invoke_log.guard.registry import read_map
+from invoke_log.rules.policy import parse_policy
+from invoke_log.surfaces.cli.session import Session, Verbs
+from invoke_log.surfaces.cli.simulation import simulated
+from invoke_log.surfaces.cli.stream import lines_of
+from invoke_log.surfaces.cli.submit import submit
+from invoke_log.surfaces.outcomes import EXIT_CODES, worst
+from invoke_log.surfaces.render import policy_view
+
+
+@click.group("policy", cls=Verbs)
+def policy() -> None:
+    """Set the policy, and try it.
+
+    Rules in order: the first that matches allows, denies or asks.
+    """
+
+
+@policy.command("set")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def set_policy(session: Session, file: Path) -> int:
+    """Put a policy in force.
+
+    FILE is TOML or JSON. The admin key signs.
+
+    \b
+    Example: invoke-log policy set ask-above-100.toml
+    """
+    try:
+        data = parse_policy(read_map(file.read_bytes(), file.suffix, f"policy {file}"))
+    except ContractInvalidError as error:  # what read_map calls text that is neither
+        raise PolicyInvalidError(error.message, hint=error.hint) from error
+    with session.open() as log:
+        return submit(session, log, data, session.signer("admin"))
+
+
+@policy.command("show")
+@click.pass_obj
+def show(session: Session) -> None:
+    """Print the policy in force."""
+    with session.open_to_read() as log:
+        found = log.governance.policy
+    if found is None:
+        raise NotFoundError("no policy is in force: every call is denied", hint='put one in force with "policy set"')
+    session.say(policy_view(found, in_force=True))
+
+
+@policy.command("simulate")
+@click.argument("file", type=click.File("rb", lazy=True))
+@click.pass_obj
+def simulate(session: Session, file: BinaryIO) -> int:
+    """Judge calls by the policy in force, and append nothing.
+
+    FILE, or - for stdin, holds one call a line: {"contract": name, "arguments": {…}}, with "snapshot": {…} where the
+    contract has a profile, and "issuer": "key_…" where it is not the agent key's. The exit code is that of the worst
+    line: 0 allow, 4 deny, 5 ask.
+
+    \b
+    Example: echo '{"contract":"charge_customer","arguments":{"order":"789"}}' | invoke-log policy simulate -
+    """
+    codes = []
+    with session.open_to_read() as log:
+        for line in (line for batch in lines_of(file) for line in batch):
+            with log.world() as world:
+                verdict, view = simulated(world, line, lambda: session.signer("agent").public_key)
+            session.say(view)
+            codes.append(EXIT_CODES[verdict])
+    return worst(codes)

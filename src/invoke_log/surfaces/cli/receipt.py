@@ -1,0 +1,77 @@
+"""`receipt make`, `receipt verify`: what a third party needs to check one effect."""
+
+import io
+from pathlib import Path
+
+import click
+
+from invoke_log.audit.receipt import verify_receipt
+from invoke_log.errors import InvokeLogError, MalformedError, ReceiptInvalidError
+from invoke_log.format.keys import VerifierKey
+from invoke_log.format.receipt import ReceiptReader
+from invoke_log.surfaces.cli.argument import EFFECT, TRUST
+from invoke_log.surfaces.cli.output import output
+from invoke_log.surfaces.cli.replay import pick
+from invoke_log.surfaces.cli.session import Session, Verbs
+from invoke_log.surfaces.render import View, receipt_view
+
+
+@click.group("receipt", cls=Verbs)
+def receipt() -> None:
+    """Make receipts of effects, and check them offline."""
+
+
+@receipt.command("make")
+@click.argument("effect", callback=EFFECT)
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to, or - for stdout.",
+)
+@click.pass_obj
+def make(session: Session, effect: bytes, out: Path) -> None:
+    """Write the receipt of an effect as it stands.
+
+    Its events, their proofs, a checkpoint, and the governance that they rest on.
+
+    \b
+    Example: invoke-log receipt make eff_4dbb… -o order-789.receipt
+    """
+    with session.open() as log, output(out) as write:
+        write(log.receipt(effect))
+
+
+@receipt.command("verify")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--trust", required=True, callback=TRUST, metavar="VKEY", help="The log's verifier key, or a file of such lines."
+)
+@click.pass_obj
+def verify(session: Session, file: Path, trust: tuple[VerifierKey, ...]) -> None:
+    """Check a receipt offline.
+
+    Prints what it proves, on what evidence, and what was not checked.
+
+    \b
+    Example: invoke-log receipt verify order-789.receipt --trust payments.vkey
+    """
+    raw = file.read_bytes()
+    try:
+        report = verify_receipt(raw, trust=pick(trust, _origin_of(raw)))
+    except InvokeLogError as error:
+        if session.json:
+            finding = {"code": error.code, "severity": "error", "index": None, "message": error.message}
+            session.say(View(fields={"ok": False, "trusted": False, "findings": [finding]}, text=""))
+        raise ReceiptInvalidError(error.message, hint=error.hint) from error
+    session.say(receipt_view(report))
+
+
+def _origin_of(raw: bytes) -> str | None:
+    try:
+        return ReceiptReader(io.BytesIO(raw)).header.origin
+    except MalformedError:
+        return None

@@ -1,0 +1,54 @@
+"""`replay`: judge a log again from its bytes."""
+
+from pathlib import Path
+
+import click
+
+from invoke_log.audit import replay as audit
+from invoke_log.audit.source import open_source
+from invoke_log.errors import InvokeLogError
+from invoke_log.format.keys import VerifierKey
+from invoke_log.surfaces.cli.argument import TRUST
+from invoke_log.surfaces.cli.session import Session, Verb
+from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
+from invoke_log.surfaces.render import report_view
+
+
+@click.command("replay", cls=Verb)
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--trust",
+    callback=TRUST,
+    metavar="VKEY",
+    help="The log's verifier key, as you got it elsewhere, or a file of such lines.",
+)
+@click.pass_obj
+def replay(session: Session, path: Path, trust: tuple[VerifierKey, ...] | None) -> int:
+    """Judge every event again, and print every effect.
+
+    In order, from the bytes of a bundle or a log's directory, and of nothing else.
+
+    The exit code is 3 where there is any error. Without --trust, a log that agrees with itself is no more than that.
+
+    \b
+    Example: invoke-log replay payments.bundle --trust payments.vkey
+    """
+    report = audit.replay(path, trust=pick(trust, _origin_of(path) if trust else None))
+    session.say(report_view(report, effects=True))
+    return DONE if report.ok else UNVERIFIED
+
+
+def pick(trust: tuple[VerifierKey, ...] | None, origin: str | None) -> VerifierKey | None:
+    """Return the trusted key of an origin; where none has its name, the first, so that the mismatch is found."""
+    if not trust:
+        return None
+    return next((key for key in trust if key.name == origin), trust[0])
+
+
+def _origin_of(path: Path) -> str | None:
+    """The origin that a source claims for itself, only to choose among keys that are all trusted."""
+    try:
+        with open_source(path) as source:
+            return source.origin
+    except InvokeLogError:
+        return None

@@ -1,0 +1,43 @@
+"""`snapshot diff`: why two decisions did not collide."""
+
+from pathlib import Path
+
+import click
+
+from invoke_log.format import cbor
+from invoke_log.format.cbor import Value
+from invoke_log.rules.snapshot import difference
+from invoke_log.surfaces.cli.session import Session, Verbs
+from invoke_log.surfaces.cli.stream import parse_object
+from invoke_log.surfaces.render import View, shown
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group("snapshot", cls=Verbs)
+def snapshot() -> None:
+    """Compare what was seen when decisions were made."""
+
+
+@snapshot.command("diff")
+@click.argument("one", metavar="A", type=_FILE)
+@click.argument("other", metavar="B", type=_FILE)
+@click.pass_obj
+def diff(session: Session, one: Path, other: Path) -> None:
+    """Print the first field that two snapshots differ in.
+
+    A and B are IL1 bytes or JSON. The log keeps snapshots under attachments, each named by its digest. The exit code
+    is 0 either way; with --json, same says it.
+
+    \b
+    Example: invoke-log snapshot diff payments/attachments/4f… payments/attachments/9a…
+    """
+    found = difference(_read(one), _read(other))
+    text = "same" if found is None else shown(found)
+    session.say(View(fields={"same": found is None, "difference": found}, text=text))
+
+
+def _read(path: Path) -> Value:
+    raw = path.read_bytes()
+    # No IL1 map begins with a brace: as a first byte it would be text.
+    return parse_object(raw) if raw.lstrip()[:1] == b"{" else cbor.decode(raw)

@@ -1,0 +1,59 @@
+"""`verify`: whether a log's bytes hold together, and hold against what somebody else has kept."""
+
+from pathlib import Path
+from typing import Final, cast
+
+import click
+
+from invoke_log.audit import replay as audit
+from invoke_log.audit.agreement import Agreement, compare
+from invoke_log.audit.report import ERROR
+from invoke_log.surfaces.cli.session import Session, Verb, warn
+from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
+from invoke_log.surfaces.render import View, finding_line, report_view, shown
+
+EQUIVOCATION: Final = "equivocation"
+"""The code of the finding that two views of a log cannot both be true."""
+_PATH = click.Path(exists=True, path_type=Path)
+
+
+@click.command("verify", cls=Verb)
+@click.argument("path", type=_PATH)
+@click.option(
+    "--against", metavar="OTHER", type=_PATH, help="A bundle, a log's directory or a checkpoint that you kept."
+)
+@click.pass_obj
+def verify(session: Session, path: Path, against: Path | None) -> int:
+    """Check that a bundle or a log holds together.
+
+    Bytes, ids, signatures, chains, tree, checkpoint: whatever "replay" finds, without the effects.
+
+    With --against, the exit code is 3 too where the two cannot both be true: another root for one size, or the
+    smaller is not the beginning of the larger.
+
+    \b
+    Example: invoke-log verify payments --against payments.checkpoint
+    """
+    report = audit.replay(path)
+    view, ok = report_view(report, effects=False), report.ok
+    if against is not None:
+        agreement = compare(path, against)
+        ok = ok and agreement.agrees is not False
+        view = _with_agreement(view, agreement, ok=ok)
+        if agreement.agrees is None:
+            warn(f"not decided: {agreement.reason}")
+    session.say(view)
+    return DONE if ok else UNVERIFIED
+
+
+def _with_agreement(view: View, agreement: Agreement, *, ok: bool) -> View:
+    """Add what the comparison shows, as a finding too where the two cannot both be true."""
+    found = {"size": agreement.size, "agrees": agreement.agrees, "index": agreement.index, "reason": agreement.reason}
+    fields = {**view.fields, "ok": ok, "against": found}
+    word = {True: "agrees", False: "cannot both be true", None: "not decided"}[agreement.agrees]
+    lines = [view.text, f"against     {word}: {shown(agreement.reason)}"]
+    if agreement.agrees is False:
+        finding = {"code": EQUIVOCATION, "severity": ERROR, "index": agreement.index, "message": agreement.reason}
+        fields["findings"] = [*cast("list[object]", view.fields["findings"]), finding]
+        lines.append(finding_line(ERROR, EQUIVOCATION, index=agreement.index, message=agreement.reason))
+    return View(fields=fields, text="\n".join(lines))

@@ -1,0 +1,330 @@
+"""One value, two views: text for people, and one JSON object for programs.
+
+The JSON views are what other programs rely on: ids print with their prefix, bytes as `{"$bytes": hex}`, times and
+sizes as integers with the unit in the name. Text from the log goes to a terminal only through `shown`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, assert_never
+
+from invoke_log.audit.receipt import ReceiptReport
+from invoke_log.audit.report import EffectReport, Report
+from invoke_log.format.cbor import Value
+from invoke_log.format.digest import format_id
+from invoke_log.guard.reconcile import Reconciled
+from invoke_log.ledger.log import Entry
+from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
+from invoke_log.rules.answer import NAMES, Accepted, Answer, Duplicate, Unavailable
+from invoke_log.rules.contract import Contract
+from invoke_log.rules.effect import NEXT
+from invoke_log.rules.event import Event, data_map
+from invoke_log.rules.governance import Governance, Refused
+from invoke_log.rules.policy import Policy
+from invoke_log.rules.world import EffectState
+
+Json = dict[str, object]
+BYTES: Final = "$bytes"
+"""The one key of a JSON object that stands for a byte string, its value lower-case hex."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One value: the fields of its JSON object after `v`, and its text without the last newline."""
+
+    fields: Mapping[str, object]
+    text: str
+
+    @property
+    def json(self) -> str:
+        """The JSON object on one line, in ASCII: no terminal and no encoding can break it."""
+        return json.dumps({"v": 1, **self.fields})
+
+
+def shown(text: str) -> str:
+    """Return text with everything that a terminal could obey escaped: others wrote it."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
+
+
+def json_of(value: Value) -> object:
+    """Return a value as JSON has it."""
+    if isinstance(value, bytes):
+        return {BYTES: value.hex()}
+    if isinstance(value, list):
+        return [json_of(item) for item in value]
+    if isinstance(value, dict):
+        return {name: json_of(item) for name, item in value.items()}
+    return value
+
+
+def id_of(prefix: str, raw: bytes | None) -> str | None:
+    """Return an id as it prints, None for none."""
+    return format_id(prefix, raw) if raw is not None else None
+
+
+def answer_view(answer: Answer, event_id: bytes | None) -> View:
+    """Return the view of an append's answer to the event of this id; None: its line made no event."""
+    fields: Json = {
+        "answer": NAMES[type(answer)],
+        "id": id_of("evt", event_id),
+        "index": None,
+        "of": None,
+        "reason": None,
+    }
+    match answer:
+        case Accepted():
+            fields |= {"index": answer.index}
+        case Duplicate():
+            fields |= {"index": answer.index, "of": id_of("evt", answer.of), "reason": "this very event is on the log"}
+        case Collision():
+            fields |= {"of": id_of("evt", answer.of), "reason": "the same decision is open or committed"}
+        case Conflict():
+            fields |= {
+                "of": id_of("evt", answer.of),
+                "reason": "the effect is open or committed with another request",
+            }
+        case Blocked():
+            reason = f"the effect is {answer.status}; {NEXT[answer.next]}"
+            fields |= {"of": id_of("evt", answer.by), "reason": reason, "status": answer.status, "next": answer.next}
+        case Stale():
+            head = answer.head.hex() if answer.head is not None else None
+            fields |= {"reason": f"{answer.code}: {answer.reason}", "code": answer.code, "head": head}
+        case Refused():
+            fields |= {"reason": f"{answer.code}: {answer.reason}", "code": answer.code}
+        case Unavailable():
+            fields |= {"reason": answer.reason}
+        case unexpected:
+            assert_never(unexpected)
+    return View(fields=fields, text=_answer_text(fields))
+
+
+def _answer_text(fields: Json) -> str:
+    parts = [str(fields["answer"])]
+    if fields["of"] is not None:
+        parts.append(f"by {fields['of']}" if fields["answer"] == "blocked" else f"of {fields['of']}")
+    elif fields["id"] is not None:
+        parts.append(str(fields["id"]))
+    if fields["index"] is not None:
+        parts.append(f"leaf {fields['index']}")
+    text = " ".join(parts)
+    return f"{text}: {shown(str(fields['reason']))}" if fields["reason"] is not None else text
+
+
+def effect_view(state: EffectState, *, purpose: str | None, more: Mapping[str, object] | None = None) -> View:
+    """Return the view of an effect in a list: one line. more: fields that follow in JSON."""
+    fields: Json = {
+        "effect_key": format_id("eff", state.effect),
+        "resource": state.resource,
+        "effect_class": state.effect_class,
+        "purpose": purpose,
+        "status": state.status,
+        "generation": state.generation,
+        "attempts": state.attempt,
+        **(more or {}),
+    }
+    words = [f"{state.status:<13}", state.effect_class, shown(state.resource), shown(purpose or "-")]
+    return View(fields=fields, text=" ".join([*words, str(fields["effect_key"])]))
+
+
+def status_view(
+    state: EffectState, *, purpose: str | None, next_step: str, not_before: int | None, entries: Sequence[Entry]
+) -> View:
+    """Return the view of one effect: its state, what to do next, and its events.
+
+    not_before: Unix milliseconds from which a read can prove that an unknown effect is absent.
+    """
+    events = [format_id("evt", entry.event.id) for entry in entries]
+    more = {"next": next_step, "not_before_ms": not_before, "events": events}
+    view = effect_view(state, purpose=purpose, more=more)
+    lines = [
+        str(view.fields["effect_key"]),
+        f"status      {state.status}",
+        f"class       {state.effect_class}",
+        f"resource    {shown(state.resource)}",
+        f"purpose     {shown(purpose or '-')}",
+        f"generation  {state.generation}, attempt {state.attempt}",
+        f"next        {next_step}",
+        *([f"not before  {time_of(not_before)}"] if not_before is not None else []),
+        *(line_of(entry) for entry in entries),
+    ]
+    return View(fields=view.fields, text="\n".join(lines))
+
+
+def entry_view(entry: Entry) -> View:
+    """Return the view of an entry in full."""
+    fields = _entry_fields(entry)
+    text = json.dumps(fields, indent=2, ensure_ascii=True)
+    return View(fields=fields, text=text)
+
+
+def entry_line_view(entry: Entry) -> View:
+    """Return the view of an entry in a list: one line of text, the whole of it in JSON."""
+    return View(fields=_entry_fields(entry), text=line_of(entry))
+
+
+def line_of(entry: Entry) -> str:
+    """Return an entry as one line: leaf, time that its issuer claims, kind, what it says most briefly, id."""
+    event = entry.event
+    words = [f"{entry.index:>8}", time_of(event.at_ms), f"{event.kind:<12}"]
+    detail = _detail(event)
+    return " ".join([*words, *([shown(detail)] if detail else []), format_id("evt", event.id)])
+
+
+def _detail(event: Event) -> str:
+    data = data_map(event.data)
+    for name in ("status", "presence", "role", "name", "origin"):
+        if isinstance(data.get(name), str):
+            return str(data[name])
+    return event.resource or ""
+
+
+def _entry_fields(entry: Entry) -> Json:
+    event = entry.event
+    return {
+        "id": format_id("evt", event.id),
+        "index": entry.index,
+        "kind": event.kind,
+        "by": format_id("key", event.by),
+        "at_ms": event.at_ms,
+        "prev": id_of("evt", event.prev),
+        "effect": id_of("eff", event.effect),
+        "resource": event.resource,
+        "state": event.state.hex() if event.state is not None else None,
+        "data": json_of(data_map(event.data)),
+    }
+
+
+def contract_view(contract: Contract, governance: Governance, *, full: bool = False) -> View:
+    """Return the view of a registered contract: a line of a list, or in full."""
+    standing = (
+        "withdrawn"
+        if contract.id in governance.withdrawn
+        else "in force"
+        if governance.in_force(contract)
+        else "superseded"
+    )
+    fields: Json = {
+        "id": format_id("ctr", contract.id),
+        "name": contract.name,
+        "version": contract.version,
+        "effect_class": contract.effect_class,
+        "standing": standing,
+        **({"data": json_of(contract.data)} if full else {}),
+    }
+    line = f"{contract.name} version {contract.version} {contract.effect_class} {standing} {fields['id']}"
+    return View(fields=fields, text=json.dumps(fields, indent=2) if full else line)
+
+
+def policy_view(policy: Policy, *, in_force: bool) -> View:
+    """Return the view of a policy in full."""
+    fields: Json = {
+        "id": format_id("pol", policy.id),
+        "name": policy.name,
+        "in_force": in_force,
+        "data": json_of(policy.data),
+    }
+    return View(fields=fields, text=json.dumps(fields, indent=2))
+
+
+def key_view(governance: Governance, key: bytes) -> View:
+    """Return the view of a public key: what it is granted."""
+    grants = [grant for grant in governance.grants if grant.key == key]
+    fields: Json = {
+        "key": format_id("key", key),
+        "log_key": key == governance.log_key,
+        "grants": [
+            {
+                "grant": id_of("evt", grant.id or None),
+                "role": grant.role,
+                "effect_class": grant.scope.effect_class,
+                "prefix": grant.scope.prefix,
+                "subject": grant.subject,
+            }
+            for grant in grants
+        ],
+    }
+    lines = [
+        f"{grant.role:<11} {shown(f'{grant.scope.effect_class}:{grant.scope.prefix}')} {shown(grant.subject)}"
+        for grant in grants
+    ]
+    words = ["log key"] if key == governance.log_key else []
+    return View(fields=fields, text="\n".join([*words, *lines] or ["no grant"]))
+
+
+def report_view(report: Report, *, effects: bool) -> View:
+    """Return the view of an audit; what was not checked is said as plainly as what was."""
+    covered = f"a checkpoint over {report.covered} of {report.size} leaves" if report.covered else "no checkpoint"
+    trust = "the log's key is the one you trust" if report.trusted else "self-consistent; origin not checked"
+    lines = [
+        f"{'ok' if report.ok else 'does not verify'}: {shown(report.origin or 'no log')}",
+        f"size        {report.size}",
+        f"root        {report.root.hex() if report.root else '-'}",
+        f"state root  {report.state_root.hex() if report.state_root else '-'}",
+        f"covered by  {covered}; cosignatures checked: {report.cosignatures}",
+        f"trust       {trust if report.ok or report.trusted else 'none'}",
+        *(_effect_line(effect) for effect in (report.effects if effects else ())),
+        *_finding_lines(report),
+    ]
+    return View(fields=report.as_json(effects=effects), text="\n".join(lines))
+
+
+def _effect_line(effect: EffectReport) -> str:
+    grade = effect.grade or "-"
+    relies = f" relies on {', '.join(effect.relies_on)}" if effect.relies_on else ""
+    words = [f"{effect.status:<13}", f"{grade:<8}", shown(effect.resource), shown(effect.purpose or "-")]
+    return " ".join([*words, format_id("eff", effect.effect)]) + relies
+
+
+def _finding_lines(report: Report | ReceiptReport) -> list[str]:
+    return [finding_line(f.severity, f.code, index=f.index, message=f.message) for f in report.findings]
+
+
+def finding_line(severity: str, code: str, *, index: int | None, message: str) -> str:
+    """Return a finding as one line."""
+    leaf = "" if index is None else f"leaf {index}: "
+    return f"{severity}: {leaf}{code}: {shown(message)}"
+
+
+def receipt_view(report: ReceiptReport) -> View:
+    """Return the view of a receipt that verified."""
+    effect = report.effect
+    lines = [
+        f"ok: {format_id('eff', effect.effect)}",
+        f"status      {effect.status}, generation {effect.generation}, grade {effect.grade or '-'}",
+        f"resource    {shown(effect.resource)}",
+        f"purpose     {shown(effect.purpose or '-')}",
+        f"relies on   {', '.join(effect.relies_on) or '-'}",
+        f"log         {shown(report.origin)}, as of {report.size} leaves",
+        f"trust       {'the log is the one you trust' if report.trusted else 'self-consistent; origin not checked'}",
+        *(f"checked     {what}" for what in report.checked),
+        *(f"not checked {what}" for what in report.not_checked),
+        *_finding_lines(report),
+    ]
+    return View(fields=report.as_json(), text="\n".join(lines))
+
+
+def reconciled_view(found: Reconciled) -> View:
+    """Return the view of one look at an open effect."""
+    fields: Json = {
+        "effect_key": found.effect_key,
+        "resource": found.resource,
+        "probe": found.probe,
+        "status": found.status,
+        "not_before_ms": found.not_before,
+        "note": found.note,
+    }
+    waits = f" (not before {time_of(found.not_before)})" if found.not_before is not None else ""
+    words = [f"{found.status:<13}", shown(found.resource), found.effect_key]
+    return View(fields=fields, text=f"{' '.join(words)}: {shown(found.note)}{waits}")
+
+
+def time_of(at_ms: int) -> str:
+    """Return Unix milliseconds as UTC text; a time past the year 9999 stays a number."""
+    try:
+        return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{at_ms % 1000:03}Z"
+    except (OverflowError, ValueError, OSError):
+        return f"{at_ms}ms"

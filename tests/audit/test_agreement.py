@@ -1,0 +1,90 @@
+"""Two views of one log: the beginning of each other, or a lie."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from invoke_log.audit.agreement import compare
+from invoke_log.format.checkpoint import parse_body, sign_checkpoint
+from invoke_log.format.note import parse_note
+from invoke_log.ledger.log import Log
+from invoke_log.log.home import key_path
+from invoke_log.log.signer import FileSigner, load_key
+from invoke_log.rules.kind import Note
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    with Log.create(tmp_path / "log", origin="example.com/log") as opened:
+        yield opened
+
+
+def note(log: Log, text: str) -> None:
+    found = key_path(log.path, "agent")
+    assert found is not None
+    log.append(log.draft(Note(about=bytes(32), text=text), load_key(found), effect=bytes(32), resource="crm/1"))
+
+
+def bundle(log: Log, name: str) -> Path:
+    path = log.path.parent / name
+    with path.open("wb") as stream:
+        log.export(stream.write)
+    return path
+
+
+def checkpoint(log: Log, name: str, raw: bytes | None = None) -> Path:
+    path = log.path.parent / name
+    path.write_bytes(raw or log.checkpoint())
+    return path
+
+
+def test_the_smaller_is_the_beginning_of_the_larger_in_either_order(log: Log) -> None:
+    early = bundle(log, "early")
+    note(log, "later")
+    late = bundle(log, "late")
+    for one, two in ((early, late), (late, early), (late, late)):
+        assert compare(one, two).agrees is True
+
+
+def test_a_checkpoint_agrees_with_every_tree_that_begins_with_its_own(log: Log) -> None:
+    kept = checkpoint(log, "kept")
+    assert compare(bundle(log, "same"), kept).agrees is True
+    note(log, "later")
+    assert compare(bundle(log, "late"), kept).agrees is True
+
+
+def test_an_old_bundle_cannot_be_judged_by_a_newer_checkpoint(log: Log) -> None:
+    early = bundle(log, "early")
+    note(log, "later")
+    found = compare(early, checkpoint(log, "newer"))
+    assert (found.agrees, found.index) == (None, None)
+
+
+def test_a_checkpoint_under_another_key_agrees_with_nothing(log: Log) -> None:
+    body = parse_body(parse_note(log.checkpoint()).text)
+    forged = checkpoint(log, "forged", sign_checkpoint(body, FileSigner(bytes([9]) * 32)))
+    found = compare(bundle(log, "whole"), forged)
+    assert found.agrees is False
+    assert found.reason.startswith("signature-invalid: ")
+
+
+def test_a_larger_view_that_does_not_verify_agrees_with_nothing(log: Log) -> None:
+    early = bundle(log, "early")
+    note(log, "later")
+    late = bundle(log, "late")
+    raw = bytearray(late.read_bytes())
+    at = raw.rindex(b"later")
+    raw[at : at + 5] = b"LATER"
+    late.write_bytes(raw)
+    found = compare(early, late)
+    assert found.agrees is False
+    assert "signature-invalid" in found.reason
+
+
+def test_bytes_that_are_neither_bundle_nor_note_agree_with_nothing(log: Log) -> None:
+    whole = bundle(log, "whole")
+    for raw in (b"", b"\x85", b"hello", b"\xff\xfe"):
+        path = log.path.parent / "noise"
+        path.write_bytes(raw)
+        assert compare(whole, path).agrees is False

@@ -1,0 +1,144 @@
+"""The asynchronous driver: the same machine as the synchronous one, on an event loop. [CALL-1] to [CALL-4]."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import invoke_log as il
+
+ARGUMENTS: dict[str, Any] = {"customer": "cus_1", "amount": 5000, "order": "789"}
+Send = Callable[[il.Call], Awaitable[Any]]
+
+
+class World:
+    """A log, a guard, and a provider that counts what reached it."""
+
+    def __init__(self, path: Path) -> None:
+        self.log = il.Log.create(path / "log", origin="example.com/payments")
+        self.guard = il.Guard(self.log)
+        self.landed: list[str] = []
+
+    def tool(self, send: Send) -> Callable[..., Awaitable[Any]]:
+        @self.guard.tool(
+            "money.charge/1",
+            resource="stripe/customer/{customer}",
+            purpose="order",
+            read_back=lambda call: [tag for tag in self.landed if tag == call.tag],
+        )
+        async def charge(customer: str, amount: int, order: str, *, invoke: il.Call) -> Any:
+            self.landed.append(invoke.tag)
+            return await send(invoke)
+
+        return charge
+
+    def statuses(self) -> list[str]:
+        return [state.status for state in self.log.effects()]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+async def _answers(_: il.Call) -> str:
+    return "pi_1"
+
+
+def test_a_coroutine_tool_returns_its_value_and_then_its_recorded_one(world: World) -> None:
+    charge = world.tool(_answers)
+
+    async def story() -> list[Any]:
+        return [await charge(**ARGUMENTS), await charge(**ARGUMENTS)]
+
+    assert asyncio.run(story()) == ["pi_1", "pi_1"]
+    assert len(world.landed) == 1
+
+
+def test_of_many_tasks_on_one_effect_one_sends(world: World) -> None:
+    charge = world.tool(_answers)
+
+    async def story() -> list[Any]:
+        return await asyncio.gather(*(charge(**ARGUMENTS) for _ in range(32)), return_exceptions=True)
+
+    endings = asyncio.run(story())
+    assert len(world.landed) == 1
+    assert endings.count("pi_1") >= 1
+    assert all(ending == "pi_1" or isinstance(ending, il.Blocked) for ending in endings)
+
+
+def test_effects_of_many_tasks_are_all_sent_once(world: World) -> None:
+    charge = world.tool(_answers)
+
+    async def story() -> None:
+        await asyncio.gather(*(charge(**{**ARGUMENTS, "order": str(n), "customer": f"cus_{n}"}) for n in range(64)))
+
+    asyncio.run(story())
+    assert len(world.landed) == len(set(world.landed)) == 64
+    assert world.statuses() == ["committed"] * 64
+
+
+def test_a_cancelled_call_that_was_sent_is_unknown_and_the_cancellation_goes_on(world: World) -> None:
+    sent = asyncio.Event()
+
+    async def hang(_: il.Call) -> None:
+        sent.set()
+        await asyncio.sleep(60)
+
+    charge = world.tool(hang)
+
+    async def story() -> None:
+        task = asyncio.ensure_future(charge(**ARGUMENTS))
+        await sent.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(story())
+    assert world.statuses() == ["unknown"]
+    assert len(world.landed) == 1
+
+
+def test_a_call_cancelled_before_its_send_sends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    charge = world.tool(_answers)
+    append = world.log.aappend_many
+
+    async def story() -> None:
+        task = asyncio.ensure_future(charge(**ARGUMENTS))
+
+        async def cancelled_meanwhile(envelopes: Any) -> Any:
+            monkeypatch.undo()
+            task.cancel()
+            return await append(envelopes)
+
+        monkeypatch.setattr(world.log, "aappend_many", cancelled_meanwhile)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(story())
+    assert world.landed == []
+    assert world.statuses() == ["not_committed"]
+
+
+def test_a_timeout_is_unknown_and_the_retry_is_blocked(world: World) -> None:
+    async def times_out(_: il.Call) -> None:
+        raise TimeoutError
+
+    charge = world.tool(times_out)
+
+    async def story() -> None:
+        with pytest.raises(il.OutcomeUnknown):
+            await charge(**ARGUMENTS)
+        with pytest.raises(il.Blocked):
+            await charge(**ARGUMENTS)
+
+    asyncio.run(story())
+    assert len(world.landed) == 1
+
+
+def test_call_and_acall_refuse_each_others_tools(world: World) -> None:
+    world.tool(_answers)
+    with pytest.raises(il.InvokeLogError, match="coroutine"):
+        world.guard.call("charge", ARGUMENTS)

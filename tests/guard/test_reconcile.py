@@ -1,0 +1,341 @@
+"""Unknown outcomes to resolutions: yes is stable, no is not. [PRF-4] to [PRF-7], [TIME-4], S2, S3, S15, L2"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from invoke_log.format import digest
+from invoke_log.format.cbor import Value
+from invoke_log.guard.outcome import Blocked, NeverSent, OutcomeUnknown
+from invoke_log.guard.reconcile import MANY, NONE, ONE, UNCLEAR
+from invoke_log.guard.tool_call import Call
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Resolution, Scope, Tick
+from tests.harness.live import D_MS, Q_MS, T0
+from tests.harness.shop import Shop, open_shop, raising
+
+LOST = raising(TimeoutError())
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """A shop with one effect whose call was lost on its way: it did not land."""
+    with open_shop(tmp_path, send_deadline_ms=D_MS) as opened:
+        yield opened
+
+
+def lose(shop: Shop, *, landed: bool) -> None:
+    """A call of unknown outcome, drawn up by hand: while the log's clock stands still, no deadline can be missed."""
+    live = shop.live
+    live.append(live.begun())
+    if landed:
+        shop.landed.append(digest.tag(live.bound().effect, 1).hex())
+    live.append(live.outcome(UNKNOWN))
+
+
+def started(shop: Shop) -> None:
+    """A call whose process died after its START."""
+    shop.live.append(shop.live.begun())
+
+
+def evidence(shop: Shop) -> list[tuple[str, str, str | None]]:
+    resolutions = [event.data for event in shop.chain() if isinstance(event.data, Resolution)]
+    return [(data.presence, data.evidence.kind, data.evidence.reference) for data in resolutions]
+
+
+# --- seen
+
+
+def test_one_sighting_of_our_tag_commits_at_any_time(shop: Shop) -> None:
+    lose(shop, landed=True)
+    one = shop.reconcile()
+    assert (one.probe, one.status, one.not_before) == (ONE, COMMITTED, None)
+    assert (one.effect_key, one.resource) == (
+        digest.format_id("eff", shop.live.bound().effect),
+        shop.live.bound().resource,
+    )
+    assert evidence(shop) == [("present", "tag_seen", "pi_0")]
+    [effect] = shop.live.audit().effects
+    assert (effect.grade, "reconciler" in effect.relies_on) == ("E1", True)
+    assert list(shop.guard.reconcile()) == []
+
+
+def test_after_a_sighting_the_caller_gets_the_receipt_and_nothing_is_sent(shop: Shop) -> None:
+    lose(shop, landed=True)
+    shop.reconcile()
+    ending = shop.call()
+    assert isinstance(ending, Blocked)
+    assert ending.receipt is not None
+    assert len(shop.landed) == 1
+
+
+@pytest.mark.parametrize("found", ["pi_9", ["pi_9"], ("pi_9",), {"pi_9"}, iter(["pi_9"])], ids=range(5))
+def test_a_read_back_may_name_one_object_in_several_ways(shop: Shop, found: object) -> None:
+    shop.open(read_back=lambda call: found)
+    lose(shop, landed=True)
+    assert (shop.reconcile().probe, evidence(shop)) == (ONE, [("present", "tag_seen", "pi_9")])
+
+
+def test_many_objects_under_one_tag_are_all_on_record_and_found_by_replay(shop: Shop) -> None:
+    shop.open(read_back=lambda call: ["pi_1", "pi_2", "pi_3"])
+    lose(shop, landed=True)
+    many = shop.reconcile()
+    assert (many.probe, many.status) == (MANY, COMMITTED)
+    assert [reference for _, _, reference in evidence(shop)] == ["pi_1", "pi_2", "pi_3"]
+    report = shop.live.audit()
+    assert [(finding.code, finding.severity) for finding in report.findings] == [("duplicate-effect", "warning")] * 2
+    assert report.ok
+
+
+def test_what_is_seen_is_on_record_though_somebody_else_moved_the_chain(shop: Shop) -> None:
+    def find(call: Call) -> list[str]:
+        shop.live.append(shop.live.present(reference="pi_0"))
+        return ["pi_0"]
+
+    shop.open(read_back=find)
+    lose(shop, landed=True)
+    draft, moves = shop.live.log.draft, [True]
+
+    def moved(*args: object, **named: object) -> object:
+        envelope = draft(*args, **named)  # type: ignore[arg-type]
+        if moves and envelope.fields["kind"] == "resolution" and len(shop.chain()) == 4:
+            moves.pop()
+            shop.live.log.draft = draft  # type: ignore[method-assign]
+            shop.live.append(shop.live.present(reference="pi_7"))
+        return envelope
+
+    shop.live.log.draft = moved  # type: ignore[method-assign, assignment]
+    assert shop.reconcile().status == COMMITTED
+    assert [reference for _, _, reference in evidence(shop)] == ["pi_0", "pi_7", "pi_0"]
+
+
+# --- not seen
+
+
+def test_an_empty_read_settles_nothing_before_the_last_send_must_be_visible(shop: Shop) -> None:
+    lose(shop, landed=False)
+    shop.live.wait(1)  # the first tick after the send: D and Q are counted from here
+    for passed_ms in (0, D_MS, Q_MS - 1):
+        shop.live.wait(passed_ms)
+        look = shop.reconcile()
+        assert (look.probe, look.status, look.note) == (NONE, UNKNOWN, "not there yet: it may still appear")
+        assert look.not_before == T0 + 1 + D_MS + Q_MS
+    shop.live.wait(1)
+    last = shop.reconcile()
+    assert (last.probe, last.status) == (NONE, NOT_COMMITTED)
+    assert evidence(shop) == [("absent", "absence", None)]
+    assert shop.live.audit().findings == ()
+
+
+def test_absence_rests_on_the_tick_that_was_held_before_the_read_began(shop: Shop) -> None:
+    """A read that took so long that the bound passed while it ran has not seen what came in the meantime."""
+
+    def slow(call: Call) -> list[str]:
+        shop.live.wait(D_MS + Q_MS)
+        return []
+
+    shop.open(read_back=slow)
+    lose(shop, landed=False)
+    shop.live.wait(1)
+    assert shop.reconcile().status == UNKNOWN
+    assert shop.reconcile().status == NOT_COMMITTED
+    [data] = [event.data for event in shop.chain() if isinstance(event.data, Resolution)]
+    ticks = {
+        entry.event.id: entry.event.data for entry in shop.live.log.entries() if isinstance(entry.event.data, Tick)
+    }
+    held = ticks[data.evidence.tick or b""]  # type: ignore[index]
+    assert held.time_ms == T0 + 1 + D_MS + Q_MS
+
+
+def test_a_started_call_is_suspect_after_its_deadline_and_absent_after_its_quiescence(shop: Shop) -> None:
+    started(shop)
+    shop.live.wait(1)
+    early = shop.reconcile()
+    assert (early.probe, early.status) == (None, "started")
+    shop.live.wait(D_MS - 1)
+    assert shop.reconcile().status == "started"
+    shop.live.wait(1)
+    assert (shop.reconcile().status, shop.kinds()[-1]) == (UNKNOWN, "suspect")
+    shop.live.wait(Q_MS)
+    assert shop.reconcile().status == NOT_COMMITTED
+    assert shop.kinds() == ["intent", "start", "suspect", "resolution"]
+
+
+def test_after_absence_the_same_request_may_go_and_another_may_not(shop: Shop) -> None:
+    lose(shop, landed=False)
+    shop.live.wait(1)
+    shop.live.wait(D_MS + Q_MS)
+    assert shop.reconcile().status == NOT_COMMITTED
+    other = shop.live.intent(shop.live.bound(amount=6000))
+    assert shop.live.answer(other) == "refused content-differs"
+    assert shop.live.answer(shop.live.intent()) == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("complete", False), ("lag_ms", 1)],
+    ids=["partial", "late"],
+)
+def test_a_read_that_is_late_or_partial_never_proves_absence(tmp_path: Path, field: str, value: Value) -> None:
+    read_back: dict[str, Value] = {"operation": "list", "tag": "x", "complete": True, "lag_ms": 0, field: value}
+    with open_shop(tmp_path, send_deadline_ms=D_MS, read_back=read_back) as shop:
+        lose(shop, landed=False)
+        shop.live.wait(1)
+        shop.live.wait(100 * (D_MS + Q_MS))
+        look = shop.reconcile()
+        assert (look.probe, look.status) == (NONE, UNKNOWN)
+        assert shop.kinds() == ["intent", "start", "outcome"]
+
+
+def test_one_reader_of_two_that_are_wanted_settles_nothing(tmp_path: Path) -> None:
+    with open_shop(tmp_path, send_deadline_ms=D_MS, reconcilers=2) as shop:
+        lose(shop, landed=False)
+        shop.live.wait(1)
+        shop.live.wait(D_MS + Q_MS)
+        look = shop.reconcile()
+        assert (look.probe, look.status) == (NONE, UNKNOWN)
+        assert "2" in look.note
+
+
+def test_a_freeze_stops_no_evidence(shop: Shop) -> None:
+    lose(shop, landed=True)
+    scope = Scope(effect_class="*", prefix="")
+    shop.live.append(shop.live.log.draft(Freeze(scope=scope, reason="stop"), shop.live.admin))
+    assert shop.reconcile().status == COMMITTED
+
+
+# --- nothing learnt
+
+
+def boom(_: Call) -> object:
+    raise ConnectionError
+
+
+@pytest.mark.parametrize(
+    "read_back",
+    [
+        boom,
+        lambda call: "",
+        lambda call: [""],
+        lambda call: True,
+        lambda call: False,
+        lambda call: 0,
+        lambda call: b"pi_1",
+        lambda call: {"id": "pi_1"},
+        lambda call: [{"id": "pi_1"}],
+        lambda call: ["x" * 513],
+        lambda call: ["e\u0301"],
+        lambda call: ["\ud800"],
+    ],
+    ids=range(12),
+)
+def test_what_is_no_answer_settles_nothing_however_late(shop: Shop, read_back: Callable[[Call], object]) -> None:
+    shop.open(read_back=read_back)
+    lose(shop, landed=False)
+    shop.live.wait(1)
+    shop.live.wait(D_MS + Q_MS)
+    look = shop.reconcile()
+    assert (look.probe, look.status) == (UNCLEAR, UNKNOWN)
+    assert shop.kinds() == ["intent", "start", "outcome"]
+
+
+@pytest.mark.parametrize("nothing", [None, [], (), iter(())], ids=range(4))
+def test_nothing_found_is_said_by_an_empty_list_or_none(shop: Shop, nothing: object) -> None:
+    shop.open(read_back=lambda call: nothing)
+    lose(shop, landed=False)
+    shop.live.wait(1)
+    shop.live.wait(D_MS + Q_MS)
+    assert (shop.reconcile().probe, shop.status) == (NONE, NOT_COMMITTED)
+
+
+def test_a_tool_that_cannot_be_asked_stays_unknown_until_a_person_says(tmp_path: Path) -> None:
+    with open_shop(tmp_path, observability="fire-and-forget", read_back=None) as shop:
+        shop.open(read_back=None)
+        shop.send = LOST
+        unknown = shop.call()
+        assert isinstance(unknown, OutcomeUnknown)
+        assert (unknown.not_before, unknown.next) == (None, "attest")
+        shop.live.wait(1)
+        shop.live.wait(10**9)
+        look = shop.reconcile()
+        assert (look.probe, look.status) == (None, UNKNOWN)
+        assert shop.live.answer(shop.live.attestation(COMMITTED)) == "accepted"
+        assert list(shop.guard.reconcile()) == []
+
+
+# --- which effects, and with what
+
+
+def test_only_open_effects_of_its_own_tools_are_looked_at(shop: Shop) -> None:
+    live = shop.live
+    live.append(live.intent(live.bound(order="claimed", customer="cus_2")))
+    live.append(live.begun(live.bound(order="done", customer="cus_3")))
+    live.append(live.outcome(COMMITTED, "", live.bound(order="done", customer="cus_3")))
+    contract, live.contract = live.contract, live.register(name="other", effect_class="other/1")
+    live.append(live.begun(live.bound(order="of_another_tool")))
+    live.contract = contract
+    lose(shop, landed=True)
+    assert [look.effect_key for look in shop.guard.reconcile()] == [digest.format_id("eff", live.bound().effect)]
+
+
+def test_a_later_version_of_the_tool_settles_what_an_earlier_one_left(shop: Shop) -> None:
+    lose(shop, landed=True)
+    shop.live.register(version=3)
+    shop.open()
+    assert shop.reconcile().status == COMMITTED
+
+
+def test_a_probe_asks_for_the_tag_and_key_of_the_attempt(shop: Shop) -> None:
+    asked: list[Call] = []
+    live, bound = shop.live, shop.live.bound()
+    shop.open(read_back=lambda call: asked.append(call))
+    shop.send = raising(NeverSent())
+    live.append(live.begun())
+    live.append(live.outcome(NOT_COMMITTED, "stored_failure"))
+    live.append(live.begun())
+    live.append(live.outcome(UNKNOWN))
+    shop.reconcile()
+    [call] = asked
+    assert (call.tag, call.generation) == (digest.tag(bound.effect, 1).hex(), 1)
+    assert call.provider_key == digest.provider_key(bound.effect, 1, 1).hex()
+    assert (call.effect_key, call.resource) == (digest.format_id("eff", bound.effect), bound.resource)
+
+
+def test_one_read_that_fails_keeps_no_other_effect_from_being_settled(shop: Shop) -> None:
+    live = shop.live
+    bounds = [live.bound(order=order, customer=f"cus_{order}") for order in "abc"]
+    for bound in bounds:
+        live.append(live.begun(bound))
+        live.append(live.outcome(UNKNOWN, "", bound))
+    broken = digest.tag(bounds[1].effect, 1).hex()
+
+    def find(call: Call) -> list[str]:
+        if call.tag == broken:
+            raise ConnectionError
+        return ["pi_1"]
+
+    shop.open(read_back=find)
+    assert sorted((look.probe or "", look.status) for look in shop.guard.reconcile()) == [
+        (ONE, COMMITTED),
+        (ONE, COMMITTED),
+        (UNCLEAR, UNKNOWN),
+    ]
+
+
+def test_a_process_without_the_log_key_reconciles_by_the_last_tick_there_is(shop: Shop) -> None:
+    lose(shop, landed=False)
+    shop.live.wait(1)
+    shop.live.wait(D_MS + Q_MS - 1)
+    signer, shop.live.log._log_signer = shop.live.log._log_signer, None
+    shop.live.clock.ms += 10**9
+    assert shop.reconcile().status == UNKNOWN
+    shop.live.log._log_signer = signer
+    shop.live.wait(0)
+    shop.live.log._log_signer = None
+    assert shop.reconcile().status == NOT_COMMITTED
+
+
+def test_a_committed_tool_has_nothing_to_reconcile(shop: Shop) -> None:
+    shop.live.append(shop.live.begun())
+    shop.live.append(shop.live.outcome(COMMITTED))
+    assert shop.guard.reconcile() == []

@@ -1,0 +1,263 @@
+"""Tools and their contracts: from files and decorators to the log, and what cannot work said before a call. [CTR-9]"""
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invoke_log.errors import ConfigInvalidError, ContractInvalidError, NotFoundError
+from invoke_log.format.cbor import Value
+from invoke_log.guard.guard import Guard
+from invoke_log.guard.outcome import Committed
+from invoke_log.guard.registry import ContractFile, contract_of, load_contract, make_tool, read_map, register
+from invoke_log.guard.tool_call import Call
+from invoke_log.ledger.log import Log
+from invoke_log.rules.contract import Contract, complete_contract, parse_contract
+from tests.harness.live import ORIGIN, PARTIAL
+
+TOML = """
+name = "charge"
+effect_class = "money.charge/1"
+resource = "stripe/customer/{customer}"
+purpose = "order"
+
+[arguments]
+customer = { role = "identity", schema = { type = "token", max = 64 } }
+order = { role = "identity", schema = { type = "token", max = 64 } }
+amount = { role = "content", schema = { type = "integer", min = 1, max = 99999 } }
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    with Log.create(tmp_path / "log", origin=ORIGIN) as opened:
+        yield opened
+
+
+def contract(**changes: Value) -> Contract:
+    return parse_contract(complete_contract({**PARTIAL, **changes}))
+
+
+# --- contract files
+
+
+def test_a_contract_file_in_toml_or_json_is_the_same_contract(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(TOML)
+    loaded = load_contract(tmp_path / "c.toml")
+    assert (loaded.name, loaded.purpose, loaded.claim_ttl_ms) == ("charge", "order", 300_000)
+    json = """{"name": "charge", "effect_class": "money.charge/1", "resource": "stripe/customer/{customer}",
+      "purpose": "order", "arguments": {
+        "amount": {"role": "content", "schema": {"type": "integer", "min": 1, "max": 99999}},
+        "customer": {"role": "identity", "schema": {"type": "token", "max": 64}},
+        "order": {"role": "identity", "schema": {"type": "token", "max": 64}}}}"""
+    (tmp_path / "c.json").write_text(json)
+    assert ContractFile.load(str(tmp_path / "c.json")) == loaded
+
+
+def test_a_contract_file_that_is_not_there_or_cannot_work_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="No such file"):
+        load_contract(tmp_path / "c.toml")
+    (tmp_path / "c.toml").write_text(TOML.replace("{customer}", "{account}"))
+    with pytest.raises(ContractInvalidError, match="account"):
+        load_contract(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (".json", '{"a": 1.0}'),
+        (".json", '{"a": NaN}'),
+        (".json", '{"a": -Infinity}'),
+        (".json", '{"a": 1, "a": 1}'),
+        (".json", '{"a": {"b": 1, "b": 2}}'),
+        (".json", "[]"),
+        (".json", "{"),
+        (".toml", "a = 1.0"),
+        (".toml", "a = nan"),
+        (".toml", "a = 1\na = 1"),
+        (".toml", "a"),
+        (".toml", "a = '\xff'"),
+    ],
+)
+def test_floats_duplicate_keys_and_other_text_are_refused_never_rounded_or_merged(suffix: str, text: str) -> None:
+    with pytest.raises(ContractInvalidError, match="the file"):
+        read_map(text.encode("latin-1"), suffix, "the file")
+
+
+# --- contracts in the decorator
+
+
+def charge(customer: str, amount: int, order: str, dry: bool = False, *, invoke: Call) -> None:
+    """A tool."""
+
+
+def test_what_a_decorator_does_not_say_follows_from_the_signature() -> None:
+    data = contract_of(charge, "money.charge/1", {"resource": "stripe/{customer}", "purpose": "order"})
+    made = parse_contract(data)
+    assert (made.name, made.version, made.effect_class) == ("charge", 1, "money.charge/1")
+    roles = {name: (argument.role, argument.schema["type"]) for name, argument in made.arguments.items()}
+    assert roles == {
+        "customer": ("identity", "token"),
+        "order": ("identity", "token"),
+        "amount": ("content", "integer"),
+        "dry": ("content", "boolean"),
+    }
+    assert made.arguments["dry"].default == [False]
+    assert made.arguments["amount"].default is None
+
+
+def test_annotations_that_are_text_are_read_as_well() -> None:
+    def tool(customer: "str", amount: "int") -> None: ...
+
+    tool.__annotations__.update(customer="str", amount="int")
+    made = parse_contract(contract_of(tool, "a/1", {"resource": "x/{customer}"}))
+    assert made.arguments["amount"].schema["type"] == "integer"
+
+
+@pytest.mark.parametrize("annotation", [float, list, dict, None, "float"], ids=repr)
+def test_an_annotation_that_says_no_schema_is_refused(annotation: object) -> None:
+    def tool(customer: str, other: Any) -> None: ...
+
+    tool.__annotations__["other"] = annotation
+    with pytest.raises(ContractInvalidError, match="argument other"):
+        contract_of(tool, "a/1", {"resource": "x/{customer}"})
+
+
+# --- registration
+
+
+def test_a_contract_is_registered_once_with_the_admin_key_beside_the_log_and_a_warning(
+    log: Log, caplog: pytest.LogCaptureFixture
+) -> None:
+    size = sum(1 for _ in log.entries())
+    with caplog.at_level(logging.WARNING, logger="invoke_log"):
+        first = register(log, contract(), renew=False)
+        second = register(log, contract(), renew=False)
+    assert first == second == log.governance.contracts[first.id]
+    assert [entry.event.kind for entry in log.entries(size)] == ["contract"]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "'charge'" in caplog.text
+
+
+def test_without_the_admin_key_only_what_is_registered_may_be_used(log: Log) -> None:
+    register(log, contract(), renew=False)
+    (log.path / "keys" / "admin.key").unlink()
+    assert register(log, contract(), renew=False).version == 1
+    with pytest.raises(ContractInvalidError, match="not registered") as caught:
+        register(log, contract(version=2), renew=False)
+    assert "contract add" in str(caught.value.hint)
+
+
+def test_a_changed_decorator_takes_the_next_version_and_an_unchanged_one_none(log: Log) -> None:
+    assert register(log, contract(), renew=True).version == 1
+    assert register(log, contract(claim_ttl_ms=1), renew=True).version == 2
+    assert register(log, contract(claim_ttl_ms=1), renew=True).version == 2
+    assert register(log, contract(), renew=True).version == 3
+
+
+def test_a_contract_file_of_an_older_version_is_refused_as_the_log_refuses_it(log: Log) -> None:
+    register(log, contract(version=2), renew=False)
+    with pytest.raises(ContractInvalidError, match="want more than 2"):
+        register(log, contract(version=1), renew=False)
+    with pytest.raises(ContractInvalidError, match="another key rule"):
+        register(log, contract(name="other", resource="elsewhere/{customer}"), renew=False)
+
+
+def test_whoever_registers_at_the_same_time_finds_the_other_ones_contract(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draft, other = log.draft, [contract(name="other")]
+
+    def overtaken(*args: Any, **named: Any) -> Any:
+        envelope = draft(*args, **named)
+        if other:
+            register(log, other.pop(), renew=False)
+        return envelope
+
+    monkeypatch.setattr(log, "draft", overtaken)
+    assert register(log, contract(), renew=False).name == "charge"
+    assert {each.name for each in log.governance.contracts.values()} == {"charge", "other"}
+
+
+# --- functions that take what they will be given
+
+
+def good(customer: str, order: str, amount: int) -> str:
+    return "done"
+
+
+def wrapped(function: Callable[..., str]) -> Callable[..., str]:
+    @functools.wraps(function, assigned=())
+    def wrapper(*args: Any, **named: Any) -> str:
+        return function(*args, **named)
+
+    return wrapper
+
+
+class Caller:
+    """A tool that is an object."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def __call__(self, *, invoke: Call, **named: Any) -> str:
+        self.calls.append(invoke)
+        return "done"
+
+
+def test_tools_of_every_make_run_and_get_their_call_where_they_ask_for_it(log: Log) -> None:
+    caller = Caller()
+    makes: list[Callable[..., str]] = [
+        wrapped(good),
+        functools.partial(good),
+        lambda **named: "done",
+        caller,
+        wrapped(caller),
+    ]
+    for order, make in enumerate(makes):
+        guard = Guard(log)
+        tool = guard._add(make, contract(send_deadline_ms=600_000), None, lambda call: [], {})
+        ending = guard.call(tool.contract.name, {"customer": "cus_1", "order": str(order), "amount": 1})
+        assert isinstance(ending, Committed)
+        assert ending.value == "done"
+    assert [call.resource for call in caller.calls] == ["stripe/customer/cus_1"] * 2
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda customer, order: None,
+        lambda customer, order, amount, colour: None,
+        lambda customer, order, price: None,
+        lambda customer, order, amount, /: None,
+        lambda: None,
+    ],
+    ids=range(5),
+)
+def test_a_tool_that_does_not_take_its_contracts_arguments_is_refused_before_any_call(
+    function: Callable[..., object],
+) -> None:
+    with pytest.raises(ConfigInvalidError, match="a call has exactly"):
+        make_tool(function, contract(), None, None)
+
+
+def nothing() -> dict[str, int]:
+    return {}
+
+
+def test_a_profile_and_a_function_that_reads_it_come_together_and_fit() -> None:
+    profile: Value = {"type": "record", "nullable": False, "fields": {}}
+    seeing = contract(profile=profile)
+    assert make_tool(good, seeing, lambda order: {}, None).arguments == ("order",)
+    assert make_tool(good, seeing, nothing, None).arguments == ()
+    with pytest.raises(ConfigInvalidError, match="come together"):
+        make_tool(good, seeing, None, None)
+    with pytest.raises(ConfigInvalidError, match="come together"):
+        make_tool(good, contract(), nothing, None)
+    with pytest.raises(ConfigInvalidError, match="colour"):
+        make_tool(good, seeing, lambda colour: {}, None)
+    with pytest.raises(ConfigInvalidError, match="no signature"):
+        make_tool(good, seeing, dict, None)  # what nobody can ask for its parameters

@@ -1,0 +1,243 @@
+"""Two readers that share no code, one in Python and one in JavaScript, say the same of every log.
+
+The corpus is random logs, one log for each broken rule, files that are no bundles, cut and flipped bytes. Node reads
+all of it in one process while Python does. SPEC §16.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import pytest
+
+from invoke_log.audit.replay import replay
+from invoke_log.format.keys import parse_verifier_key
+from tests.interop import broken_effects, broken_governance, broken_intents  # noqa: F401  # they fill BROKEN
+from tests.interop.agreements import CHARGE, CONTRACTS, NOTIFY, call
+from tests.interop.broken_files import FILES, items, whole
+from tests.interop.cases import BROKEN, LAST
+from tests.interop.log_writer import LogWriter
+from tests.interop.random_logs import RandomLog
+
+ROOT: Final = Path(__file__).parents[2]
+VERIFIER: Final = ROOT / "verifier"
+RANDOM_LOGS: Final = 300
+RANDOM_STEPS: Final = 32
+CUTS: Final = 60
+FLIPS: Final = 160
+UNREADABLE: Final = ("cut", "malformed")
+NOT_IN_A_BUNDLE: Final = frozenset(("empty-log", "not-covered", "partly-covered", "now-stale"))
+"""Findings about a store, and answers of a live one: a bundle has leaves, and a checkpoint of its own size."""
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One file of the corpus and what each reader said of it."""
+
+    name: str
+    python: Report
+    node: Report
+
+    @property
+    def codes(self) -> list[tuple[str, int | None]]:
+        return [(finding["code"], finding["index"]) for finding in self.python["findings"]]
+
+
+@cache
+def node() -> str:
+    """The Node that came with the environment, else the machine's; a test that lacks it skips."""
+    found = shutil.which("node", path=os.pathsep.join((str(ROOT / ".venv" / "bin"), os.environ.get("PATH", ""))))
+    if found is None:
+        pytest.skip("tool missing: node")
+    if not (VERIFIER / "node_modules" / "cborg").is_dir():
+        pytest.skip("tool missing: the packages of verifier/ (npm ci there)")
+    return found
+
+
+def random_files() -> Iterator[tuple[str, bytes, str | None]]:
+    for seed in range(RANDOM_LOGS):
+        log = RandomLog(seed).write(RANDOM_STEPS)
+        trust = (None, log.trust, LogWriter(origin="example.com/elsewhere").begin(()).trust)[seed % 3]
+        yield f"random {seed}", log.bundle(), trust
+
+
+def broken_files() -> Iterator[tuple[str, bytes, str | None]]:
+    trust = whole().trust
+    for name, case in BROKEN.items():
+        log = LogWriter().begin(CONTRACTS)
+        case.write(log)
+        yield f"{name} @{log.index - 1 if case.at == LAST else case.at}", log.bundle(), log.trust
+    for name, make in FILES.items():
+        yield f"file {name}", make(), trust
+
+
+def damaged_files() -> Iterator[tuple[str, bytes, str | None]]:
+    """A true bundle with an attachment, cut anywhere, or with one bit that is another."""
+    log = LogWriter().begin((CHARGE, NOTIFY))
+    log.intent(NOTIFY, call(NOTIFY, amount=16_500))
+    log.attachments.append(bytes(16_500))
+    raw, random = log.bundle(), Random(1)
+    edges = {end + step for end in _ends(log) for step in (-1, 0, 1)}
+    for size in sorted({*edges, *random.sample(range(len(raw)), CUTS)} & set(range(len(raw)))):
+        yield f"cut {size}", raw[:size], None
+    for _ in range(FLIPS):
+        at, bit = random.randrange(len(raw) - 16_000), random.randrange(8)
+        yield f"flipped {at}.{bit}", raw[:at] + bytes((raw[at] ^ 1 << bit,)) + raw[at + 1 :], None
+
+
+def _ends(log: LogWriter) -> list[int]:
+    """Where each item of a log's bundle ends."""
+    ends, end = [], 0
+    for item in items(log):
+        end += len(item)
+        ends.append(end)
+    return ends
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[Read]:
+    """What both readers say of every file."""
+    place = tmp_path_factory.mktemp("corpus")
+    command = [node(), str(VERIFIER / "bin" / "invoke-log-verify.js"), "--batch"]
+    files: list[tuple[str, Path, str | None]] = []
+    with (place / "lines").open("w+", encoding="utf-8") as lines:
+        for name, raw, trust in (*random_files(), *broken_files(), *damaged_files()):
+            path = place / f"{len(files)}.bundle"
+            path.write_bytes(raw)
+            files.append((name, path, trust))
+            print(json.dumps({"path": str(path), "trust": trust}), file=lines)
+        lines.seek(0)
+        with subprocess.Popen(command, stdin=lines, stdout=subprocess.PIPE, encoding="utf-8") as reader:
+            said = [
+                replay(path, trust=parse_verifier_key(trust) if trust else None).as_json() for _, path, trust in files
+            ]
+            out, _ = reader.communicate()
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert len(reports) == len(files)
+    return [
+        Read(name=name, python=python, node=report)
+        for (name, _, _), python, report in zip(files, said, reports, strict=True)
+    ]
+
+
+def differences(read: Read) -> list[str]:
+    """Return what the two readers say differently, words aside."""
+    python, node = comparable(read.python), comparable(read.node)
+    return [
+        f"{read.name}: {field}: {python[field]} against {node.get(field)}"
+        for field in python
+        if python[field] != node.get(field)
+    ]
+
+
+def comparable(report: Report) -> Report:
+    findings = [(each["code"], each["severity"], each["index"]) for each in report["findings"]]
+    return {**report, "findings": sorted(findings, key=str)}
+
+
+def test_both_readers_say_the_same_of_every_log(corpus: list[Read]) -> None:
+    whole_files = [read for read in corpus if not read.name.startswith("flipped")]
+    assert len(whole_files) > RANDOM_LOGS + len(BROKEN) + len(FILES) + CUTS
+    found = [line for read in whole_files for line in differences(read)]
+    assert found == []
+
+
+def test_a_broken_rule_is_found_at_its_leaf_and_nothing_else_is(corpus: list[Read]) -> None:
+    broken = [read for read in corpus if " @" in read.name]
+    assert len(broken) == len(BROKEN)
+    for read in broken:
+        name, _, at = read.name.rpartition(" @")
+        assert read.codes == [(name.split()[0], None if at == "None" else int(at))], read.name
+
+
+def test_a_file_that_is_no_true_bundle_is_found_to_be_none(corpus: list[Read]) -> None:
+    for read in corpus:
+        if read.name.startswith("file "):
+            code = read.name.split()[1]
+            codes = [code for code, _ in read.codes] or ["ok"]
+            assert code in codes, read.name
+
+
+def test_every_code_of_the_specification_is_found_in_the_corpus(corpus: list[Read]) -> None:
+    spec = (ROOT / "SPEC.md").read_text(encoding="utf-8")
+    section = spec[spec.index("\n## 11. Codes") : spec.index("\n## 12.")]
+    codes = set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE))
+    assert len(codes) > 60
+    assert codes - {code for read in corpus for code, _ in read.codes} == NOT_IN_A_BUNDLE
+
+
+def test_random_logs_reach_every_status_of_an_effect(corpus: list[Read]) -> None:
+    effects = [effect for read in corpus if read.name.startswith("random") for effect in read.node["effects"]]
+    assert {effect["status"] for effect in effects} == {
+        "free", "claimed", "started", "committed", "not_committed", "unknown",
+    }  # fmt: skip
+    assert {effect["grade"] for effect in effects} >= {None, "E0", "E1", "attested"}
+    assert max(effect["generation"] for effect in effects) > 1
+
+
+def test_a_bundle_that_is_cut_anywhere_is_cut_to_both(corpus: list[Read]) -> None:
+    for read in corpus:
+        if re.fullmatch(r"cut \d+", read.name):
+            for report in (read.python, read.node):
+                assert report["ok"] is False
+                assert report["covered"] == {"size": None, "cosignatures": 0}
+                assert "cut" in [finding["code"] for finding in report["findings"]]
+
+
+def test_every_flipped_bit_is_an_error_to_both_at_one_leaf(corpus: list[Read]) -> None:
+    flipped = [read for read in corpus if read.name.startswith("flipped")]
+    assert len(flipped) == FLIPS
+    for read in flipped:
+        assert (read.python["ok"], read.node["ok"]) == (False, False), read.name
+        assert broadly(read.python) == broadly(read.node), read.name
+
+
+def broadly(report: Report) -> list[tuple[str, str]]:
+    """Return the findings. A length that lies may be noticed as the end of the file or as the fault that it is."""
+    found = [(each["code"], str(each["index"])) for each in report["findings"]]
+    return sorted((UNREADABLE[0] if code in UNREADABLE else code, index) for code, index in found)
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [node(), VERIFIER / "bin" / "invoke-log-verify.js", *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+
+
+def test_the_second_readers_exit_code_says_what_it_found(tmp_path: Path) -> None:
+    log = whole()
+    path = tmp_path / "log.bundle"
+    path.write_bytes(log.bundle())
+    key = tmp_path / "log.vkey"
+    key.write_text(f"{log.trust}\n", encoding="utf-8")
+    other = LogWriter(origin="example.com/other").begin(()).trust
+    assert run(path).returncode == 0
+    assert json.loads(run(path, "--json", "--trust", key).stdout)["trusted"] is True
+    assert run(path, "--trust", other).returncode == 3
+    path.write_bytes(log.bundle()[:-1])
+    assert run(path).returncode == 3
+    for wrong in ((), (tmp_path / "nothing",), (path, "--trust", "example.com/log+00000000+AAAA"), (path, "--else")):
+        assert run(*wrong).returncode == 2
+
+
+def test_the_second_readers_lock_has_a_digest_for_every_package_and_names_no_registry() -> None:
+    lock = (VERIFIER / "package-lock.json").read_text(encoding="utf-8")
+    packages = [package for name, package in json.loads(lock)["packages"].items() if name]
+    assert len(packages) == 3
+    assert all(package["integrity"].startswith("sha512-") and "resolved" not in package for package in packages)
+
+
+def test_the_second_readers_own_tests_pass() -> None:
+    tests = sorted(VERIFIER.glob("test/*.test.js"))
+    assert len(tests) >= 5
+    done = subprocess.run([node(), "--test", *tests], capture_output=True, encoding="utf-8", cwd=VERIFIER, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]

@@ -1,0 +1,182 @@
+"""Group commit: appends of threads and tasks share commits, and each gets its own answer. SPEC [ADM-1]."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from invoke_log.errors import StoreError
+from invoke_log.format.digest import EventId, LeafIndex
+from invoke_log.ledger.group import GROUP_EVENTS_MAX, Group, LoopGroup, Signed
+from invoke_log.rules.answer import Accepted, Answer
+from invoke_log.rules.governance import Refused
+
+
+def _event(number: int) -> Signed:
+    return Refused(code=str(number), reason="stands for an event: the queue never looks inside")
+
+
+class Disk:
+    """A commit that waits to be let go, and answers each event with its own number."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.entered = threading.Semaphore(0)
+        self.go = threading.Semaphore(0)
+
+    def commit(self, signed: Sequence[Signed]) -> list[Answer]:
+        self.batches.append(len(signed))
+        self.entered.release()
+        assert self.go.acquire(timeout=10)
+        codes = [int(event.code) for event in signed if isinstance(event, Refused)]
+        return [Accepted(id=EventId(bytes(32)), index=LeafIndex(code)) for code in codes]
+
+
+def _indexes(answers: Sequence[Answer]) -> list[int]:
+    return [answer.index for answer in answers if isinstance(answer, Accepted)]
+
+
+def test_what_arrives_during_a_commit_goes_together_in_the_next_one() -> None:
+    disk = Disk()
+    group = Group(disk.commit)
+    answers: dict[int, list[int]] = {}
+
+    def caller(number: int) -> None:
+        answers[number] = _indexes(group.append([_event(number), _event(number + 100)]))
+
+    threads = [threading.Thread(target=caller, args=(number,)) for number in range(8)]
+    threads[0].start()
+    assert disk.entered.acquire(timeout=10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(group._waiting) < 8:  # no other way to see that all of them wait
+        pass
+    disk.go.release(2)
+    for thread in threads:
+        thread.join(timeout=10)
+    assert disk.batches == [2, 14]
+    assert answers == {number: [number, number + 100] for number in range(8)}
+
+
+def test_a_commit_takes_no_more_than_its_bound() -> None:
+    disk = Disk()
+    group = Group(disk.commit)
+    sizes = [1, GROUP_EVENTS_MAX - 1, 2, 1]
+    threads = [threading.Thread(target=group.append, args=([_event(1)] * size,)) for size in sizes]
+    threads[0].start()
+    assert disk.entered.acquire(timeout=10)
+    for waiting, thread in enumerate(threads[1:], 2):
+        thread.start()
+        while len(group._waiting) < waiting:
+            pass
+    disk.go.release(4)
+    for thread in threads:
+        thread.join(timeout=10)
+    assert disk.batches == [1, GROUP_EVENTS_MAX - 1, 3]
+
+
+def test_a_commit_that_fails_fails_for_each_of_its_callers_and_for_no_later_one() -> None:
+    fail = [True]
+
+    def commit(signed: Sequence[Signed]) -> list[Answer]:
+        if fail.pop() if fail else False:
+            raise StoreError("the disk is gone")
+        return [Accepted(id=EventId(bytes(32)), index=LeafIndex(7)) for _ in signed]
+
+    group = Group(commit)
+    with pytest.raises(StoreError):
+        group.append([_event(1)])
+    assert _indexes(group.append([_event(1)])) == [7]
+
+
+def test_whoever_is_interrupted_while_it_waits_leaves_the_queue_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Turn(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if threading.current_thread().name == "interrupted" and not self.is_set():
+                raise KeyboardInterrupt
+            return super().wait(timeout)
+
+    monkeypatch.setattr(threading, "Event", Turn)
+    disk = Disk()
+    group = Group(disk.commit)
+    caught: list[BaseException] = []
+
+    def interrupted() -> None:
+        try:
+            group.append([_event(1)])
+        except KeyboardInterrupt as error:
+            caught.append(error)
+
+    first = threading.Thread(target=group.append, args=([_event(0)],), name="first")
+    first.start()
+    assert disk.entered.acquire(timeout=10)
+    second = threading.Thread(target=interrupted, name="interrupted")
+    second.start()
+    second.join(timeout=10)
+    disk.go.release(10)
+    first.join(timeout=10)
+    assert len(caught) == 1
+    assert _indexes(group.append([_event(2)])) == [2]
+    assert disk.batches == [1, 1]
+
+
+def test_ctrl_c_in_the_thread_that_commits_is_no_exception_in_the_others() -> None:
+    entered, go, heard = threading.Event(), threading.Event(), list[object]()
+
+    def commit(signed: Sequence[Signed]) -> list[Answer]:
+        if len(signed) == 2:
+            raise KeyboardInterrupt
+        entered.set()
+        assert go.wait(timeout=10)
+        return [Accepted(id=EventId(bytes(32)), index=LeafIndex(7)) for _ in signed]
+
+    group = Group(commit)
+
+    def caller() -> None:
+        try:
+            heard.append(group.append([_event(1)])[0])
+        except KeyboardInterrupt as error:
+            heard.append(error)
+
+    first = threading.Thread(target=caller)
+    first.start()
+    assert entered.wait(timeout=10)
+    others = [threading.Thread(target=caller) for _ in range(2)]
+    for other in others:
+        other.start()
+    while len(group._waiting) < 3:
+        pass
+    go.set()
+    for thread in (first, *others):
+        thread.join(timeout=10)
+    assert sorted(type(answer).__name__ for answer in heard) == ["Accepted", "KeyboardInterrupt", "Unavailable"]
+    assert _indexes(group.append([_event(1)])) == [7]
+
+
+def test_tasks_of_a_loop_share_commits() -> None:
+    disk = Disk()
+    disk.go.release(100)
+
+    async def story() -> list[list[Answer]]:
+        group = LoopGroup(Group(disk.commit))
+        return list(await asyncio.gather(*(group.append([_event(number)]) for number in range(50))))
+
+    answers = asyncio.run(story())
+    assert [_indexes(own) for own in answers] == [[number] for number in range(50)]
+    assert len(disk.batches) < 10
+
+
+def test_a_cancelled_task_takes_no_answer_from_the_others() -> None:
+    disk = Disk()
+
+    async def story() -> list[Answer]:
+        group = LoopGroup(Group(disk.commit))
+        first = asyncio.ensure_future(group.append([_event(1)]))
+        second = asyncio.ensure_future(group.append([_event(2)]))
+        await asyncio.sleep(0)
+        first.cancel()
+        disk.go.release(10)
+        return await second
+
+    assert _indexes(asyncio.run(story())) == [2]

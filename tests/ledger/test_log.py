@@ -1,0 +1,336 @@
+"""`Log`: created whole, opened by whoever may, and what it hands out. [TIME-5], [CKPT-9], [BDL-7]"""
+
+import asyncio
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from invoke_log.errors import (
+    KeyInvalidError,
+    MalformedError,
+    NotFoundError,
+    StoreBusyError,
+    StoreDamagedError,
+    StoreExistsError,
+    StoreFullError,
+    StoreReadOnlyError,
+)
+from invoke_log.format import digest
+from invoke_log.format.checkpoint import open_checkpoint
+from invoke_log.ledger import log as log_module
+from invoke_log.ledger.log import Log
+from invoke_log.log.signer import FileSigner
+from invoke_log.rules.answer import Accepted, Duplicate
+from invoke_log.rules.kind import COMMITTED, UNKNOWN, Evidence, Note, Outcome, Refusal
+from invoke_log.store.lmdb import LmdbStore
+from invoke_log.store.protocol import Answer, Pending
+from tests.harness.live import NONCE, ORIGIN, T0, Live, audit, id_of, open_live
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Live]:
+    with open_live(tmp_path) as opened:
+        yield opened
+
+
+def kinds(log: Log, start: int = 0) -> list[str]:
+    return [entry.event.kind for entry in log.entries(start)]
+
+
+def refusal(live: Live, reason: str = "blocked", *, at_ms: int = T0) -> Refusal:
+    bound = live.bound()
+    return Refusal(
+        issuer=live.agent.public_key,
+        effect=bound.effect,
+        resource=bound.resource,
+        blocker=None,
+        reason=reason,
+        count=1,
+        first_ms=at_ms,
+        last_ms=at_ms,
+    )
+
+
+def refusals(log: Log) -> list[Refusal]:
+    return [entry.event.data for entry in log.entries() if isinstance(entry.event.data, Refusal)]
+
+
+# --- created and opened
+
+
+def test_a_new_log_has_its_founding_events_in_one_commit_and_its_keys_for_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits: list[int] = []
+    append = LmdbStore.append
+
+    def counted(self: LmdbStore, pendings: Sequence[Pending]) -> list[Answer]:
+        commits.append(len(pendings))
+        return append(self, pendings)
+
+    monkeypatch.setattr(LmdbStore, "append", counted)
+    with Log.create(tmp_path / "log", origin=ORIGIN) as log:
+        assert kinds(log) == ["genesis", "tick", *["grant"] * 6, "policy"]
+        assert commits == [9]
+        roles = sorted((grant.subject, grant.role) for grant in log.governance.grants)
+        assert roles == [
+            *[("admin", "approver"), ("admin", "attestor"), ("admin", "repeat")],
+            *[("agent", "agent"), ("agent", "executor"), ("agent", "reconciler")],
+            ("genesis", "admin"),
+        ]
+    keys = tmp_path / "log" / "keys"
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o700
+    assert {key.name: stat.S_IMODE(key.stat().st_mode) for key in keys.iterdir()} == {
+        "log.key": 0o600,
+        "admin.key": 0o600,
+        "agent.key": 0o600,
+    }
+
+
+def test_a_strict_log_has_no_agent(tmp_path: Path) -> None:
+    with Log.create(tmp_path / "log", origin=ORIGIN, strict=True) as log:
+        assert kinds(log) == ["genesis", "tick", *["grant"] * 3, "policy"]
+    assert sorted(key.name for key in (tmp_path / "log" / "keys").iterdir()) == ["admin.key", "log.key"]
+
+
+def test_create_takes_no_place_that_is_taken_and_no_origin_that_is_no_name(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "mine").touch()
+    with pytest.raises(StoreExistsError):
+        Log.create(tmp_path / "log", origin=ORIGIN)
+    with pytest.raises(MalformedError):
+        Log.create(tmp_path / "other", origin="a b")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["log", "mine"]
+
+
+def test_open_never_creates_and_refuses_a_second_time_in_one_process(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError):
+        Log.open(tmp_path / "log")
+    assert not (tmp_path / "log").exists()
+    with Log.create(tmp_path / "log", origin=ORIGIN), pytest.raises(StoreBusyError):
+        Log.open(tmp_path / "log")
+
+
+def test_a_log_key_that_others_may_read_is_refused_and_leaves_the_store_closed(tmp_path: Path) -> None:
+    Log.create(tmp_path / "log", origin=ORIGIN).close()
+    key = tmp_path / "log" / "keys" / "log.key"
+    key.chmod(0o640)
+    with pytest.raises(KeyInvalidError):
+        Log.open(tmp_path / "log")
+    key.chmod(0o600)
+    Log.open(tmp_path / "log").close()
+
+
+def test_without_its_log_key_a_process_appends_and_neither_ticks_nor_signs_checkpoints(live: Live) -> None:
+    path, intent = live.log.path, live.intent()
+    live.log.close()
+    (path / "keys" / "log.key").rename(path / "log.key")
+    live.clock.ms += 60_000
+    with Log.open(path) as log:
+        assert log.tick() is None
+        assert isinstance(log.append(intent), Accepted)
+        assert kinds(log)[-1] == "intent"
+        with pytest.raises(StoreReadOnlyError):
+            log.checkpoint()
+
+
+def test_closing_twice_does_nothing(live: Live) -> None:
+    live.log.refuse(refusal(live), live.agent)
+    live.log.close()
+    live.log.close()
+
+
+# --- refusals
+
+
+def test_a_refusal_rides_the_next_commit_and_equal_ones_are_counted_together(live: Live) -> None:
+    size = len(kinds(live.log))
+    for at_ms in (T0 + 3, T0 + 1, T0 + 9):
+        live.log.refuse(refusal(live, at_ms=at_ms), live.agent)
+    live.log.refuse(refusal(live, "denied"), live.agent)
+    assert len(kinds(live.log)) == size
+    live.append(live.intent())
+    assert kinds(live.log, size) == ["intent", "refusal", "refusal"]
+    blocked, denied = refusals(live.log)
+    assert (blocked.count, blocked.first_ms, blocked.last_ms, blocked.reason) == (3, T0 + 3, T0 + 9, "blocked")
+    assert (denied.count, denied.reason) == (1, "denied")
+
+
+def test_refusals_ride_the_next_tick_and_at_the_latest_the_end(live: Live) -> None:
+    live.log.refuse(refusal(live), live.agent)
+    live.wait(1)
+    assert len(refusals(live.log)) == 1
+    live.log.refuse(refusal(live, at_ms=T0 + 1), live.agent)
+    path = live.log.path
+    live.log.close()
+    with Log.open(path) as log:
+        assert len(refusals(log)) == 2
+
+
+def test_refusals_cost_no_commit_of_their_own(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.append(live.begun())
+    live.log.refuse(refusal(live), live.agent)
+    with monkeypatch.context() as patch:
+        patch.setattr(live.log._engine._store, "append", _full)  # would raise, where anything were stored
+        for _ in range(3):
+            assert live.answer(live.intent()).startswith("blocked")
+            live.log.refuse(refusal(live), live.agent)
+    live.append(live.outcome())
+    assert [each.count for each in refusals(live.log)] == [4]
+
+
+def test_too_many_refusals_are_not_waited_with(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "REFUSALS_WAITING_MAX", 2)
+    for reason in ("a", "b"):
+        live.log.refuse(refusal(live, reason), live.agent)
+    assert refusals(live.log) == []
+    live.log.refuse(refusal(live, "c"), live.agent)
+    assert [each.reason for each in refusals(live.log)] == ["a", "b", "c"]
+
+
+def test_refusals_outlive_a_commit_that_failed(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.log.refuse(refusal(live), live.agent)
+    with monkeypatch.context() as patch:
+        patch.setattr(live.log._engine._store, "append", _full)
+        with pytest.raises(StoreFullError):
+            live.wait(1)
+    live.log.refuse(refusal(live, at_ms=T0 + 1), live.agent)
+    live.wait(1)
+    assert [each.count for each in refusals(live.log)] == [1, 1]
+
+
+def _full(_: object) -> list[Answer]:
+    raise StoreFullError("no space")
+
+
+def test_a_key_without_a_grant_has_no_refusals_on_record_and_is_in_nobodys_way(live: Live) -> None:
+    live.log.refuse(refusal(live), FileSigner(bytes(32)))
+    live.log.refuse(refusal(live, "denied"), live.agent)
+    live.wait(1)
+    assert [each.reason for each in refusals(live.log)] == ["denied"]
+    live.wait(1)
+    assert len(refusals(live.log)) == 1
+
+
+# --- what it hands out
+
+
+def test_an_effect_is_found_by_its_key_with_its_chain_in_leaf_order(live: Live) -> None:
+    bound = live.bound()
+    live.append(live.begun())
+    live.append(live.begun(live.bound(order="2")))
+    live.append(live.outcome())
+    view = live.log.effect(bound.effect)
+    assert view == live.log.effect(digest.format_id("eff", bound.effect))
+    assert (view.state.status, view.state.resource) == (COMMITTED, bound.resource)
+    assert [entry.event.kind for entry in view.entries] == ["intent", "start", "outcome"]
+    assert view.entries[-1].event.id == view.state.last
+    with pytest.raises(NotFoundError):
+        live.log.effect(bytes(32))
+    with pytest.raises(MalformedError):
+        live.log.effect("eff_1")
+
+
+def test_effects_come_by_key_as_they_stood_when_they_were_asked_for(live: Live) -> None:
+    keys = []
+    for order in "abcd":
+        bound = live.bound(order=order, customer=f"cus_{order}")
+        live.append(live.intent(bound))
+        keys.append(bound.effect)
+    effects = live.log.effects()
+    first = next(effects)
+    live.append(live.intent(live.bound(order="later", customer="cus_later")))
+    assert [first.effect, *(state.effect for state in effects)] == sorted(keys)
+    assert len(list(live.log.effects())) == 5
+
+
+def test_an_older_view_of_the_log_keeps_its_own_governance(live: Live) -> None:
+    head = live.log.governance.head
+    with live.log.world() as old:
+        live.register(version=2)
+        assert live.log.governance.head != head
+        assert old.governance.head == head
+    assert live.log.governance.contracts[live.contract.id].version == 2
+
+
+def test_entries_start_at_the_leaf_that_is_asked_for(live: Live) -> None:
+    everything = list(live.log.entries())
+    assert [entry.index for entry in everything] == list(range(len(everything)))
+    assert list(live.log.entries(3)) == everything[3:]
+    assert list(live.log.entries(len(everything))) == []
+
+
+def test_a_checkpoint_covers_everything_and_is_the_same_until_something_comes(live: Live) -> None:
+    note = live.log.checkpoint()
+    opened = open_checkpoint(note, live.log.verifier_key)
+    assert (opened.checkpoint.origin, opened.checkpoint.size) == (ORIGIN, len(kinds(live.log)))
+    assert live.log.checkpoint() == note
+    live.append(live.intent())
+    later = open_checkpoint(live.log.checkpoint(), live.log.verifier_key)
+    assert later.checkpoint.size == opened.checkpoint.size + 1
+
+
+def test_an_export_is_the_whole_log_and_the_same_bytes_twice(live: Live) -> None:
+    live.append(live.begun())
+    bundle = live.bundle()
+    report = audit(bundle, live.log.verifier_key)
+    assert (report.ok, report.trusted, report.size) == (True, True, len(kinds(live.log)))
+    assert live.bundle() == bundle
+
+
+def test_an_export_carries_what_its_entries_name_and_nothing_else_that_lies_there(live: Live) -> None:
+    named, other = b"proof", b"seen by a call that was refused"
+    for raw in (named, other):
+        live.log.keep_attachment(raw)
+    live.append(live.begun())
+    send = live.state().send
+    assert send is not None
+    attachment = {"attachment": digest.attachment_digest(named), "size": len(named)}
+    evidence = Evidence(kind="no_answer", attachment=attachment)  # type: ignore[arg-type]  # a bytes is a Value
+    data = Outcome(start=send.id, nonce=NONCE, status=UNKNOWN, evidence=evidence, result=None)
+    assert live.answer(live.draw(data, live.agent)) == "accepted"
+    bundle = live.bundle()
+    assert named in bundle
+    assert other not in bundle
+    assert live.audit().findings == ()
+    (live.log.path / "attachments" / digest.attachment_digest(named).hex()).write_bytes(b"proop")
+    with pytest.raises(StoreDamagedError):
+        live.bundle()
+    (live.log.path / "attachments" / digest.attachment_digest(named).hex()).unlink()
+    assert [(finding.code, finding.severity) for finding in live.audit().findings] == [
+        ("attachment-missing", "warning")
+    ]
+
+
+def test_an_event_is_drawn_up_at_the_head_that_stands(live: Live) -> None:
+    intent = live.intent()
+    assert intent.fields["prev"] is None
+    live.append(intent)
+    assert live.release().fields["prev"] == id_of(intent)
+    assert live.log.draft(live.contract, live.admin).fields["prev"] == live.log.governance.head
+    assert live.draw(Note(about=bytes(32), text=""), live.agent).fields["prev"] is None
+
+
+def test_a_tick_is_due_a_second_after_the_last_and_never_before(live: Live) -> None:
+    live.clock.ms += log_module.TICK_AGE_MS_MAX - 1
+    assert live.log.due_tick() is None
+    live.clock.ms += 1
+    due = live.log.due_tick()
+    assert due is not None
+    envelope, time_ms = due
+    assert time_ms == T0 + log_module.TICK_AGE_MS_MAX
+    assert live.answer(envelope) == "accepted"
+    assert live.log.due_tick() is None
+
+
+def test_tasks_append_as_threads_do(live: Live) -> None:
+    drawn = [live.intent(live.bound(order=order, customer=f"cus_{order}")) for order in "abc"]
+
+    async def story() -> list[object]:
+        return list(await asyncio.gather(*(live.log.aappend(envelope) for envelope in [*drawn, drawn[0]])))
+
+    answers = asyncio.run(story())
+    assert [type(answer) for answer in answers[:3]] == [Accepted] * 3
+    assert isinstance(answers[3], Duplicate)

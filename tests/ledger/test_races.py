@@ -1,0 +1,215 @@
+"""Races for a log, and commits that fail: one wins, and whoever is not told asks again. [ADM-1], [ADM-2], S11, L3"""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreError, StoreFullError, StoreReadOnlyError
+from invoke_log.ledger.log import Log
+from invoke_log.rules.admission import Collision, Stale
+from invoke_log.rules.answer import Accepted, Duplicate, Unavailable
+from invoke_log.rules.answer import Answer as LogAnswer
+from invoke_log.rules.contract import complete_contract, parse_contract
+from invoke_log.rules.governance import EVERYTHING
+from invoke_log.rules.kind import Freeze, Note, Refusal
+from tests.harness.between import fail, on_disk, raced
+from tests.harness.live import PARTIAL, id_of, open_live
+
+RACER = Path(__file__).parents[1] / "harness" / "racer.py"
+
+
+# --- races: what was judged on a log that moved is judged again
+
+
+def test_an_intent_overtaken_by_its_twin_collides_with_it(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        theirs, ours = live.intent(by=live.grant(9, "agent")), live.intent()
+        between.before.append(lambda: other.append(theirs))
+        assert live.append(ours) == [Collision(of=id_of(theirs))]
+
+
+def test_of_an_append_that_was_overtaken_every_later_event_is_judged_again(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        theirs, (intent, start) = live.intent(by=live.grant(9, "agent")), live.begun()
+        aside = live.intent(live.bound(customer="cus_2"))
+        between.before.append(lambda: other.append(theirs))
+        answers = live.append([aside, intent, start])
+        assert [type(answer) for answer in answers] == [Accepted, Collision, Stale]
+        assert live.state().claim is not None
+        assert live.state().send is None
+
+
+def test_what_was_answered_because_of_an_overtaken_event_is_answered_anew(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        freeze = live.log.draft(Freeze(scope=EVERYTHING, reason="ours"), live.admin)
+        contract = parse_contract(complete_contract({**PARTIAL, "name": "theirs"}))
+        theirs = live.log.draft(contract, live.admin)
+        between.before.append(lambda: other.append(theirs))
+        assert [type(answer) for answer in live.append([freeze, live.intent()])] == [Stale, Accepted]
+
+
+def test_what_was_accepted_beside_an_overtaken_event_stays_so(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        note, sooner, later = live.draw(Note(about=bytes(32), text="seen"), live.agent), live.tick(1), live.tick(2)
+        between.before.append(lambda: other.append(sooner))
+        assert [type(answer) for answer in live.append([later, note])] == [Accepted, Accepted]
+
+
+def test_a_governance_event_that_comes_first_is_the_one_that_an_intent_is_judged_under(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        freeze, intent = live.log.draft(Freeze(scope=EVERYTHING, reason="stop"), live.admin), live.intent()
+        between.before.append(lambda: other.append(freeze))
+        assert live.answer(intent) == "refused frozen"
+
+
+def test_a_tick_that_comes_first_makes_the_verdict_stale(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        tick, intent = live.tick(1), live.intent()
+        between.before.append(lambda: other.append(tick))
+        assert live.answer(intent) == "stale now-stale"
+        assert live.answer(live.intent()) == "accepted"
+
+
+def test_two_ticks_at_once_are_both_kept_where_the_later_one_comes_last(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        sooner, later = live.tick(1), live.tick(2)
+        between.before.append(lambda: other.append(sooner))
+        assert live.answer(later) == "accepted"
+        sooner, later = live.tick(1), live.tick(2)
+        between.before.append(lambda: other.append(later))
+        assert live.answer(sooner) == "stale tick-backwards"
+
+
+def test_whoever_always_loses_is_told_to_ask_again(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        losing = live.tick(1_000_000)
+
+        def lose() -> None:
+            between.before.append(lose)
+            assert isinstance(other.append(live.tick(1)), Accepted)
+
+        between.before.append(lose)
+        assert isinstance(live.append(losing)[0], Unavailable)
+        between.before.clear()
+        assert live.answer(losing) == "accepted"
+
+
+def test_threads_that_race_for_one_effect_get_one_acceptance(tmp_path: Path) -> None:
+    with open_live(tmp_path) as live:
+        keys = [live.grant(seed, "agent", "executor") for seed in range(10, 16)]
+        drawn = [live.begun(by=key) for key in keys]
+        answers: list[list[LogAnswer]] = []
+        threads = [threading.Thread(target=lambda one=one: answers.append(live.append(one))) for one in drawn]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        names = sorted("+".join(type(answer).__name__ for answer in both) for both in answers)
+        assert names == ["Accepted+Accepted"] + ["Collision+Stale"] * 5
+        assert live.audit().findings == ()
+
+
+def test_processes_that_race_for_each_effect_get_one_acceptance_each(tmp_path: Path) -> None:
+    with open_live(tmp_path) as live:
+        path = live.log.path
+        keys = [live.grant(seed, "agent", "executor") for seed in (10, 11, 12)]
+        assert len(keys) == 3
+    go = tmp_path / "go"
+    command = [sys.executable, str(RACER), str(path), str(go)]
+    racers = [subprocess.Popen([*command, str(seed)], stdout=subprocess.PIPE, text=True) for seed in (10, 11, 12)]
+    go.touch()
+    heard = [json.loads(racer.communicate(timeout=60)[0]) for racer in racers]
+    assert [racer.returncode for racer in racers] == [0, 0, 0]
+    for order, answers in enumerate(zip(*heard, strict=True)):
+        sends = [both for both in answers if both == ["Accepted", "Accepted"]]
+        assert len(sends) == 1, (order, answers)
+        assert all("Accepted" not in both[1] for both in answers if both not in sends)
+
+
+# --- commits that fail
+
+
+def test_after_unavailable_the_same_bytes_are_duplicate_where_they_were_stored(tmp_path: Path) -> None:
+    with on_disk(tmp_path) as (live, opened):
+        begun, uncertain = live.begun(), CommitUncertainError("the disk did not answer")
+        opened[-1].after.append(fail(uncertain))
+        assert [type(answer) for answer in live.append(begun)] == [Unavailable, Unavailable]
+        assert [type(answer) for answer in live.append(begun)] == [Duplicate, Duplicate]
+        assert len(opened) == 2
+        assert live.state().status == "started"
+
+
+def test_after_unavailable_the_same_bytes_are_accepted_where_they_were_not_stored(tmp_path: Path) -> None:
+    with on_disk(tmp_path) as (live, opened):
+        begun, uncertain = live.begun(), CommitUncertainError("the disk did not answer")
+        opened[-1].before.append(fail(uncertain))
+        assert [type(answer) for answer in live.append(begun)] == [Unavailable, Unavailable]
+        assert [type(answer) for answer in live.append(begun)] == [Accepted, Accepted]
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_refusals_whose_commit_was_uncertain_are_on_record_once(tmp_path: Path, stored: bool) -> None:
+    with on_disk(tmp_path) as (live, opened):
+        bound = live.bound()
+        refusal = Refusal(
+            issuer=live.agent.public_key,
+            effect=bound.effect,
+            resource=bound.resource,
+            blocker=None,
+            reason="blocked",
+            count=1,
+            first_ms=0,
+            last_ms=0,
+        )
+        live.log.refuse(refusal, live.agent)
+        lost = fail(CommitUncertainError("the disk did not answer"))
+        (opened[-1].after if stored else opened[-1].before).append(lost)
+        intent = live.intent()
+        assert isinstance(live.append(intent)[0], Unavailable)
+        live.clock.ms += 1
+        live.append(intent, live.tick(1))
+        live.wait(1)
+        assert [entry.event.kind for entry in live.log.entries()].count("refusal") == 1
+
+
+def test_a_log_that_cannot_verify_itself_answers_unavailable_and_never_raises_it(tmp_path: Path) -> None:
+    with on_disk(tmp_path) as (live, opened):
+        begun = live.begun()
+        opened[-1].before.append(fail(CommitUncertainError("the disk did not answer")))
+        live.append(begun)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(live.log._engine, "_opener", fail(StoreError("gone")))
+            assert [type(answer) for answer in live.append(begun)] == [Unavailable, Unavailable]
+            with pytest.raises(LogHaltedError):
+                live.log.effect(live.bound().effect)
+        assert live.answer(begun) == "accepted"
+
+
+def test_a_full_disk_stores_nothing_and_is_raised(tmp_path: Path) -> None:
+    with on_disk(tmp_path) as (live, opened):
+        begun = live.begun()
+        opened[-1].before.append(fail(StoreFullError("no space")))
+        with pytest.raises(StoreFullError):
+            live.append(begun)
+        assert live.answer(begun) == "accepted"
+
+
+def test_a_disk_that_is_full_at_the_second_try_takes_back_no_acceptance(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        note, theirs, ours = live.draw(Note(about=bytes(32), text="seen"), live.agent), live.tick(1), live.tick(2)
+        between.before = [lambda: other.append(theirs), fail(StoreFullError("no space"))]
+        assert [type(answer) for answer in live.append([note, ours])] == [Accepted, Unavailable]
+        assert live.answer(ours) == "accepted"
+
+
+def test_a_log_opened_for_reading_takes_nothing(tmp_path: Path) -> None:
+    with open_live(tmp_path) as live:
+        path, intent = live.log.path, live.intent()
+    with Log.open(path, read_only=True) as log:
+        with pytest.raises(StoreReadOnlyError):
+            log.append(intent)
+        assert log.tick() is None

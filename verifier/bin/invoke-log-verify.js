@@ -1,0 +1,92 @@
+#!/usr/bin/env node
+/** The command line: one bundle, or a batch of them in one process. */
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+import { VerifyError, replay } from '../src/index.js';
+
+const USAGE = `usage: invoke-log-verify FILE [--trust VKEY] [--json]
+       invoke-log-verify --batch < LINES
+
+FILE is a bundle. VKEY is the log's verifier key: one C2SP vkey line, or a file that holds it. --batch reads lines of
+{"path": FILE, "trust": VKEY or null} and prints one report a line. Exit code 0: every bundle is ok; 2: usage; 3: one does not verify.`;
+const OPTIONS = /** @type {const} */ ({
+  trust: { type: 'string' }, json: { type: 'boolean' }, batch: { type: 'boolean' }, help: { type: 'boolean' },
+});
+
+class UsageError extends Error {}
+
+process.exitCode = await main(process.argv.slice(2)).catch((error) => {
+  if (!(error instanceof UsageError) && !(error instanceof VerifyError)) throw error;
+  process.stderr.write(`error: ${error.message}\n`);
+  return 2;
+});
+
+/** @param {string[]} args @returns {Promise<number>} */
+async function main(args) {
+  const { values, positionals } = parsed(args);
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
+  if (values.batch) {
+    if (positionals.length > 0 || values.trust !== undefined) throw new UsageError('--batch takes neither FILE nor --trust');
+    return batch();
+  }
+  if (positionals.length !== 1) throw new UsageError(`want one FILE\n${USAGE}`);
+  const report = await replay(await bytesOf(positionals[0]), { trust: await keyLine(values.trust) });
+  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : rendered(report));
+  return report.ok ? 0 : 3;
+}
+
+/** @param {string[]} args */
+function parsed(args) {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError(`${/** @type {Error} */ (error).message}\n${USAGE}`);
+  }
+}
+
+async function batch() {
+  let ok = true;
+  for await (const line of createInterface({ input: process.stdin })) {
+    const { path, trust } = JSON.parse(line);
+    const report = await replay(await bytesOf(path), { trust });
+    ok &&= report.ok;
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+  }
+  return ok ? 0 : 3;
+}
+
+/** @param {string} path */
+async function bytesOf(path) {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new UsageError(`${path}: cannot be read: ${/** @type {Error} */ (error).message}`);
+  }
+}
+
+/** The verifier key, given as its line or as a file that holds it. @param {string | undefined} trust */
+async function keyLine(trust) {
+  if (trust === undefined || trust.includes('+')) return trust ?? null;
+  return new TextDecoder().decode(await bytesOf(trust)).trim();
+}
+
+/** @param {import('../src/report.js').Report} report */
+function rendered(report) {
+  const { origin, size, state_root: stateRoot, covered, trusted } = report;
+  const lines = [
+    `${report.ok ? 'ok' : 'does not verify'}: ${origin ?? 'no log'}, ${size} leaves, state root ${stateRoot ?? 'none'}`,
+    `covered by: ${covered.size === null ? 'no checkpoint' : `the log's checkpoint of size ${covered.size}`}; cosignatures not checked`,
+    trusted ? 'trusted: the log\'s key is the one that was given' : 'not trusted: self-consistent at best; origin not checked',
+    ...report.effects.map(({ effect_key: key, status, generation, grade }) => (
+      `${key} ${status}, generation ${generation}${grade === null ? '' : `, ${grade}`}`
+    )),
+    ...report.findings.map(({ severity, code, index, message }) => (
+      `${severity}: ${index === null ? '' : `leaf ${index}: `}${code}: ${message}`
+    )),
+  ];
+  return `${lines.join('\n')}\n`;
+}

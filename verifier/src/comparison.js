@@ -1,0 +1,261 @@
+/**
+ * What an admitted event says about itself, against what replay computes. These disagreements are findings and void nothing:
+ * every honest reader, whatever it can check, gets the same state root.
+ */
+import { sameBytes, toHex } from './bytes.js';
+import { MalformedError } from './errors.js';
+import { gradeOf, relianceOf } from './evidence.js';
+import * as il1 from './il1.js';
+import { factsOf } from './intent.js';
+import { CLAIMED, COMMITTED, NOT_COMMITTED, PRESENT } from './kind.js';
+import { BODY_BYTES_MAX } from './limits.js';
+import { judge } from './policy.js';
+import { renderingDigest } from './render.js';
+import { committedMax } from './world.js';
+
+/** @typedef {import('./bytes.js').Hex} Hex */
+/** @typedef {import('./il1.js').Value} Value */
+/** @typedef {import('./il1.js').ValueMap} ValueMap */
+/** @typedef {import('./admission.js').Admitted} Admitted */
+/** @typedef {import('./contract.js').Contract} Contract */
+/** @typedef {import('./event.js').Event} Event */
+/** @typedef {import('./event.js').Reference} Reference */
+/** @typedef {import('./fold.js').Fold} Fold */
+/** @typedef {import('./policy.js').Verdict} Verdict */
+/** @typedef {import('./report.js').Find} Find */
+/** @typedef {import('./report.js').EffectReport} EffectReport */
+/** @typedef {import('./schema.js').Reader} Reader */
+/** @typedef {import('./world.js').EffectState} EffectState */
+/** @typedef {import('./policy.js').Judgement} Judgement */
+/** What has to be read before an event moves it, and the verdict that the policy gives on the recorded inputs.
+ * @typedef {{ state: EffectState | undefined, now: number, own: Judgement | null }} Before */
+/** What the report says of one effect beside its state; `intent` is kept while its claim is open.
+ * @typedef {{
+ *   purpose: string, events: Hex[], grade: string | null, reliesOn: string[], reference: string | null, intent: Event | null,
+ * }} Life */
+/** One naming of an attachment: the leaf, the size where it is said, or a snapshot's profile and what was copied of it.
+ * @typedef {{ index: number, size: number | null, profile: Reader | null, inline: ValueMap }} Named */
+
+const SETTLED = [COMMITTED, NOT_COMMITTED];
+
+export class Comparison {
+  /** @type {Map<Hex, Life>} */
+  #lives = new Map();
+  /** @type {Map<Hex, Named[]>} */
+  #named = new Map();
+
+  /** @param {Fold} fold @param {Find} find */
+  constructor(fold, find) {
+    this.fold = fold;
+    this.find = find;
+  }
+
+  /** What `after` needs of the state that the event is about to move; nothing recorded has been read yet. @param {Event} event @returns {Before} */
+  before(event) {
+    const state = this.fold.effects.get(event.effect ?? '');
+    return { state, now: this.fold.now(), own: this.fold.begun ? this.#judge(event, state) : null };
+  }
+
+  /** Compare an event that was admitted with what it recorded. @param {Event} event @param {Before} before @param {Admitted} admitted */
+  after(event, before, admitted) {
+    for (const { attachment, size } of referencesOf(event)) this.#name(attachment, { size, profile: null, inline: new Map() });
+    if (event.kind === 'tick') this.#compareTick(event, before);
+    if (event.kind === 'revoke' && event.data.suspect_from !== null) {
+      this.#find('suspect', `what rests on this key or grant is suspect from leaf ${event.data.suspect_from} on`);
+    }
+    if (admitted.effect !== undefined) this.#compareEffect(event, before, admitted.effect);
+  }
+
+  /** The report of every effect, by key. @returns {EffectReport[]} */
+  effects() {
+    return this.fold.sortedEffects().map((state) => {
+      const life = this.#lifeOf(state.effect);
+      const settled = SETTLED.includes(state.status);
+      return {
+        effect_key: `eff_${state.effect}`,
+        resource: state.resource,
+        effect_class: state.effectClass,
+        purpose: life.purpose,
+        status: state.status,
+        generation: state.generation,
+        attempts: state.attempt,
+        grade: settled ? life.grade : null,
+        relies_on: settled ? life.reliesOn : [],
+        events: life.events.map((id) => `evt_${id}`),
+      };
+    });
+  }
+
+  /** Compare the attachments that came with the log with those that its entries name. @param {{ id: Hex, raw: Uint8Array }[]} attachments */
+  checkAttachments(attachments) {
+    const missing = new Map(this.#named);
+    for (const { id, raw } of attachments) {
+      if (!this.#named.has(id)) this.find('attachment-unnamed', null, `no entry names attachment ${id}`);
+      for (const named of this.#named.get(id) ?? []) this.#checkAttachment(id, raw, named);
+      missing.delete(id);
+    }
+    for (const [id, [first]] of missing) {
+      this.find('attachment-missing', first.index, `attachment ${id} is not here: what it says is not checked`);
+    }
+  }
+
+  /** @param {Hex} id @param {Uint8Array} raw @param {Named} named */
+  #checkAttachment(id, raw, named) {
+    if (named.size !== null && named.size !== raw.length) {
+      this.find('attachment-differs', named.index, `attachment ${id} has ${raw.length} bytes, want ${named.size}`);
+    }
+    if (named.profile !== null) this.#checkSnapshot(raw, named, named.profile);
+  }
+
+  /** A finding about the leaf that was applied last. @param {string} code @param {string} message */
+  #find(code, message) {
+    this.find(code, this.fold.index, message);
+  }
+
+  /** @param {Hex} id @param {Omit<Named, 'index'>} named */
+  #name(id, named) {
+    this.#named.set(id, [...this.#named.get(id) ?? [], { index: this.fold.index, ...named }]);
+  }
+
+  /** @param {Hex} effect @returns {Life} */
+  #lifeOf(effect) {
+    const known = this.#lives.get(effect);
+    if (known !== undefined) return known;
+    const life = { purpose: '', events: [], grade: null, reliesOn: [], reference: null, intent: null };
+    this.#lives.set(effect, life);
+    return life;
+  }
+
+  /** @param {Event} event @param {Before} before */
+  #compareTick({ data }, { now }) {
+    if (data.time_ms < now) this.#find('tick-backwards', `tick at ${data.time_ms} ms after one at ${now} ms`);
+    if (data.map === null) return;
+    const root = toHex(this.fold.mapRoot(data.covers));
+    if (root !== data.map) this.#find('map-differs', `the map root is ${data.map}, replayed ${root}`);
+  }
+
+  /** @param {Event} event @param {Before} before @param {EffectState} after */
+  #compareEffect(event, before, after) {
+    const life = this.#lifeOf(after.effect);
+    const contract = this.#contractOf(event, after.claim === null && before.state !== undefined ? before.state : after);
+    const { kind, data } = event;
+    life.events.push(event.id);
+    if (kind === 'intent') {
+      life.purpose = data.purpose;
+      life.intent = event;
+    }
+    if ((kind === 'intent' || kind === 'start') && life.intent !== null) this.#compareVerdict(life.intent, event, before);
+    if ((kind === 'approval' || kind === 'denial') && life.intent !== null && contract !== undefined) {
+      if (data.shown !== renderingDigest(life.intent, contract)) {
+        this.#find('rendering-differs', 'what was shown is not render/1 of the intent');
+      }
+    }
+    if (kind === 'resolution' && data.presence === PRESENT) this.#comparePresence(data, before, life);
+    if (after.status !== CLAIMED) life.intent = null;
+    if (settledBy(event, before, after)) {
+      life.grade = gradeOf(event, contract, this.#observers(event));
+      life.reliesOn = relianceOf(event, contract);
+      life.reference = data.evidence?.reference ?? null;
+    }
+  }
+
+  /** @param {Event} event @param {EffectState} state */
+  #contractOf({ kind, data }, { claim }) {
+    const named = kind === 'intent' || kind === 'resolution' ? data.contract_id : claim?.contractId;
+    return this.fold.governance.contracts.get(named ?? '');
+  }
+
+  /** @param {Event} event @returns {Hex[]} */
+  #observers({ kind, data, resource }) {
+    if (kind !== 'resolution') return [];
+    return data.evidence.observations.flatMap((/** @type {Hex} */ id) => {
+      const placed = this.fold.unchained(id, resource ?? '');
+      return placed === undefined ? [] : [placed.event.by];
+    });
+  }
+
+  /** @param {any} data @param {Before} before @param {Life} life */
+  #comparePresence({ generation, evidence: { reference } }, { state }, life) {
+    if (state === undefined) return;
+    if (state.status === NOT_COMMITTED && generation === state.generation) {
+      this.#find('contradiction', 'present after not_committed: the effect happened after all');
+    }
+    if (generation === committedMax(state) && reference !== null && life.reference !== null && reference !== life.reference) {
+      this.#find('duplicate-effect', `a second object ${reference} under one tag, beside ${life.reference}`);
+    }
+  }
+
+  /** Judge before the recorded answer is read: of the verdict, only `policy_id` and `inputs` are. @param {Event} event @param {EffectState | undefined} state */
+  #judge(event, state) {
+    const { kind, data } = event;
+    if (kind !== 'intent' && kind !== 'start') return null;
+    const intent = kind === 'intent' ? event : this.#lives.get(event.effect ?? '')?.intent;
+    const contract = this.fold.governance.contracts.get(intent?.data.contract_id ?? '');
+    const policy = this.fold.governance.policies.get(data.verdict.policy_id);
+    if (!intent || contract === undefined || policy === undefined) return null;
+    const generation = (state?.generation ?? 1) + (kind === 'intent' && data.again !== null ? 1 : 0);
+    return judge(policy, factsOf(contract, intent, generation), data.verdict.inputs);
+  }
+
+  /** @param {Event} intent @param {Event} event  the intent itself, or its START @param {Before} before */
+  #compareVerdict(intent, event, { now, own }) {
+    const { contracts, policies } = this.fold.governance;
+    const contract = /** @type {Contract} */ (contracts.get(intent.data.contract_id));
+    const verdict = /** @type {Verdict} */ (event.data.verdict);
+    const policy = /** @type {import('./policy.js').Policy} */ (policies.get(verdict.policy_id));
+    const { inputs } = verdict;
+    if (own === null) this.#find('policy-unchecked', `no engine ${policy.engine} here: the verdict is not checked`);
+    else if (own.answer !== verdict.answer || own.rule !== verdict.rule || own.approvals !== verdict.approvals) {
+      this.#find('verdict-differs', `recorded ${verdict.answer} by ${verdict.rule}, replayed ${own.answer} by ${own.rule}`);
+    }
+    if (inputs.get('now_ms') !== now) this.#find('now-differs', `the verdict says now is ${inputs.get('now_ms')} ms, the log says ${now} ms`);
+    const inline = /** @type {ValueMap} */ (inputs.get('snapshot'));
+    const unseen = event.data.snapshot_id === null && inline.size > 0;
+    const unread = own !== null && [...inline.keys()].some((name) => !policy.snapshotFields.has(name));
+    if (unseen || unread || inputs.get('budgets').size > 0) {
+      this.#find('inputs-differ', 'the verdict\'s inputs are not those that the policy reads');
+    }
+    if (event.data.snapshot_id !== null) this.#name(event.data.snapshot_id, { size: null, profile: contract.profile, inline });
+  }
+
+  /** @param {Uint8Array} raw @param {Named} named @param {Reader} profile */
+  #checkSnapshot(raw, { index, inline }, profile) {
+    let snapshot;
+    try {
+      snapshot = il1.decode(raw, { bytesMax: BODY_BYTES_MAX });
+      profile(snapshot, 'snapshot');
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error;
+      this.find('snapshot-invalid', index, error.message);
+      return;
+    }
+    for (const [name, value] of inline) {
+      const seen = /** @type {ValueMap} */ (snapshot).get(name);
+      if (seen === undefined || !sameBytes(il1.encode(seen), il1.encode(value))) {
+        this.find('inputs-differ', index, `the verdict's snapshot field ${name} is not the snapshot's`);
+      }
+    }
+  }
+}
+
+/** Whether an event settled its effect: a claim that returns to where it came from settles nothing. @param {Event} event @param {Before} before @param {EffectState} after */
+const settledBy = ({ kind }, { state }, after) =>
+  SETTLED.includes(after.status)
+  && (state === undefined || state.status !== after.status || state.generation !== after.generation)
+  && kind !== 'denial' && kind !== 'release';
+
+/** Every `{attachment, size}` that an event's data names. @param {Event} event @returns {Reference[]} */
+function referencesOf({ kind, data }) {
+  if (kind === 'intent') return [...data.content.values()].flatMap(referenceIn);
+  const named = ['outcome', 'resolution', 'observation'].includes(kind) ? data.evidence.attachment : data.attachment;
+  return named ? [named] : [];
+}
+
+/** @param {Value} value @returns {Reference[]} */
+function referenceIn(value) {
+  if (!(value instanceof Map) || value.size !== 2) return [];
+  const attachment = value.get('attachment');
+  const size = value.get('size');
+  const isReference = attachment instanceof Uint8Array && attachment.length === 32 && typeof size === 'number';
+  return isReference ? [{ attachment: toHex(attachment), size }] : [];
+}

@@ -1,0 +1,209 @@
+/**
+ * Events in leaf order to the state of the whole log. An event that is not admitted moves nothing: it is void.
+ *
+ * It keeps every effect and resource, the ids of notes and ticks, and the approvals of open claims; no bodies.
+ */
+import { admit } from './admission.js';
+import { compareBytes, fromHex, utf8 } from './bytes.js';
+import * as digest from './digest.js';
+import { OPEN, absorb } from './effect.js';
+import { Refused, found } from './governance.js';
+import { ABOUT_KINDS } from './kind.js';
+import { MapHistory } from './map_history.js';
+import { freeEffect } from './world.js';
+
+/** @typedef {import('./bytes.js').Hex} Hex */
+/** @typedef {import('./admission.js').Admitted} Admitted */
+/** @typedef {import('./event.js').Event} Event */
+/** @typedef {import('./governance.js').Governance} Governance */
+/** @typedef {import('./world.js').EffectState} EffectState */
+/** @typedef {import('./world.js').Placed} Placed */
+
+/** The log's state after the leaves that were applied: the auditor's `World`. */
+export class Fold {
+  index = 0;
+  /** @type {Uint8Array} */
+  root = new Uint8Array(0);
+  /** @type {Map<Hex, EffectState>} every effect with an event on its chain */
+  effects = new Map();
+  /** @type {Governance | null} */
+  #governance = null;
+  /** @type {Map<string, Hex>} */
+  #states = new Map();
+  /** @type {{ index: number, time: number }[]} */
+  #times = [];
+  /** @type {Map<Hex, Placed | null>} every accepted event that stands on no chain; what nothing can name later is null */
+  #unchained = new Map();
+  /** @type {Map<Hex, Map<Hex, Placed>>} approvals of open claims, by effect */
+  #approvals = new Map();
+  /** @type {Map<Hex, Set<Hex>>} the keys of every START, by effect */
+  #starters = new Map();
+  #map = new MapHistory();
+
+  get governance() {
+    if (this.#governance === null) throw new Error('a fold begins with genesis');
+    return this.#governance;
+  }
+
+  /** Whether there was a genesis. */
+  get begun() {
+    return this.#governance !== null;
+  }
+
+  /** Whether a tick has been applied: before the first one the log has no time. */
+  get ticked() {
+    return this.#times.length > 0;
+  }
+
+  now() {
+    return this.#times.at(-1)?.time ?? 0;
+  }
+
+  /** @param {number} index */
+  lo(index) {
+    const after = this.#firstTickFrom(index);
+    return after === 0 ? 0 : this.#times[after - 1].time;
+  }
+
+  /** @param {number} index */
+  hi(index) {
+    return this.#times[this.#firstTickFrom(index + 1)]?.time ?? null;
+  }
+
+  /** @param {Hex} effect @param {string} resource */
+  effect(effect, resource) {
+    return this.effects.get(effect) ?? freeEffect(effect, resource);
+  }
+
+  /** @param {string} resource */
+  stateHash(resource) {
+    return this.#states.get(resource) ?? digest.stateZero(this.governance.logId, resource);
+  }
+
+  /** @param {Hex} effect @param {Hex} id */
+  chained(effect, id) {
+    return this.#approvals.get(effect)?.get(id);
+  }
+
+  /** @param {Hex} id @param {string} resource */
+  unchained(id, resource) {
+    const placed = this.#unchained.get(id) ?? undefined;
+    return placed?.event.kind === 'tick' || placed?.event.resource === resource ? placed : undefined;
+  }
+
+  /** @param {Hex} effect @param {Hex} key */
+  startedBy(effect, key) {
+    return this.#starters.get(effect)?.has(key) ?? false;
+  }
+
+  /**
+   * What the event at a leaf left behind, or why it is void.
+   *
+   * @param {Event} event
+   * @param {{ index: number, root: Uint8Array }} position  its leaf, and the tree's root before it
+   * @returns {Promise<Admitted | Refused>}
+   */
+  async apply(event, { index, root }) {
+    this.index = index;
+    this.root = root;
+    if (this.#governance === null) return this.#begin(event);
+    if (this.#unchained.has(event.id)) return new Refused('duplicate', 'this very event stands at an earlier leaf');
+    const admitted = await admit(event, this);
+    if (!(admitted instanceof Refused)) this.#keep(event, admitted);
+    return admitted;
+  }
+
+  /** The hash of everything that was derived: two replays agree on it or one of them is wrong. @param {number} size */
+  stateRoot(size) {
+    const effects = this.sortedEffects().map(({ effect, status, generation, attempt, last }) => [
+      fromHex(effect), status, generation, attempt, fromHex(/** @type {Hex} */ (last)),
+    ]);
+    const resources = [...this.#states]
+      .map(([name, state]) => ({ name, bytes: utf8(name), state }))
+      .sort((one, other) => compareBytes(one.bytes, other.bytes))
+      .map(({ name, state }) => [name, fromHex(state)]);
+    return digest.stateRoot(size, this.governance.head, effects, resources);
+  }
+
+  /** The root of the map after the first `size` leaves, of those that were applied. @param {number} size */
+  mapRoot(size) {
+    return this.#map.rootAt(size);
+  }
+
+  /** The effects by key. */
+  sortedEffects() {
+    return [...this.effects.values()].sort((one, other) => (one.effect < other.effect ? -1 : 1));
+  }
+
+  /** @param {Event} event */
+  #begin(event) {
+    const governance = found(event);
+    if (governance instanceof Refused) return governance;
+    this.#governance = governance;
+    return { governance };
+  }
+
+  /** @param {Event} event @param {Admitted} admitted */
+  #keep(event, { governance, effect, stateHash }) {
+    if (governance !== undefined) this.#keepGovernance(governance);
+    if (effect !== undefined) this.#keepEffect(event, effect);
+    if (stateHash !== undefined && event.resource !== null) this.#states.set(event.resource, stateHash);
+    const placed = { index: this.index, event };
+    if (event.kind === 'tick') {
+      this.#times.push({ index: this.index, time: Math.max(event.data.time_ms, this.now()) });
+      this.#unchained.set(event.id, placed);
+    } else if (ABOUT_KINDS.includes(event.kind) || event.kind === 'refusal') {
+      this.#unchained.set(event.id, event.kind === 'observation' ? placed : null);
+    }
+  }
+
+  /** A recovery moves every open effect at once; those without a chain pay at their first intent. @param {Governance} governance */
+  #keepGovernance(governance) {
+    const { recoveries } = governance;
+    if (recoveries.length > this.governance.recoveries.length) {
+      for (const [key, state] of this.effects) {
+        const absorbed = absorb(state, recoveries);
+        this.effects.set(key, absorbed);
+        if (absorbed !== state) this.#map.note(this.index, absorbed);
+      }
+    }
+    this.#governance = governance;
+  }
+
+  /** @param {Event} event @param {EffectState} state */
+  #keepEffect(event, state) {
+    const placed = { index: this.index, event };
+    this.effects.set(state.effect, state);
+    this.#map.note(this.index, state);
+    if (!OPEN.includes(state.status)) this.#approvals.delete(state.effect);
+    else if (event.kind === 'approval') valueOf(this.#approvals, state.effect, () => new Map()).set(event.id, placed);
+    if (event.kind === 'start') valueOf(this.#starters, state.effect, () => new Set()).add(event.by);
+  }
+
+  /** How many ticks stand before a leaf. @param {number} index */
+  #firstTickFrom(index) {
+    let low = 0;
+    let high = this.#times.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#times[middle].index < index) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/**
+ * @template K, V
+ * @param {Map<K, V>} map
+ * @param {K} key
+ * @param {() => V} make
+ * @returns {V}
+ */
+function valueOf(map, key, make) {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}

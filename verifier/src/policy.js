@@ -1,0 +1,138 @@
+/**
+ * Which decisions are allowed: `judge(policy, facts, inputs)` gives a verdict, and the same one in every replay.
+ *
+ * Rules are read in order and the first that matches answers; no match is a deny, and so is any error while a rule is
+ * evaluated: a rule that cannot be read must not be skipped.
+ */
+import { sameBytes } from './bytes.js';
+import * as digest from './digest.js';
+import { MalformedError } from './errors.js';
+import { anything, blob, choice, integer, listing, mapping, nullable, record, token } from './schema.js';
+
+/** @typedef {import('./bytes.js').Hex} Hex */
+/** @typedef {import('./il1.js').Value} Value */
+/** @typedef {import('./il1.js').ValueMap} ValueMap */
+/** @typedef {{ field: string[], test: string, value: Value }} Condition */
+/** @typedef {{ name: string, then: string, approvals: number, when: Condition[] }} Rule */
+/** `rules` is null for an engine that this program does not have: its verdicts are not checked.
+ * @typedef {{ id: Hex, engine: string, rules: Rule[] | null, snapshotFields: Set<string> }} Policy */
+/** @typedef {{ answer: string, rule: string | null, approvals: number }} Judgement */
+/** `inputs` is the IL1 map as it was recorded. @typedef {{ policy_id: Hex, inputs: ValueMap, answer: string, rule: string | null, approvals: number }} Verdict */
+
+const ENGINE = 'rules/1';
+const ANSWERS = ['allow', 'deny', 'ask'];
+
+const readForm = record({ name: token(128), engine: token(64), source: anything() });
+const readCondition = record({
+  field: listing(token(128), 4),
+  test: choice(['equals', 'one_of', 'at_most', 'at_least', 'prefix']),
+  value: anything(),
+});
+const readRule = record({
+  name: token(128),
+  then: choice(ANSWERS),
+  approvals: integer(0, 16),
+  when: listing(readCondition, 32),
+});
+const readRules = record({ rules: listing(readRule, 256) });
+const checkInputs = record({
+  now_ms: integer(0),
+  snapshot: mapping(anything(), 64),
+  budgets: mapping(record({ value: integer(), as_of: integer(0) }), 64),
+});
+
+/** Reads a recorded verdict; `inputs` stay the IL1 map that they are, since policies may read any of it. */
+export const readVerdict = record({
+  policy_id: blob(32, 32),
+  inputs: (/** @type {Value} */ value, /** @type {string} */ at) => {
+    checkInputs(value, at);
+    return value;
+  },
+  answer: choice(ANSWERS),
+  rule: nullable(token(128)),
+  approvals: integer(0, 16),
+});
+
+/**
+ * A checked policy; throws for another form, or a rule name used twice.
+ *
+ * @param {Value} data
+ * @param {string} at
+ * @returns {Policy}
+ */
+export function readPolicy(data, at) {
+  const form = readForm(data, at);
+  const rules = form.engine === ENGINE ? /** @type {Rule[]} */ (readRules(form.source, `${at}.source`).rules) : null;
+  if (rules !== null && new Set(rules.map(({ name }) => name)).size !== rules.length) {
+    throw new MalformedError(`${at}.source.rules: found one name twice, want a name of its own for every rule`);
+  }
+  const read = (rules ?? []).flatMap(({ when }) => when.map(({ field }) => field));
+  return {
+    id: digest.policyId(/** @type {ValueMap} */ (data)),
+    engine: form.engine,
+    rules,
+    snapshotFields: new Set(read.filter((field) => field.length > 1 && field[0] === 'snapshot').map(([, name]) => name)),
+  };
+}
+
+/**
+ * The policy's answer for a decision; null where this program lacks its engine.
+ *
+ * @param {Policy} policy
+ * @param {ValueMap} facts  what the decision itself says
+ * @param {ValueMap} inputs  what was read elsewhere and recorded
+ * @returns {Judgement | null}
+ */
+export function judge(policy, facts, inputs) {
+  if (policy.rules === null) return null;
+  const world = new Map([...facts, ...inputs]);
+  for (const rule of policy.rules) {
+    const matched = matches(rule, world);
+    if (matched === null) return { answer: 'deny', rule: rule.name, approvals: 0 };
+    if (matched) return { answer: rule.then, rule: rule.name, approvals: rule.then === 'ask' ? rule.approvals : 0 };
+  }
+  return { answer: 'deny', rule: null, approvals: 0 };
+}
+
+/** Conditions in order to the first that does not hold; null where one cannot be evaluated. @param {Rule} rule @param {ValueMap} world */
+function matches(rule, world) {
+  for (const condition of rule.when) {
+    const held = holds(condition, world);
+    if (!held) return held;
+  }
+  return true;
+}
+
+/** @param {Condition} condition @param {ValueMap} world @returns {boolean | null} */
+function holds({ field, test, value: wanted }, world) {
+  let found = /** @type {Value} */ (world);
+  for (const name of field) {
+    if (!(found instanceof Map) || !found.has(name)) return null;
+    found = found.get(name);
+  }
+  switch (test) {
+    case 'equals':
+      return equals(found, wanted);
+    case 'one_of':
+      return isOneOf(found, wanted);
+    case 'prefix':
+      return typeof found === 'string' && typeof wanted === 'string' ? found.startsWith(wanted) : null;
+    default:
+      if (typeof found !== 'number' || typeof wanted !== 'number') return null;
+      return test === 'at_most' ? found <= wanted : found >= wanted;
+  }
+}
+
+/** @param {Value} found @param {Value} wanted */
+function equals(found, wanted) {
+  if (found instanceof Uint8Array && wanted instanceof Uint8Array) return sameBytes(found, wanted);
+  const comparable = typeof found === typeof wanted && ['string', 'number', 'boolean'].includes(typeof found);
+  return comparable ? found === wanted : null;
+}
+
+/** @param {Value} found @param {Value} wanted */
+function isOneOf(found, wanted) {
+  const comparable = typeof found === 'string' || typeof found === 'number';
+  if (!comparable || !Array.isArray(wanted) || wanted.some((each) => typeof each !== typeof found)) return null;
+  return wanted.includes(found);
+}
