@@ -261,3 +261,9 @@ def test_a_profile_and_a_function_that_reads_it_come_together_and_fit() -> None:
         make_tool(good, seeing, lambda colour: {}, None)
     with pytest.raises(ConfigInvalidError, match="no signature"):
         make_tool(good, seeing, dict, None)  # what nobody can ask for its parameters
+
+
+def test_a_map_nested_without_end_is_refused_and_is_no_bug_of_ours() -> None:
+    raw = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+    with pytest.raises(ContractInvalidError):
+        read_map(raw, ".json", "contract deep.json")

@@ -117,7 +117,7 @@ def read_map(raw: bytes, suffix: str, what: str) -> dict[str, Value]:
             loaded: object = tomllib.loads(text, parse_float=_no_float)
         else:
             loaded = json.loads(text, parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_no_duplicates)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ContractInvalidError(f"{what}: {error}") from error
     if not isinstance(loaded, dict):
         raise ContractInvalidError(f"{what}: want a table of fields")
