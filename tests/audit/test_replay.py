@@ -97,8 +97,7 @@ def test_an_honest_log_has_no_findings_and_every_effect_is_derived(told: tuple[b
 
 @pytest.mark.parametrize("seed", range(100, 106))
 def test_the_replay_of_any_live_history_finds_nothing_but_what_the_world_did(seed: int, live: Live) -> None:
-    player = Player(live, random.Random(seed))
-    player.recover = lambda: None  # type: ignore[method-assign]  # it takes a new origin, which one bundle does not have
+    player = Player(live, random.Random(seed), recovers=0.0)  # it takes a new origin, which one bundle does not have
     for _ in range(80):
         player.step()
     report = live.audit()

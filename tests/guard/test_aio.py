@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import invoke_log as il
+from invoke_log.errors import StoreFullError
 
 ARGUMENTS: dict[str, Any] = {"customer": "cus_1", "amount": 5000, "order": "789"}
 Send = Callable[[il.Call], Awaitable[Any]]
@@ -136,6 +137,32 @@ def test_a_timeout_is_unknown_and_the_retry_is_blocked(world: World) -> None:
 
     asyncio.run(story())
     assert len(world.landed) == 1
+
+
+def test_a_log_that_cannot_take_the_outcome_of_a_sent_call_leaves_it_unknown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fills_the_disk(_: il.Call) -> str:
+        monkeypatch.setattr(world.log, "aappend_many", full)
+        return "pi_1"
+
+    async def full(_: Any) -> Any:
+        raise StoreFullError("no space")
+
+    charge = world.tool(fills_the_disk)
+
+    async def story() -> None:
+        with pytest.raises(il.OutcomeUnknown) as caught:
+            await charge(**ARGUMENTS)
+        assert isinstance(caught.value.__cause__, StoreFullError)
+        monkeypatch.undo()
+        monkeypatch.setattr(world.log, "aappend_many", full)
+        with pytest.raises(StoreFullError):
+            await charge(**{**ARGUMENTS, "order": "790"})
+
+    asyncio.run(story())
+    assert len(world.landed) == 1
+    assert world.statuses() == ["started"]
 
 
 def test_call_and_acall_refuse_each_others_tools(world: World) -> None:

@@ -28,6 +28,7 @@ from invoke_log.store.protocol import Answer as Stored
 from invoke_log.store.protocol import Pending
 from tests.harness.between import fail, on_disk
 from tests.harness.live import Q_MS
+from tests.harness.player import recover
 from tests.harness.shop import UNHURRIED_MS, Shop, open_shop, raising, shop_over
 
 
@@ -406,6 +407,18 @@ def test_after_a_redrive_an_executors_word_that_nothing_happened_leaves_it_unkno
     ending = shop.call()
     assert isinstance(ending, OutcomeUnknown)
     assert shop.status == UNKNOWN
+
+
+def test_after_a_recovery_what_an_executor_saw_happen_is_brought_as_evidence(shop: Shop) -> None:
+    """[REC-5]: its outcome settles nothing any more, and presence does."""
+
+    def send(_: Call) -> str:
+        recover(shop.live)
+        return "pi_1"
+
+    shop.send = send
+    assert isinstance(shop.call(), Committed)
+    assert (shop.status, shop.kinds()) == (COMMITTED, ["intent", "start", "resolution"])
 
 
 def test_proof_that_nothing_happened_stands_though_a_reconciler_said_so_first(shop: Shop) -> None:

@@ -244,6 +244,12 @@ def test_a_tool_that_does_not_take_its_contracts_arguments_is_refused_before_any
         make_tool(function, contract(), None, None)
 
 
+@pytest.mark.parametrize("level", ["anchored", "witnessed"])
+def test_a_level_that_sends_would_have_to_wait_for_is_refused_before_any_call(level: str) -> None:
+    with pytest.raises(ConfigInvalidError, match=level):
+        make_tool(good, contract(level=level), None, None)
+
+
 def nothing() -> dict[str, int]:
     return {}
 

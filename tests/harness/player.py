@@ -23,8 +23,8 @@ BIG: Value = {"field": ["arguments", "amount"], "test": "at_least", "value": 2}
 class Player:
     """Draws events at random and appends them. `seen` are the kinds that were accepted; amounts of 2 need approval."""
 
-    def __init__(self, live: Live, choose: random.Random) -> None:
-        self.live, self.choose = live, choose
+    def __init__(self, live: Live, choose: random.Random, *, recovers: float = 0.02) -> None:
+        self.live, self.choose, self.recovers = live, choose, recovers
         self.seen: set[str] = set()
         self.recoveries = 0
         big: Value = {"name": "big", "then": "ask", "approvals": 1, "when": [BIG]}
@@ -33,8 +33,10 @@ class Player:
         assert live.answer(live.log.draft(policy, live.admin)) == "accepted"
 
     def step(self) -> None:
-        if self.choose.random() < 0.02:
-            self.recover()
+        if self.choose.random() < self.recovers:
+            self.recoveries += 1
+            recover(self.live, self.recoveries, sworn=self.choose.random() < 0.5)
+            self.seen.add("recovery")
         bound = self.live.bound(order=self.choose.choice("ab"), amount=self.choose.choice((1, 1, 1, 2)))
         status = self.live.state(bound).status
         draw = self.choose.choice(self.draws(bound, status))
@@ -109,30 +111,28 @@ class Player:
         outcome = self.live.outcome(COMMITTED, "", bound, start=start)
         return [intent, start, outcome][: self.choose.randint(2, 3)]
 
-    def recover(self) -> None:
-        """Put a recovery on the log, as a verb that has the log to itself does; sometimes an oath about all of it."""
-        live, log = self.live, self.live.log
-        self.recoveries += 1
-        with log._engine.snapshot() as reader:
-            size, root, origin = int(reader.size), reader.root, log.governance.origin
-            data = Recovery(
-                old_origin=origin,
-                origin=f"{ORIGIN}.e{self.recoveries}",
-                size=size,
-                root=root,
-                checkpoint=None,
-                log_key=live.log_key.public_key,
-                amnesia=True,
-            )
-            opened = open_event(log.draft(data, live.admin))
-            assert isinstance(opened, Opened)
-            world = LiveWorld(reader, Memory())
-            after = govern(world.governance, opened.event, index=size, root=root)
-            assert isinstance(after, Governance)
-            ready = admit._prepare(world, opened, Admitted(governance=after))
-        assert isinstance(log._engine.append([ready.pending])[0], Appended)
-        self.seen.add("recovery")
-        if self.choose.random() < 0.5:
-            scope = Scope(effect_class="*", prefix="")
-            oath = Oath(scope=scope, recovery=opened.event.id, reason="nothing was lost")
-            assert live.answer(log.draft(oath, live.admin)) == "accepted"
+
+def recover(live: Live, number: int = 1, *, sworn: bool = False) -> None:
+    """Put a recovery on the log, as a verb that has the log to itself does; sworn: with an oath about all of it."""
+    log = live.log
+    with log._engine.snapshot() as reader:
+        size, root = int(reader.size), reader.root
+        data = Recovery(
+            old_origin=log.governance.origin,
+            origin=f"{ORIGIN}.e{number}",
+            size=size,
+            root=root,
+            checkpoint=None,
+            log_key=live.log_key.public_key,
+            amnesia=True,
+        )
+        opened = open_event(log.draft(data, live.admin))
+        assert isinstance(opened, Opened)
+        world = LiveWorld(reader, Memory())
+        after = govern(world.governance, opened.event, index=size, root=root)
+        assert isinstance(after, Governance)
+        ready = admit._prepare(world, opened, Admitted(governance=after))
+    assert isinstance(log._engine.append([ready.pending])[0], Appended)
+    if sworn:
+        scope = Scope(effect_class="*", prefix="")
+        live.put(log.draft(Oath(scope=scope, recovery=opened.event.id, reason="nothing was lost"), live.admin))

@@ -14,18 +14,11 @@ from typing import Any, Final, TypedDict, Unpack, cast
 from invoke_log.format import digest, envelope, merkle
 from invoke_log.format.cbor import Value
 from invoke_log.log.signer import FileSigner
+from invoke_log.rules import event as events
 from invoke_log.rules import kind as say
 from invoke_log.rules.admission import Judgement, admit
 from invoke_log.rules.contract import Contract, complete_contract, parse_contract
-from invoke_log.rules.event import (
-    CHAINED_KINDS,
-    EFFECT_KINDS,
-    GOVERNANCE_KINDS,
-    Event,
-    build_body,
-    kind_of,
-    parse_event,
-)
+from invoke_log.rules.event import Event, build_body, kind_of, parse_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, PRESENT, UNKNOWN, Data, Evidence, Scope
@@ -149,12 +142,12 @@ class Story:
         kind = kind_of(data)
         if of is not None:
             body = {"effect": of.event.effect, "resource": of.event.resource, **body}
-        of_effect = kind in EFFECT_KINDS
+        of_effect = kind in events.EFFECT_KINDS
         effect, resource = body.get("effect", b""), body.get("resource", "")
         prev = None
-        if kind in CHAINED_KINDS:
+        if kind in events.CHAINED_KINDS:
             prev = self.fold.effect(effect, resource).last
-        elif kind in GOVERNANCE_KINDS and self.leaves:
+        elif kind in events.GOVERNANCE_KINDS and self.leaves:
             prev = self.fold.governance.head
         fields = build_body(
             data,
@@ -480,19 +473,10 @@ def undone(story: Story, **call: Unpack[Call]) -> Leaf:
 
 def reach(story: Story, status: str) -> Leaf:
     """Return an event of an effect in that status; of a free one, the release that made it free again."""
-    match status:
-        case "claimed":
-            return story.intent()
-        case "started":
-            return started(story)
-        case "unknown":
-            return lost(story)
-        case "committed":
-            return done(story)
-        case "not_committed":
-            return undone(story)
-        case _:
-            return story.release(story.intent())
+    if status in (say.FREE, say.CLAIMED):
+        intent = story.intent()
+        return story.release(intent) if status == say.FREE else intent
+    return {say.STARTED: started, UNKNOWN: lost, COMMITTED: done, NOT_COMMITTED: undone}[status](story)
 
 
 def name_of(key: bytes) -> str:

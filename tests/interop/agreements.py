@@ -58,6 +58,30 @@ CHARGE_2: Final = _contract(
     observability="queryable",
     read_back=_READ_BACK,
 )
+_BY_CLIENT: Final[dict[str, Value]] = {
+    "client": {"role": "identity", "schema": _TOKEN},
+    "order": {"role": "identity", "schema": _TOKEN},
+}
+CLIENT_2: Final = _contract(
+    "client-two",
+    "money.charge/2",
+    resource="client:{account}/{client}",
+    arguments={**_BY_CLIENT, "customer": {"role": "content", "schema": _TOKEN}},
+    retires=CHARGE_2.data["retires"],
+)
+CLIENT_3: Final = _contract(
+    "client-three",
+    "money.charge/3",
+    resource="client:{account}/{client}",
+    arguments=_BY_CLIENT,
+    retires={
+        "effect_class": "money.charge/2",
+        "resource": "client:{account}/{client}",
+        "purpose": "order",
+        "identity": ["client"],
+    },
+)
+"""Of its arguments, the key of a class 2 call can be made, and that of a class 1 call cannot."""
 TRANSFER: Final = _contract(
     "transfer",
     "money.transfer/1",
@@ -151,6 +175,7 @@ STRICT: Final = _policy(
 FOREIGN: Final = parse_policy(
     {"name": "foreign", "engine": "cedar/4", "source": "permit(principal, action, resource);"}
 )
+BY_ORDER: Final = _policy("by-order", _rule("first", "allow", _when("arguments/order", "equals", "ord_1")))
 POLICIES: Final = (POLICY, ASKING, SEEING, STRICT, FOREIGN)
 
 

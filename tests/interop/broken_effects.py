@@ -12,6 +12,7 @@ from invoke_log.rules.kind import (
     Attestation,
     Denial,
     Evidence,
+    Observation,
     Release,
     Revoke,
     Suspect,
@@ -51,6 +52,38 @@ def _(log: LogWriter) -> None:
 @breaks("transition-invalid denial of another intent")
 def _(log: LogWriter) -> None:
     log.on(claimed(log), Denial(intent=bytes(32), shown=bytes(32), reason=""), "approver")
+
+
+@breaks("transition-invalid release of another intent")
+def _(log: LogWriter) -> None:
+    log.on(claimed(log), Release(intent=bytes(32), reason=""), "agent")
+
+
+@breaks("transition-invalid release of a started effect")
+def _(log: LogWriter) -> None:
+    effect = started(log)
+    log.on(effect, Release(intent=log.intent_id(effect), reason=""), "agent")
+
+
+@breaks("transition-invalid suspect of an unknown effect")
+def _(log: LogWriter) -> None:
+    effect = started(log)
+    sent = log.state(effect).last or b""
+    log.outcome(effect, UNKNOWN, "no_answer")
+    settled_wait(log)
+    log.on(effect, Suspect(start=sent), "agent")
+
+
+@breaks("transition-invalid redrive of a started effect")
+def _(log: LogWriter) -> None:
+    redrive(log, started(log))
+
+
+@breaks("transition-invalid attestation of a started effect")
+def _(log: LogWriter) -> None:
+    effect = started(log)
+    settled_wait(log)
+    log.on(effect, Attestation(status=COMMITTED, reason="seen in the dashboard", attachment=None), "attestor")
 
 
 @breaks("transition-invalid on a free effect")
@@ -273,6 +306,13 @@ def _(log: LogWriter) -> None:
     log.on(effect, Attestation(status=COMMITTED, reason="seen in the dashboard", attachment=None), "attestor")
 
 
+@breaks("too-early attestation while no tick came")
+def _(log: LogWriter) -> None:
+    log.tick(60_000)
+    effect = unknown(log)
+    log.on(effect, Attestation(status=COMMITTED, reason="seen in the dashboard", attachment=None), "attestor")
+
+
 @breaks("evidence-invalid outcome committed")
 def _(log: LogWriter) -> None:
     log.outcome(started(log), COMMITTED, "tag_seen")
@@ -325,6 +365,17 @@ def _(log: LogWriter) -> None:
 @breaks("evidence-invalid void that the contract has not")
 def _(log: LogWriter) -> None:
     resolve(log, unknown(log), ABSENT, Evidence(kind="void"))
+
+
+@breaks("evidence-invalid presence by a message that the contract does not know")
+def _(log: LogWriter) -> None:
+    resolve(log, unknown(log), PRESENT, Evidence(kind="webhook"))
+
+
+@breaks("evidence-invalid burnt key where there is no key")
+def _(log: LogWriter) -> None:
+    effect = watched(log)
+    resolve(log, effect, ABSENT, Evidence(kind="key_burnt", tick=settled_wait(log)))
 
 
 @breaks("recovery-open outcome")
@@ -399,6 +450,31 @@ def _(log: LogWriter) -> None:
 @breaks("observation-invalid unknown")
 def _(log: LogWriter) -> None:
     conclude(log, watched(log), bytes(32))
+
+
+@breaks("observation-invalid no read")
+def _(log: LogWriter) -> None:
+    effect = watched(log)
+    settled_wait(log)
+    said = Observation(about=effect, presence=ABSENT, evidence=Evidence(kind="no_answer"))
+    log.on(effect, said, "reconciler")
+    conclude(log, effect, digest.event_id(log.envelopes[-1].body))
+
+
+@breaks("too-early observation")
+def _(log: LogWriter) -> None:
+    effect = watched(log)
+    log.tick(1)
+    early = digest.event_id(log.envelopes[-1].body)
+    log.tick(30_000)
+    conclude(log, effect, observe(log, effect, "reconciler", early))
+
+
+@breaks("tick-unknown observation")
+def _(log: LogWriter) -> None:
+    effect = watched(log)
+    settled_wait(log)
+    conclude(log, effect, observe(log, effect, "reconciler", None))
 
 
 @breaks("observations-missing one key twice")

@@ -8,9 +8,9 @@ from typing import Final
 from invoke_log.format import bundle, cbor, checkpoint
 from invoke_log.format.checkpoint import Checkpoint
 from invoke_log.format.digest import TreeSize
-from invoke_log.rules.kind import PRESENT, UNKNOWN, Evidence, Freeze, Revoke
-from tests.interop.agreements import BRIEF, CONTRACTS, call
-from tests.interop.cases import SMALL_ORDER, committed, redrive, resolve, started
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, PRESENT, UNKNOWN, Evidence, Freeze, Release, Revoke
+from tests.interop.agreements import BRIEF, BY_ORDER, CONTRACTS, call
+from tests.interop.cases import SMALL_ORDER, claimed, committed, recover, redrive, resolve, started
 from tests.interop.log_writer import EVERYTHING, KEYS, LogWriter
 
 Makes = Callable[[], bytes]
@@ -71,6 +71,7 @@ file("cut between leaves")(lambda: b"".join(items(whole())[:5]))
 file("cut before the trailer")(lambda: b"".join(items(whole())[:-1]))
 file("cut inside the trailer")(lambda: whole().bundle()[:-1])
 file("cut trailer in the place of a leaf")(lambda: b"".join([*items(whole())[:9], items(whole())[-1]]))
+file("cut empty trailer in the place of a leaf")(lambda: b"".join([*items(whole())[:9], b"\x80"]))
 file("cut empty trailer")(lambda: replaced(-1, b"\x80"))
 file("malformed header of another magic")(lambda: replaced(0, cbor.encode(["invoke-log bundle 2", "o", 0, 1, []])))
 file("malformed header that is no array")(lambda: replaced(0, cbor.encode({})))
@@ -113,6 +114,48 @@ def _() -> bytes:
     effect = started(log)
     log.say(Revoke(key=KEYS["executor"].public_key, grant=None, suspect_from=None), "admin")
     resolve(log, effect, PRESENT, Evidence(kind="response", reference="ch_1"), by="executor")
+    return log.bundle()
+
+
+@file("ok outcome by a key that was revoked after its START")
+def _() -> bytes:
+    log = LogWriter().begin(CONTRACTS)
+    effect = started(log)
+    log.say(Revoke(key=KEYS["executor"].public_key, grant=None, suspect_from=None), "admin")
+    log.outcome(effect, COMMITTED, "response")
+    return log.bundle()
+
+
+@file("ok recovery that leaves what was settled and makes unknown what was open")
+def _() -> bytes:
+    log = LogWriter().begin(CONTRACTS)
+    committed(log, order=1)
+    log.outcome(started(log, order=2), NOT_COMMITTED, "never_sent")
+    free = claimed(log, order=3)
+    log.on(free, Release(intent=log.intent_id(free), reason=""), "agent")
+    claimed(log, order=4)
+    started(log, order=5)
+    recover(log)
+    log.tick(1, covers=log.index, map_root=log.map_root(log.index))
+    claimed(log, order=2)
+    claimed(log, order=3)
+    return log.bundle()
+
+
+@file("ok committed by its executor after a redrive")
+def _() -> bytes:
+    log = LogWriter().begin(CONTRACTS)
+    effect = started(log)
+    log.outcome(effect, UNKNOWN, "no_answer")
+    redrive(log, effect)
+    log.outcome(effect, COMMITTED, "response")
+    return log.bundle()
+
+
+@file("ok policy that reads the purpose among the arguments")
+def _() -> bytes:
+    log = LogWriter().begin(CONTRACTS, policy=BY_ORDER)
+    committed(log)
     return log.bundle()
 
 

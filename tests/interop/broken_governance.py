@@ -15,7 +15,19 @@ from invoke_log.rules.kind import (
     Scope,
     Unfreeze,
 )
-from tests.interop.agreements import ASKING, CHARGE, CHARGE_2, FOREIGN, NOTIFY, SEEING, TRANSFER, call, snapshot
+from tests.interop.agreements import (
+    ASKING,
+    CHARGE,
+    CHARGE_2,
+    CLIENT_2,
+    CLIENT_3,
+    FOREIGN,
+    NOTIFY,
+    SEEING,
+    TRANSFER,
+    call,
+    snapshot,
+)
 from tests.interop.cases import (
     SMALL_ORDER,
     absent,
@@ -75,6 +87,24 @@ def _(log: LogWriter) -> None:
 @breaks("key-rule-differs")
 def _(log: LogWriter) -> None:
     log.say(CHARGE, "admin", change={"name": "other", "resource": "other:{account}/{customer}"})
+
+
+@breaks("key-rule-differs the retired key is made of other arguments")
+def _(log: LogWriter) -> None:
+    retires = CHARGE_2.data["retires"]
+    assert isinstance(retires, dict)
+    log.say(CHARGE_2, "admin", change={"retires": {**retires, "identity": []}})
+
+
+@breaks("key-rule-differs a key retired long ago cannot be made any more")
+def _(log: LogWriter) -> None:
+    log.say(CLIENT_2, "admin")
+    log.say(CLIENT_3, "admin")
+
+
+@breaks("key-rule-differs another version is in force")
+def _(log: LogWriter) -> None:
+    log.say(CHARGE_2, "admin", change={"retires": None})
 
 
 @breaks("freeze-unknown")

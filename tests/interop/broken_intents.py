@@ -117,6 +117,11 @@ def _(log: LogWriter) -> None:
     log.say(Freeze(scope=EVERYTHING, reason=""), "agent")
 
 
+@breaks("grant-missing governance that also breaks its chain")
+def _(log: LogWriter) -> None:
+    log.say(Freeze(scope=EVERYTHING, reason=""), "agent", prev=bytes(32))
+
+
 @breaks("grant-missing intent")
 def _(log: LogWriter) -> None:
     log.intent(CHARGE, call(CHARGE), by="executor")
@@ -338,6 +343,18 @@ def _(log: LogWriter) -> None:
 @breaks("arguments-invalid raw value too long to stand inline")
 def _(log: LogWriter) -> None:
     log.intent(NOTIFY, call(NOTIFY), change={"content": {"text": "", "file": bytes(16_385)}})
+
+
+@breaks("arguments-invalid attachment over the argument's bound")
+def _(log: LogWriter) -> None:
+    named: Value = {"attachment": bytes(32), "size": 64_001}
+    log.intent(NOTIFY, call(NOTIFY), change={"content": {"text": "", "file": named}})
+
+
+@breaks("arguments-invalid attachment that could stand inline")
+def _(log: LogWriter) -> None:
+    named: Value = {"attachment": bytes(32), "size": 16_384}
+    log.intent(NOTIFY, call(NOTIFY), change={"content": {"text": "", "file": named}})
 
 
 @breaks("arguments-invalid purpose that is no token")

@@ -324,11 +324,12 @@ def test_suspect_and_absence_wait_for_ticks_of_the_log(live: Live) -> None:
     assert live.answer(live.absent()) == "accepted"
 
 
-def test_ticks_of_one_append_are_the_first_after_what_stands_before_them(live: Live) -> None:
+def test_the_first_tick_of_an_append_is_the_first_after_what_stands_before_it(live: Live) -> None:
     live.append(live.begun())
-    suspect, soon, late = live.suspect(), live.tick(1), live.tick(1 + D_MS)
-    assert live.answer(soon, live.tick(D_MS), suspect) == "refused too-early"
-    assert live.answer(late, suspect) == "accepted"
+    assert live.answer(live.tick(1), live.tick(1 + D_MS), live.suspect()) == "accepted"
+    live.append(live.begun(live.bound(order="2")))
+    suspect = live.suspect(live.bound(order="2"))
+    assert live.answer(live.tick(1), live.tick(D_MS), suspect) == "refused too-early"
     assert live.audit().findings == ()
 
 

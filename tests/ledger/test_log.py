@@ -156,6 +156,7 @@ def test_a_refusal_rides_the_next_commit_and_equal_ones_are_counted_together(liv
     blocked, denied = refusals(live.log)
     assert (blocked.count, blocked.first_ms, blocked.last_ms, blocked.reason) == (3, T0 + 3, T0 + 9, "blocked")
     assert (denied.count, denied.reason) == (1, "denied")
+    assert (live.log._refusals, live.log._unsure) == ({}, [])
 
 
 def test_refusals_ride_the_next_tick_and_at_the_latest_the_end(live: Live) -> None:

@@ -10,14 +10,15 @@ import pytest
 
 from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreError, StoreFullError, StoreReadOnlyError
 from invoke_log.ledger.log import Log
+from invoke_log.log.signer import FileSigner
 from invoke_log.rules.admission import Collision, Stale
 from invoke_log.rules.answer import Accepted, Duplicate, Unavailable
 from invoke_log.rules.answer import Answer as LogAnswer
 from invoke_log.rules.contract import complete_contract, parse_contract
 from invoke_log.rules.governance import EVERYTHING
-from invoke_log.rules.kind import Freeze, Note, Refusal
+from invoke_log.rules.kind import Freeze, Note, Refusal, Revoke
 from tests.harness.between import fail, on_disk, raced
-from tests.harness.live import PARTIAL, id_of, open_live
+from tests.harness.live import PARTIAL, Live, id_of, open_live
 
 RACER = Path(__file__).parents[1] / "harness" / "racer.py"
 
@@ -57,6 +58,31 @@ def test_what_was_accepted_beside_an_overtaken_event_stays_so(tmp_path: Path) ->
         note, sooner, later = live.draw(Note(about=bytes(32), text="seen"), live.agent), live.tick(1), live.tick(2)
         between.before.append(lambda: other.append(sooner))
         assert [type(answer) for answer in live.append([later, note])] == [Accepted, Accepted]
+
+
+def test_a_refusal_that_rides_with_an_overtaken_event_is_on_record_all_the_same(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, other):
+        second = live.grant(9, "agent")
+        live.log.refuse(refused(live, second), second)
+        revoke = live.log.draft(Revoke(key=second.public_key, grant=None, suspect_from=None), live.admin)
+        theirs = live.log.draft(Freeze(scope=EVERYTHING, reason="theirs"), live.admin)
+        between.before.append(lambda: other.append(theirs))
+        assert live.answer(revoke) == "stale chain-broken"
+        assert [entry.event.kind for entry in live.log.entries()][-1] == "refusal"
+
+
+def refused(live: Live, by: FileSigner) -> Refusal:
+    bound = live.bound()
+    return Refusal(
+        issuer=by.public_key,
+        effect=bound.effect,
+        resource=bound.resource,
+        blocker=None,
+        reason="blocked",
+        count=1,
+        first_ms=0,
+        last_ms=0,
+    )
 
 
 def test_a_governance_event_that_comes_first_is_the_one_that_an_intent_is_judged_under(tmp_path: Path) -> None:
@@ -154,17 +180,7 @@ def test_after_unavailable_the_same_bytes_are_accepted_where_they_were_not_store
 @pytest.mark.parametrize("stored", [False, True])
 def test_refusals_whose_commit_was_uncertain_are_on_record_once(tmp_path: Path, stored: bool) -> None:
     with on_disk(tmp_path) as (live, opened):
-        bound = live.bound()
-        refusal = Refusal(
-            issuer=live.agent.public_key,
-            effect=bound.effect,
-            resource=bound.resource,
-            blocker=None,
-            reason="blocked",
-            count=1,
-            first_ms=0,
-            last_ms=0,
-        )
+        refusal = refused(live, live.agent)
         live.log.refuse(refusal, live.agent)
         lost = fail(CommitUncertainError("the disk did not answer"))
         (opened[-1].after if stored else opened[-1].before).append(lost)

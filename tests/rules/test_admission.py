@@ -1,5 +1,6 @@
 """The order of answers, and the intent's own row: SPEC §9.2, EFF-2 to EFF-4, EFF-13 and EFF-14."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -48,6 +49,16 @@ def test_a_repeat_needs_the_grant_to_repeat(story: Story) -> None:
     outcome = done(story)
     assert story.again(outcome, by="agent").code == "grant-missing"
     assert story.again(outcome, by="repeater").code == "accepted"
+
+
+def test_a_presence_of_an_effect_that_nobody_saw_needs_a_reconciler_of_its_contracts_class(story: Story) -> None:
+    """S8, [GOV-4], [EFF-12]"""
+    names = {"effect": story.bound().effect, "resource": story.bound().resource}
+    story.grant("newcomer", "reconciler", Scope(effect_class="money.refund/1", prefix=""))
+    for by in ("agent", "newcomer"):
+        assert story.present(story.leaves[0], by=by, body=names).code == "grant-missing"
+    story.grant("newcomer", "reconciler", Scope(effect_class="money.charge/1", prefix=""))
+    assert story.present(story.leaves[0], by="newcomer", body=names).code == "accepted"
 
 
 def test_names_re_derive_from_what_the_intent_records(story: Story) -> None:
@@ -168,6 +179,18 @@ def test_a_superseded_contract_or_policy_is_stale(story: Story) -> None:
     assert isinstance(answer, Stale)
     assert (answer.code, answer.head) == ("policy-superseded", policy.id)
     assert story.intent(under=later).code == "accepted"
+
+
+def test_where_no_policy_is_in_force_nothing_is_decided_and_nothing_started(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[EFF-2], [GOV-10]"""
+    intent = story.intent()
+    ungoverned = replace(story.fold.governance, policy=None)
+    monkeypatch.setattr(story.fold, "_governance", ungoverned)
+    for leaf in (story.intent(order="other"), story.start(intent)):
+        assert isinstance(leaf.answer, Stale)
+        assert (leaf.answer.code, leaf.answer.head) == ("policy-superseded", None)
 
 
 def test_a_withdrawn_contract_is_refused_and_one_that_is_superseded_too_is_stale(story: Story) -> None:

@@ -264,6 +264,7 @@ def retiring(**changes: Value) -> dict[str, Value]:
     [
         retiring(identity=["missing"]),
         retiring(identity=["trace"]),
+        retiring(identity=["attempt"]),
         retiring(identity=["memo"]),
         retiring(purpose="memo"),
         retiring(resource="{memo}"),
@@ -274,7 +275,8 @@ def retiring(**changes: Value) -> dict[str, Value]:
 def test_a_retired_key_is_made_of_arguments_that_a_key_can_be_made_of(retires: Value) -> None:
     """[CTR-11]"""
     memo: Value = {"role": "content", "schema": {"type": "text", "max": 9}}
-    arguments: Value = {**ARGUMENTS, "memo": memo}
+    attempt: Value = {"role": "volatile", "schema": TOKEN}
+    arguments: Value = {**ARGUMENTS, "memo": memo, "attempt": attempt}
     assert "retired" in refused(effect_class="money.charge/2", arguments=arguments, retires=retires)
 
 
@@ -335,6 +337,7 @@ def test_what_is_left_out_is_filled_in_and_sets_are_put_in_order() -> None:
     "broken",
     [
         {"definite_failures": [1.5]},
+        {"definite_failures": "abc"},
         {"name": None},
         {"arguments": []},
         {"arguments": {"x": 1}},

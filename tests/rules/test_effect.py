@@ -4,8 +4,9 @@ import pytest
 
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
-from invoke_log.rules.admission import Blocked
+from invoke_log.rules.admission import Blocked, Stale
 from invoke_log.rules.effect import NEXT, next_step
+from invoke_log.rules.event import Event
 from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, STARTED, UNKNOWN
 from invoke_log.rules.policy import ALLOW_COVERED
 from tests.harness.story import (
@@ -91,7 +92,18 @@ def test_a_denied_repeat_returns_status_generation_and_claim_and_keeps_the_attem
     assert story.deny(repeat).code == "accepted"
     state = story.state(repeat)
     assert (state.status, state.generation, state.attempt, state.claim) == (COMMITTED, 1, 2, first)
+    assert state.base_claim is None
     assert story.intent(amount=7000).code == "conflict"
+
+
+def test_a_released_claim_of_a_later_generation_returns_there(story: Story) -> None:
+    """[EFF-4]"""
+    twice = story.outcome(story.start(story.again(done(story))))
+    story.release(story.again(twice), by="repeater")
+    assert (story.status(twice), story.state(twice).generation) == (COMMITTED, 2)
+    story.outcome(story.start(story.again(twice)), NOT_COMMITTED)
+    story.release(story.intent(amount=9000))
+    assert (story.status(twice), story.state(twice).generation) == (NOT_COMMITTED, 3)
 
 
 def test_only_its_issuer_releases_a_claim_before_the_ttl_and_anybody_after_it(story: Story) -> None:
@@ -172,7 +184,9 @@ def test_start_carries_its_own_verdict_under_the_policy_in_force(story: Story) -
     assert story.start(intent, answer="deny").code == "verdict-deny"
     old = story.verdict()
     story.decree({**ALLOW_COVERED, "name": "another"})
-    assert story.start(intent, data={"verdict": old}).code == "policy-superseded"
+    stale = story.start(intent, data={"verdict": old}).answer
+    assert isinstance(stale, Stale)
+    assert (stale.code, stale.head) == ("policy-superseded", story.verdict().policy_id)
     assert story.start(intent).code == "accepted"
 
 
@@ -254,6 +268,25 @@ def test_an_approval_of_an_earlier_attempt_does_not_count_again(story: Story) ->
     assert story.start(second, approvals=[approval]).code == "approval-invalid"
 
 
+def test_a_world_that_remembers_every_event_of_a_chain_judges_approvals_alike(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S9, [EFF-8]: a store does; a fold forgets what no START can list any more."""
+
+    def chained(effect: bytes, resource: str, event_id: bytes) -> tuple[int, Event] | None:
+        found = [leaf for leaf in story.leaves if leaf.id == event_id and leaf.event.effect == effect]
+        return next(((leaf.index, leaf.event) for leaf in found if leaf.code == "accepted"), None)
+
+    monkeypatch.setattr(story.fold, "chained", chained)
+    first = story.intent(answer="ask")
+    approval = story.approve(first)
+    story.release(first)
+    second = story.intent(answer="ask")
+    for listed in (approval, first, second):
+        assert story.start(second, approvals=[listed]).code == "approval-invalid"
+    assert story.start(second, approvals=[story.approve(second)]).code == "accepted"
+
+
 def test_the_executor_of_a_start_is_none_of_its_approvers(story: Story) -> None:
     """[EFF-8]"""
     story.grant("executor", "approver")
@@ -293,6 +326,7 @@ def test_an_outcome_settles_a_started_effect_by_starts_key_and_nonce(story: Stor
     story.revoke("executor")
     assert story.outcome(start, status).code == "accepted"
     assert story.status(start) == status
+    assert (story.state(start).send is None) is (status != UNKNOWN)
 
 
 def test_only_starts_own_key_signs_its_outcome(story: Story) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from invoke_log.rules.effect import absorb
 from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, STARTED, UNKNOWN, Scope
 from tests.harness.story import BOUND, D, Leaf, Story, contract, done, lost, reach, started, undone
 
@@ -60,6 +61,7 @@ def test_only_the_first_intent_pays_for_a_recovery(story: Story) -> None:
     story.recover()
     intent = story.intent()
     assert story.absent(intent, story.wait(BOUND)).code == "accepted"
+    assert story.state(intent).tainted is None
     second = story.intent()
     assert story.status(second) == CLAIMED
     assert story.start(second).code == "accepted"
@@ -146,6 +148,16 @@ def test_an_unknown_that_nobody_sent_is_settled_by_attestation_too(story: Story)
     assert story.status(intent) == COMMITTED
 
 
+def test_an_unknown_that_nobody_sent_is_found_absent_by_several_too() -> None:
+    """[REC-5], [PRF-7]: there is no executor whose word would not count."""
+    story = Story(reconcilers=2)
+    story.recover()
+    intent = story.intent()
+    tick = story.wait(BOUND)
+    seen = [story.observe(intent, tick, by=name) for name in ("reconciler", "reconciler2")]
+    assert story.absent(intent, observations=seen).code == "accepted"
+
+
 def test_presence_ends_the_taint(story: Story) -> None:
     """[REC-5]: and the next generation is claimed again."""
     start = lost(story)
@@ -198,6 +210,15 @@ def test_an_attestor_swears_about_a_recovery_of_this_log_within_its_own_scope(st
     for effect_class, prefix in (("*", CHARGES), ("money.charge/1", ""), ("money.refund/1", CHARGES)):
         assert story.swear(recovery, effect_class, prefix, by="newcomer").code == "grant-missing"
     assert story.swear(recovery, "money.charge/1", f"{CHARGES}customer/", by="newcomer").code == "accepted"
+
+
+def test_a_recovery_is_accounted_for_once() -> None:
+    """[REC-3]: what was claimed after it stays claimed, however often the state is read."""
+    story = Story()
+    recovery = story.recover()
+    story.swear(recovery)
+    state = story.state(story.intent())
+    assert absorb(state, story.fold.governance.recoveries) is state
 
 
 def test_a_planned_change_of_the_log_key_is_no_recovery(story: Story) -> None:

@@ -7,7 +7,7 @@ import pytest
 from invoke_log.format.cbor import Value
 from invoke_log.rules.admission import Admitted
 from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, PRESENT, STARTED, UNKNOWN, Scope
-from tests.harness.story import BOUND, D, Story, contract, done, lost, reach, started, undone
+from tests.harness.story import BOUND, D, Q, Story, contract, done, lost, reach, started, undone
 
 EVERY_STATUS = [FREE, CLAIMED, STARTED, UNKNOWN, COMMITTED, NOT_COMMITTED]
 
@@ -149,7 +149,8 @@ def test_a_reconcilers_scope_is_that_of_the_effect_and_not_of_the_contract_that_
     start = lost(story)
     assert story.present(start, by="newcomer", under=refund.id).code == "grant-missing"
     assert story.present(start, by="newcomer").code == "grant-missing"
-    assert story.present(start, by="reconciler").code == "accepted"
+    assert story.present(start, by="reconciler", under=refund.id).code == "accepted"
+    assert story.state(start).effect_class == "money.charge/1"
 
 
 def test_a_resolution_names_a_registered_contract_and_the_resource_of_its_effect(story: Story) -> None:
@@ -234,6 +235,28 @@ def test_the_provider_key_turns_only_when_it_is_burnt(story: Story) -> None:
     assert story.state(start).turn == 2
     outcome = done(story)
     assert story.state(story.again(outcome)).turn == 0
+
+
+def test_what_an_absence_demanded_does_not_bind_a_repeat(story: Story) -> None:
+    """[EFF-4]: its content may differ, and so may what follows a failure of it."""
+    absent = undone(story, amount=5000)
+    assert story.state(absent).sealed_request is not None
+    story.present(absent)
+    assert story.state(absent).sealed_request is None
+    repeat = story.again(absent, amount=7000)
+    assert repeat.code == "accepted"
+    story.outcome(story.start(repeat), NOT_COMMITTED)
+    assert story.intent(amount=8000).code == "accepted"
+
+
+def test_the_bound_is_counted_from_the_send_and_not_from_what_was_said_of_it_since(story: Story) -> None:
+    """[EFF-10]"""
+    start = started(story)
+    story.wait(D)
+    story.suspect(start)
+    story.tick(Q)
+    story.outcome(start, UNKNOWN, nonce=None)
+    assert story.absent(start, story.leaves[-2]).code == "accepted"
 
 
 # Attestation.

@@ -177,6 +177,12 @@ def test_what_no_field_alone_can_say_is_checked_too(kind: str, changes: dict[str
     assert where in refused({**body, "data": {**body["data"], **changes}})
 
 
+def test_a_tick_without_a_map_covers_0() -> None:
+    """[EVT-3]"""
+    tick = say.Tick(time_ms=5, covers=0, map=None)
+    assert parse_event(body_of(tick), digest.EventId(ID)).data == tick
+
+
 @pytest.mark.parametrize(("role", "scope"), [("admin", EVERYTHING), ("log", EVERYTHING), ("agent", EVERYTHING)])
 def test_scopes_bind_no_admin_and_no_log(role: str, scope: Scope) -> None:
     """[EVT-3]"""
@@ -200,7 +206,7 @@ def test_an_event_names_its_attachments_and_its_snapshot() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [{"attachment": "text", "size": 1}, {"attachment": bytes(31), "size": 1}, {"attachment": ID, "size": "1"}],
+    [{"attachment": "t" * 32, "size": 1}, {"attachment": bytes(31), "size": 1}, {"attachment": ID, "size": "1"}],
     ids=str,
 )
 def test_a_record_that_only_looks_like_a_reference_names_nothing(value: Any) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from invoke_log.format.cbor import Value
 from invoke_log.rules import evidence
+from invoke_log.rules.event import Event
 from invoke_log.rules.kind import ABSENT, COMMITTED, EVIDENCE_KINDS, NOT_COMMITTED, PRESENT, UNKNOWN, Scope
 from tests.harness.story import BOUND, RETENTION, Leaf, Story, contract, done, lost, started, undone
 
@@ -120,7 +121,7 @@ def test_a_read_names_an_accepted_tick_that_its_reader_held(story: Story, kind: 
     story.wait(BOUND)
     forged = story.tick(BOUND, by="admin")
     assert forged.code == "grant-missing"
-    for tick in (None, forged, start, story.note(start)):
+    for tick in (None, forged, start, story.note(start), story.observe(start, None, by="reconciler")):
         assert story.absent(start, tick, kind=kind).code == "tick-unknown"
 
 
@@ -232,6 +233,26 @@ def test_an_observation_is_of_this_effect_and_accepted(pair: tuple[Story, Leaf, 
         assert story.absent(start, observations=[one, other]).code == "observation-invalid"
 
 
+def test_a_world_that_finds_every_event_on_no_chain_judges_reads_alike(
+    pair: tuple[Story, Leaf, Leaf], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[PRF-5], [PRF-7]: a store finds notes and handles too."""
+    story, start, tick = pair
+
+    def unchained(event_id: bytes, resource: str) -> tuple[int, Event] | None:
+        found = [leaf for leaf in story.leaves if leaf.id == event_id and leaf.code == "accepted"]
+        return next(((leaf.index, leaf.event) for leaf in found if leaf.event.prev is None), None)
+
+    monkeypatch.setattr(story.fold, "unchained", unchained)
+    one, two = (story.observe(start, tick, by=name) for name in ("reconciler", "reconciler2"))
+    for other in (story.note(start, by="reconciler2"), story.handle(start, by="reconciler2"), tick):
+        assert story.absent(start, observations=[one, other]).code == "observation-invalid"
+        if other is not tick:
+            blank = story.observe(start, other, by="reconciler2")
+            assert story.absent(start, observations=[one, blank]).code == "tick-unknown"
+    assert story.absent(start, observations=[one, two]).code == "accepted"
+
+
 def test_an_observers_grant_as_reconciler_is_in_force_when_it_is_listed(pair: tuple[Story, Leaf, Leaf]) -> None:
     """[PRF-7], S8: any granted key may write one, and it counts for nothing."""
     story, start, tick = pair
@@ -275,6 +296,8 @@ def test_a_settled_effect_says_what_it_relies_on(story: Story) -> None:
     declined = story.outcome(
         started(story, order="2"), NOT_COMMITTED, kind="definite_failure", failure="card_declined"
     ).event
+    unsent = story.outcome(started(story, order="5"), NOT_COMMITTED).event
+    voided = story.absent(lost(story, order="6"), kind="void").event
     absent = undone(story, order="3").event
     start = lost(story, order="4")
     story.wait(BOUND)
@@ -284,6 +307,8 @@ def test_a_settled_effect_says_what_it_relies_on(story: Story) -> None:
     words = {
         outcome: {"executor"},
         declined: {"executor", "contract-failures"},
+        unsent: {"executor"},
+        voided: {"reconciler"},
         absent: {"reconciler", "log-clock", "quiescence-bound"},
         attested: {"attestor", "log-clock", "quiescence-bound"},
         said: {"executor"},

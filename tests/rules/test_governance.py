@@ -44,6 +44,7 @@ def test_anything_else_at_leaf_0_is_no_log(story: Story) -> None:
     assert isinstance(genesis, Genesis)
     broken = [
         story.leaves[1].event,
+        replace(story.leaves[1].event, log=bytes(32)),
         replace(event, log=b"\x01" * 32),
         replace(event, prev=bytes(32)),
         replace(event, by=KEYS["log"].public_key),

@@ -33,7 +33,24 @@ BOTH_SIDES: list[tuple[str, Schema, list[Value], list[Value]]] = [
         "decimal [VAL-4]",
         schema.decimal(2),
         ["0.00", "-0.50", "1234567890.00", "1" * 37 + ".00"],
-        ["0.5", ".50", "00.50", "-0.00", "+0.50", "0.500", "1", "1.", "١.00", "1e2", "-", "", 1, "1" * 38 + ".00"],
+        [
+            "0.5",
+            ".50",
+            "00.50",
+            "-0.00",
+            "+0.50",
+            "0.500",
+            "1",
+            "1.",
+            "1.ab",
+            "1.-5",
+            "١.00",
+            "1e2",
+            "-",
+            "",
+            1,
+            "1" * 38 + ".00",
+        ],
     ),
     ("decimal 0 [VAL-4]", schema.decimal(0), ["0", "12", "-12"], ["12.", "012", "", "-0", "1.0"]),
     ("boolean [VAL-5]", schema.boolean(), [True, False], [0, 1, None, "true"]),
@@ -113,10 +130,12 @@ MALFORMED: list[Any] = [
     {"type": "integer", "min": 0, "max": 2**53, "nullable": False},
     {"type": "integer", "min": True, "max": 2, "nullable": False},
     {"type": "time", "unit": "us", "grain": 1, "nullable": False},
+    {"type": "time", "unit": ["s"], "grain": 1, "nullable": False},
     {"type": "time", "unit": "s", "grain": 0, "nullable": False},
     {"type": "time", "unit": "s", "grain": 946_684_801, "nullable": False},
     {"type": "decimal", "scale": 19, "nullable": False},
     {"type": "enum", "of": [], "nullable": False},
+    {"type": "enum", "of": "ab", "nullable": False},
     {"type": "enum", "of": ["a", "a"], "nullable": False},
     {"type": "enum", "of": ["a", 1], "nullable": False},
     {"type": "token", "max": 513, "nullable": False},
@@ -124,6 +143,7 @@ MALFORMED: list[Any] = [
     {"type": "text", "max": 64_001, "nullable": False},
     {"type": "bytes", "min": 2, "max": 1, "nullable": False},
     {"type": "list", "of": schema.boolean(), "max": 1, "order": "", "nullable": False},
+    {"type": "list", "of": schema.boolean(), "max": 1, "order": 1, "nullable": False},
     {"type": "list", "of": {"type": "float"}, "max": 1, "order": "as listed", "nullable": False},
     {"type": "list", "of": schema.boolean(), "max": 64_001, "order": "as listed", "nullable": False},
     {"type": "set", "of": None, "max": 1, "nullable": False},
@@ -150,6 +170,10 @@ def test_an_error_names_where_it_is_what_was_found_and_what_was_wanted() -> None
         MalformedError, match=r"^\$\.a\[0\]: found a map without b and with unknown 'c', want exactly b$"
     ):
         schema.check(of, {"a": [{"c": 1}]})
+    with pytest.raises(MalformedError, match=r"^\$: found a map with unknown 'c', want exactly no fields$"):
+        schema.check(schema.record({}), {"c": 1})
+    with pytest.raises(MalformedError, match=r"^\$: found bytes of 3 bytes, want 32 bytes$"):
+        schema.check(schema.blob(32, 32), b"abc")
     with pytest.raises(MalformedError, match=r"^\$: found bytes of 3 bytes, want text of at most 9 bytes$"):
         schema.check(schema.text(9), b"abc")
 

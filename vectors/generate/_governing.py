@@ -34,7 +34,9 @@ def cases() -> Cases:
 def grants() -> Cases:
     story = Story()
     story.grant("agent", STRANGER, by=AGENT, void="grant-missing")
-    yield "govern-no-admin", story.case("a grant by no admin [GOV-2]", "governance")
+    grant: Map = {"subject": "x", "key": STRANGER.public, "role": "agent", "scope": CHARGES}
+    story.govern("grant", grant, AGENT, prev=None, void="grant-missing")
+    yield "govern-no-admin", story.case("a grant by no admin, whatever its prev is [GOV-2] [ADM-3]", "governance")
     story = Story()
     story.grant("admin", SECOND_ADMIN)
     story.grant("agent", STRANGER, by=SECOND_ADMIN)
@@ -130,17 +132,7 @@ def contracts() -> Cases:
     story.contract(_second())
     story.contract(_second(name="third", effect_class="money.charge/3"), void="class-retired")
     yield "contract-retires-again", story.case("a class that another one has retired [GOV-8]", "governance")
-    story = Story()
-    story.contract(_second())
-    third: Map = {**_retires(), "effect_class": "money.charge/2"}
-    arguments: Map = {**_arguments(), "customer": {**_argument("customer"), "role": "volatile"}}
-    lost = _second(name="third", effect_class="money.charge/3", retires={**third, "identity": [], "resource": "x"})
-    lost |= {"arguments": arguments, "resource": "stripe:{account}"}
-    story.contract(lost, void="key-rule-differs")
-    yield (
-        "contract-derives-not",
-        story.case("a class retired earlier, whose key no longer derives [CTR-11]", "governance"),
-    )
+    yield from lineages()
     story = Story()
     story.contract(charge(observability="fire-and-forget"), void="form-invalid")
     yield "contract-promise", story.case("a promise that cannot work is an event of another form [CTR-9]", "governance")
@@ -150,6 +142,23 @@ def contracts() -> Cases:
     story = Story()
     story.govern("policy", {"name": "p", "engine": "rules/1", "source": {"rules": 1}}, void="form-invalid")
     yield "policy-form", story.case("a policy of another form [POL-1]", "governance")
+
+
+def lineages() -> Cases:
+    story = Story()
+    story.contract(_second(retires={**_retires(), "identity": []}), void="key-rule-differs")
+    yield "contract-retires-other-rule", story.case("a retired class that had another key rule [CTR-11]", "governance")
+    story = Story()
+    story.contract(_second())
+    story.contract(_second(version=2))
+    yield "contract-retires-version", story.case("a later version retires the same class [GOV-8]", "governance", "life")
+    shop = {**_arguments(), "shop": _argument("order")}
+    content = {**shop, "shop": {**_argument("order"), "role": "content"}}
+    story = Story(contract=charge(arguments=shop))
+    story.contract(_second(arguments=content, retires={**_retires(), "identity": ["shop", "customer"]}))
+    third: Map = {**_retires(), "effect_class": "money.charge/2"}
+    story.contract(_second(name="third", effect_class="money.charge/3", retires=third), void="key-rule-differs")
+    yield "contract-derives-not", story.case("the first class's key no longer derives [CTR-11]", "governance")
 
 
 def _retires() -> Map:
@@ -255,6 +264,19 @@ def maps() -> Cases:
     leaves = {e.key: wire.h("map leaf", e.key + e.map_value(indices[e.key])) for e in (effect, other)}
     story.tick(story.now, covers=story.next, map=_pair(leaves))
     yield "map-two", story.case("two keys part at their first differing bit [MAP-3]", "map", "life")
+    story = Story()
+    effect = story.effect()
+    story.intent(effect)
+    story.release(effect)
+    free = wire.h("map leaf", effect.key + effect.map_value(story.next - 1))
+    story.tick(story.now, covers=story.next, map=free)
+    yield "map-free", story.case("free again: nothing committed, and there all the same [MAP-7]", "map", "life")
+    story, effect = started()
+    head = story.next - 1
+    story.recover()
+    lost = wire.h("map leaf", effect.key + effect.map_value(head))
+    story.tick(story.now, covers=story.next, map=lost)
+    yield "map-recovery", story.case("a recovery moves a status, and no head [MAP-7] [REC-3]", "map", "life")
     story, effect = started()
     story.tick(story.now, covers=story.next, map=bytes(32), finds=("map-differs",))
     yield "map-differs", story.case("another root than that of the leaves it covers [MAP-8]", "map")

@@ -126,7 +126,7 @@ def authority() -> Cases:
     for name, act in rows.items():
         story, effect = claimed()
         act(story, effect)
-        yield f"authority-{name}", story.case(f"a {name} by a key without the grant [ADM-3]", "authority")
+        yield f"authority-{name}", story.case(f"{name}, by a key without the grant [ADM-3]", "authority")
     later: dict[str, Act] = {
         "redrive": lambda story, effect: story.redrive(effect, AGENT, void="grant-missing"),
         "present": lambda story, effect: story.resolution(effect, by=EXECUTOR, void="grant-missing"),
@@ -136,7 +136,7 @@ def authority() -> Cases:
     for name, act in later.items():
         story, effect = unknown()
         act(story, effect)
-        yield f"authority-{name}", story.case(f"a {name} by a key without the grant [ADM-3]", "authority")
+        yield f"authority-{name}", story.case(f"{name}, by a key without the grant [ADM-3]", "authority")
     story, effect = started()
     story.suspect(effect, STRANGER, void="grant-missing")
     story.about(effect, "note", effect.head or b"", STRANGER, void="grant-missing")

@@ -1,7 +1,7 @@
 """Logs in which everything stands: each way that an effect can go, from its claim to its end."""
 
 from vectors.generate._effect import Effect
-from vectors.generate._sample import ALLOW, ASK, CHARGE, policy, rule
+from vectors.generate._sample import ALLOW, ASK, CHARGE, EVERYTHING, policy, rule
 from vectors.generate._story import APPROVAL_TTL, CHARGES, Cases, D, Q, Story
 from vectors.generate._wire import (
     AGENT,
@@ -208,8 +208,14 @@ def repeats() -> Cases:
     story.intent(effect, again=effect.head)
     story.release(effect)
     yield "life-again-released", story.case("released: committed, generation 1, two attempts [EFF-4]", "life")
+    story.intent(effect, content={"amount": 6000}, void="conflict")
+    yield "life-again-released-conflict", story.case("and generation 1's intent is the latest again [ADM-4]", "life")
+    story, effect = started(Story(also=REPEATED))
+    story.outcome(effect)
     story.intent(effect, again=effect.head)
-    yield "life-again-twice", story.case("and claimed again: generation 2, three attempts [EFF-4]", "life")
+    story.release(effect)
+    story.intent(effect, again=effect.head)
+    yield "life-again-twice", story.case("released and claimed again: generation 2, three attempts [EFF-4]", "life")
     story, effect = started(Story(also=(*REPEATED, ("approver", APPROVER))))
     story.outcome(effect)
     story.intent(effect, again=effect.head)
@@ -261,6 +267,13 @@ def presences() -> Cases:
         "presence-by-starter",
         story.case("by START's key, which is no reconciler: an executor's word [PRF-8]", "presence"),
     )
+    story = Story(grants=())
+    story.grant("reconciler", RECONCILER, EVERYTHING)
+    for order, resource in (("1", "b"), ("2", "aa"), ("3", "a"), ("4", "\U00010151"), ("5", "\uffe0")):
+        effect = story.effect(order=order)
+        effect.resource = resource
+        story.resolution(effect)
+    yield "presence-order", story.case("resources by their UTF-8 bytes, a shorter prefix first [RPL-7]", "presence")
     story, effect = started()
     story.outcome(effect, "not_committed")
     story.resolution(effect, finds=("contradiction",))

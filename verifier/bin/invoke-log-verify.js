@@ -9,9 +9,13 @@ const USAGE = `usage: invoke-log-verify FILE [--trust VKEY] [--json]
        invoke-log-verify --batch < LINES
 
 FILE is a bundle. VKEY is the log's verifier key: one C2SP vkey line, or a file that holds it. --batch reads lines of
-{"path": FILE, "trust": VKEY or null} and prints one report a line. Exit code 0: every bundle is ok; 2: usage; 3: one does not verify.`;
+{"path": FILE, "trust": VKEY or null} and prints one report a line.
+Exit code 0: every bundle is ok; 2: usage; 3: one does not verify.`;
 const OPTIONS = /** @type {const} */ ({
-  trust: { type: 'string' }, json: { type: 'boolean' }, batch: { type: 'boolean' }, help: { type: 'boolean' },
+  trust: { type: 'string' },
+  json: { type: 'boolean' },
+  batch: { type: 'boolean' },
+  help: { type: 'boolean' },
 });
 
 class UsageError extends Error {}
@@ -30,7 +34,8 @@ async function main(args) {
     return 0;
   }
   if (values.batch) {
-    if (positionals.length > 0 || values.trust !== undefined) throw new UsageError('--batch takes neither FILE nor --trust');
+    if (positionals.length > 0 || values.trust !== undefined)
+      throw new UsageError('--batch takes neither FILE nor --trust');
     return batch();
   }
   if (positionals.length !== 1) throw new UsageError(`want one FILE\n${USAGE}`);
@@ -79,14 +84,19 @@ function rendered(report) {
   const { origin, size, state_root: stateRoot, covered, trusted } = report;
   const lines = [
     `${report.ok ? 'ok' : 'does not verify'}: ${origin ?? 'no log'}, ${size} leaves, state root ${stateRoot ?? 'none'}`,
-    `covered by: ${covered.size === null ? 'no checkpoint' : `the log's checkpoint of size ${covered.size}`}; cosignatures not checked`,
-    trusted ? 'trusted: the log\'s key is the one that was given' : 'not trusted: self-consistent at best; origin not checked',
-    ...report.effects.map(({ effect_key: key, status, generation, grade }) => (
-      `${key} ${status}, generation ${generation}${grade === null ? '' : `, ${grade}`}`
-    )),
-    ...report.findings.map(({ severity, code, index, message }) => (
-      `${severity}: ${index === null ? '' : `leaf ${index}: `}${code}: ${message}`
-    )),
+    `covered by: ${covered.size === null ? 'no checkpoint' : `the log's checkpoint of size ${covered.size}`}`,
+    'cosignatures: not checked',
+    trusted
+      ? "trusted: the log's key is the one that was given"
+      : 'not trusted: self-consistent at best; origin not checked',
+    ...report.effects.map(
+      ({ effect_key: key, status, generation, grade }) =>
+        `${key} ${status}, generation ${generation}${grade === null ? '' : `, ${grade}`}`,
+    ),
+    ...report.findings.map(
+      ({ severity, code, index, message }) =>
+        `${severity}: ${index === null ? '' : `leaf ${index}: `}${code}: ${message}`,
+    ),
   ];
   return `${lines.join('\n')}\n`;
 }

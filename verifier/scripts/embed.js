@@ -1,11 +1,19 @@
-/** Writes what the verifier carries of the project's vectors: the repertoire of text, and its self-test's signatures. */
+/**
+ * Writes what the verifier carries of the project's vectors: the repertoire of text, and its self-test's signatures.
+ */
 import { readFile, writeFile } from 'node:fs/promises';
 
 const VECTORS = new URL('../../vectors/', import.meta.url);
 const SOURCES = new URL('../src/', import.meta.url);
 /** One case of each class is what verifiers disagree about. */
 const SELF_TEST_CLASSES = [
-  'valid', 'bit-flip-signature', 's-not-reduced', 'r-identity', 'r-cofactored-only-8', 'key-small-order-8', 'key-mixed-order-8',
+  'valid',
+  'bit-flip-signature',
+  's-not-reduced',
+  'r-identity',
+  'r-cofactored-only-8',
+  'key-small-order-8',
+  'key-mixed-order-8',
 ];
 
 /** @param {string} path */

@@ -1,8 +1,8 @@
 /**
  * Whether an event may stand at a position of the log, and what it leaves behind.
  *
- * The first of protocol order that fits answers: refused for authority, collision, conflict or blocked, stale, refused by a
- * guard, else admitted.
+ * The first of protocol order that fits answers: refused for authority, collision, conflict or blocked, stale,
+ * refused by a guard, else admitted.
  */
 import * as digest from './digest.js';
 import { OPEN, claimedOrUnknown, settles, step } from './effect.js';
@@ -19,9 +19,16 @@ import { INTEGER_MAX } from './limits.js';
 /** @typedef {import('./intent.js').Bound} Bound */
 /** @typedef {import('./world.js').EffectState} EffectState */
 /** @typedef {import('./world.js').World} World */
-/** What the event leaves behind, where it moves them. @typedef {{ effect?: EffectState, governance?: Governance, stateHash?: Hex }} Admitted */
+/**
+ * What the event leaves behind, where it moves them.
+ *
+ * @typedef {{ effect?: EffectState, governance?: Governance, stateHash?: Hex }} Admitted
+ */
 
-/** Kinds whose issuer needs a role over the effect. An intent needs agent or repeat; all others any grant, or START's key. */
+/**
+ * Kinds whose issuer needs a role over the effect. An intent needs agent or repeat; all others any grant, or START's
+ * key.
+ */
 const ROLE_OF = new Map([
   ['approval', 'approver'],
   ['denial', 'approver'],
@@ -41,7 +48,10 @@ const ROLE_OF = new Map([
 export async function admit(event, world) {
   const { governance } = world;
   if (event.log !== governance.logId) {
-    return new Refused('log-mismatch', `body names log ${event.log.slice(0, 16)}…, want ${governance.logId.slice(0, 16)}…`);
+    return new Refused(
+      'log-mismatch',
+      `body names log ${event.log.slice(0, 16)}…, want ${governance.logId.slice(0, 16)}…`,
+    );
   }
   if (GOVERNANCE_KINDS.includes(event.kind)) return admitGovernance(event, world);
   if (event.kind === 'intent') return admitIntent(event, world);
@@ -71,10 +81,11 @@ function admitUnchained({ kind, prev, by, data }, { governance, index }) {
 function admitChained(event, world) {
   const { effect, resource } = namesOf(event);
   const state = world.effect(effect, resource);
-  if (state.resource !== resource) return new Refused('resource-differs', `the effect belongs to resource ${state.resource}`);
+  if (state.resource !== resource)
+    return new Refused('resource-differs', `the effect belongs to resource ${state.resource}`);
   const refusal = authorise(event, state, world);
   if (refusal !== null) return refusal;
-  if (event.prev !== state.last) return new Refused('chain-broken', 'prev is not the head of the effect\'s chain');
+  if (event.prev !== state.last) return new Refused('chain-broken', "prev is not the head of the effect's chain");
   if (event.kind === 'start' && event.data.verdict.policy_id !== world.governance.policy?.id) {
     return new Refused('policy-superseded', 'the verdict names a policy that is not in force');
   }
@@ -89,20 +100,25 @@ function admitChained(event, world) {
 function authorise(event, state, world) {
   const { by, kind, data } = event;
   const { governance } = world;
-  if (kind === 'outcome') return null; // START's key and nonce, in the transition: a revoked key may still bring evidence
+  // Its transition asks for START's key and nonce: a revoked key may still bring evidence.
+  if (kind === 'outcome') return null;
   let { effectClass } = state;
   if (kind === 'resolution') {
     const contract = governance.contracts.get(data.contract_id);
-    if (contract === undefined) return new Refused('contract-unknown', `no contract ctr_${data.contract_id} is registered`);
+    if (contract === undefined)
+      return new Refused('contract-unknown', `no contract ctr_${data.contract_id} is registered`);
     effectClass ||= contract.effectClass;
     if (data.presence === PRESENT && world.startedBy(state.effect, by)) return null;
   }
   const role = ROLE_OF.get(kind);
   // Of an effect that no event has named the class is not known: its chain answers, not its scope.
-  const allowed = role === undefined || effectClass === ''
-    ? governance.granted(by)
-    : governance.holds(by, role, effectClass, state.resource);
-  return allowed ? null : new Refused('grant-missing', `key_${by} holds no grant as ${role ?? 'any role'} over this effect`);
+  const allowed =
+    role === undefined || effectClass === ''
+      ? governance.granted(by)
+      : governance.holds(by, role, effectClass, state.resource);
+  return allowed
+    ? null
+    : new Refused('grant-missing', `key_${by} holds no grant as ${role ?? 'any role'} over this effect`);
 }
 
 /** @param {Event} event @param {World} world */
@@ -111,7 +127,8 @@ function admitIntent(event, world) {
   const { data } = event;
   const { effect, resource } = namesOf(event);
   const contract = governance.contracts.get(data.contract_id);
-  if (contract === undefined) return new Refused('contract-unknown', `no contract ctr_${data.contract_id} is registered`);
+  if (contract === undefined)
+    return new Refused('contract-unknown', `no contract ctr_${data.contract_id} is registered`);
   const role = data.again === null ? 'agent' : 'repeat';
   if (!governance.holds(event.by, role, contract.effectClass, resource)) {
     return new Refused('grant-missing', `key_${event.by} holds no grant as ${role} over this effect`);
@@ -122,10 +139,12 @@ function admitIntent(event, world) {
     return new Refused('effect-differs', 'effect and resource do not re-derive from contract, purpose and identity');
   }
   const state = world.effect(effect, resource);
-  if (state.resource !== resource) return new Refused('resource-differs', `the effect belongs to resource ${state.resource}`);
-  const refusal = occupied(event, bound, state)
-    ?? stale(event, contract, state, world)
-    ?? checkIntent(event, bound, contract, state, world);
+  if (state.resource !== resource)
+    return new Refused('resource-differs', `the effect belongs to resource ${state.resource}`);
+  const refusal =
+    occupied(event, bound, state) ??
+    stale(event, contract, state, world) ??
+    checkIntent(event, bound, contract, state, world);
   if (refusal !== null) return refusal;
   return {
     effect: claim(event, bound, contract, state, world),
@@ -146,7 +165,13 @@ function boundOrRefused(contract, data) {
   }
 }
 
-/** Compare with the latest intent of the current generation: this is where a second decision ends. @param {Event} event @param {Bound} bound @param {EffectState} state */
+/**
+ * Compare with the latest intent of the current generation: this is where a second decision ends.
+ *
+ * @param {Event} event
+ * @param {Bound} bound
+ * @param {EffectState} state
+ */
 function occupied(event, bound, state) {
   const repeats = state.status === COMMITTED && event.data.again === state.last;
   if (!OPEN.includes(state.status) && (state.status !== COMMITTED || repeats)) return null;
@@ -166,10 +191,10 @@ function stale(event, contract, state, world) {
   const { governance } = world;
   const { after, verdict } = event.data;
   if (event.prev !== state.last || (after !== null && after !== state.last)) {
-    return new Refused('chain-broken', 'prev or after is not the head of the effect\'s chain');
+    return new Refused('chain-broken', "prev or after is not the head of the effect's chain");
   }
   if (event.state !== world.stateHash(state.resource)) {
-    return new Refused('state-stale', 'state is not the resource\'s state hash');
+    return new Refused('state-stale', "state is not the resource's state hash");
   }
   if (!governance.inForce(contract)) {
     return new Refused('contract-superseded', `contract ${contract.name} has a later version, or its class is retired`);
@@ -180,12 +205,21 @@ function stale(event, contract, state, world) {
   return null;
 }
 
-/** @param {Event} event @param {Bound} bound @param {Contract} contract @param {EffectState} state @param {World} world */
+/**
+ * @param {Event} event
+ * @param {Bound} bound
+ * @param {Contract} contract
+ * @param {EffectState} state
+ * @param {World} world
+ */
 function checkIntent({ data }, bound, contract, state, world) {
   const { governance } = world;
-  if (contract.effectClass === 'none') return new Refused('effect-none', 'the contract declares a read: it claims nothing');
-  if (governance.withdrawn.includes(contract.id)) return new Refused('contract-withdrawn', `contract ${contract.name} is withdrawn`);
-  if (governance.frozen(contract.effectClass, state.resource)) return new Refused('frozen', 'a freeze covers this effect');
+  if (contract.effectClass === 'none')
+    return new Refused('effect-none', 'the contract declares a read: it claims nothing');
+  if (governance.withdrawn.includes(contract.id))
+    return new Refused('contract-withdrawn', `contract ${contract.name} is withdrawn`);
+  if (governance.frozen(contract.effectClass, state.resource))
+    return new Refused('frozen', 'a freeze covers this effect');
   if (data.again !== null && state.status !== COMMITTED) {
     return new Refused('again-invalid', `again repeats a committed effect, and this one is ${state.status}`);
   }
@@ -196,7 +230,10 @@ function checkIntent({ data }, bound, contract, state, world) {
     return new Refused('after-invalid', `the effect is ${state.status}: after names the head of a not_committed one`);
   }
   if (data.after !== null && state.sealedRequest !== null && state.sealedRequest !== bound.request) {
-    return new Refused('content-differs', 'the last attempt ended by absence or attestation: the request must be the same');
+    return new Refused(
+      'content-differs',
+      'the last attempt ended by absence or attestation: the request must be the same',
+    );
   }
   for (const retires of governance.lineage(contract)) {
     const old = retiredEffect(bound, retires);
@@ -208,7 +245,9 @@ function checkIntent({ data }, bound, contract, state, world) {
   if ((data.snapshot_id === null) !== (contract.profile === null)) {
     return new Refused('snapshot-differs', 'a snapshot stands exactly where the contract has a profile');
   }
-  return data.verdict.answer === 'deny' ? new Refused('verdict-deny', 'a denied call is a refusal, never an intent') : null;
+  return data.verdict.answer === 'deny'
+    ? new Refused('verdict-deny', 'a denied call is a refusal, never an intent')
+    : null;
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
- * A log as one file: a CBOR sequence (RFC 8742) of IL1 items, a header, one item for each leaf, and a trailer with the signed
- * checkpoint and the attachments. A file without a trailer was cut.
+ * A log as one file: a CBOR sequence (RFC 8742) of IL1 items, a header, one item for each leaf, and a trailer with
+ * the signed checkpoint and the attachments. A file without a trailer was cut.
  */
 import { attachmentDigest } from './digest.js';
 import { CutError, MalformedError } from './errors.js';
@@ -27,7 +27,7 @@ export class BundleReader {
   }
 
   /** Body and signature of each leaf in order, exactly as many as the header says. @returns {Generator<Entry>} */
-  * entries() {
+  *entries() {
     const { first, size } = this.header;
     for (let index = first; index < size; index += 1) {
       const ended = `bundle: ends before leaf ${index}, want ${size} leaves and a trailer`;
@@ -39,7 +39,8 @@ export class BundleReader {
   trailer() {
     const ended = 'bundle: ends after its last leaf, want a trailer with a checkpoint';
     const trailer = readTrailer(this.#next(ended, BUNDLE_TRAILER_BYTES_MAX));
-    if (this.#offset !== this.#raw.length) throw new MalformedError('bundle: found bytes after the trailer, want the end of the file');
+    if (this.#offset !== this.#raw.length)
+      throw new MalformedError('bundle: found bytes after the trailer, want the end of the file');
     return trailer;
   }
 
@@ -58,11 +59,19 @@ function readHeader(value) {
     throw new MalformedError(`bundle: the first item is not [${MAGIC}, origin, first leaf, size, left edge]`);
   }
   const [, origin, first, size, leftEdge] = value;
-  if (typeof origin !== 'string' || typeof first !== 'number' || typeof size !== 'number' || first < 0 || first >= size) {
+  if (
+    typeof origin !== 'string' ||
+    typeof first !== 'number' ||
+    typeof size !== 'number' ||
+    first < 0 ||
+    first >= size
+  ) {
     throw new MalformedError('bundle: header wants an origin, and first leaf below size');
   }
   if (!Array.isArray(leftEdge) || leftEdge.length !== bitCount(first) || !leftEdge.every(isHash)) {
-    throw new MalformedError(`bundle: header wants ${bitCount(first)} hashes of ${HASH_BYTES} bytes left of leaf ${first}`);
+    throw new MalformedError(
+      `bundle: header wants ${bitCount(first)} hashes of ${HASH_BYTES} bytes left of leaf ${first}`,
+    );
   }
   return { origin, first, size, leftEdge };
 }

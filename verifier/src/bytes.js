@@ -1,8 +1,8 @@
 /**
  * Bytes: joined, compared, and to and from hex, text and base64.
  *
- * Inside this package an id, a key or a digest is its lower-case hex (`Hex`): such texts compare with `===`, sort as the
- * bytes do, and serve as keys of a `Map`.
+ * Inside this package an id, a key or a digest is its lower-case hex (`Hex`): such texts compare with `===`, sort as
+ * the bytes do, and serve as keys of a `Map`.
  */
 import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 
@@ -45,8 +45,8 @@ export function toBase64(bytes) {
 }
 
 /**
- * The bytes of standard base64 with padding, or null for any other spelling: `atob` alone skips spaces, takes text without
- * padding, and drops stray bits.
+ * The bytes of standard base64 with padding, or null for any other spelling: `atob` alone skips spaces, takes text
+ * without padding, and drops stray bits.
  *
  * @param {string} text
  * @returns {Uint8Array | null}

@@ -40,7 +40,9 @@ export function parseBody(text) {
 function parseTreeSize(text) {
   const size = /^[1-9][0-9]{0,15}$/.test(text) ? Number(text) : NaN;
   if (!(size <= INTEGER_MAX)) {
-    throw new MalformedError(`checkpoint: tree size is ${text.slice(0, 24)}, want 1 to 2^53 - 1 in decimal digits, no leading zero`);
+    throw new MalformedError(
+      `checkpoint: tree size is ${text.slice(0, 24)}, want 1 to 2^53 - 1 in decimal digits, no leading zero`,
+    );
   }
   return size;
 }
@@ -55,7 +57,8 @@ function parseRoot(text) {
 }
 
 /**
- * The checkpoint of a note whose every line is accounted for: the log's, then cosignatures ascending by key id, one each.
+ * The checkpoint of a note whose every line is accounted for: the log's, then cosignatures ascending by key id, one
+ * each.
  *
  * C2SP verifiers pass over lines that they do not know; here anything that is neither of the two is an error.
  *
@@ -83,12 +86,15 @@ export async function openCheckpoint(raw, logKey, witnessKeys = []) {
 
 /** @param {NoteSignature} line @param {string} text @param {Checkpoint} checkpoint @param {VerifierKey} logKey */
 async function verifyLogLine(line, text, checkpoint, logKey) {
-  if (logKey.keyType !== LOG_KEY) throw new KeyInvalidError(`log key ${logKey.name}: type is ${logKey.keyType}, want 1`);
+  if (logKey.keyType !== LOG_KEY)
+    throw new KeyInvalidError(`log key ${logKey.name}: type is ${logKey.keyType}, want 1`);
   if (line.name !== checkpoint.origin || line.payload.length !== SIGNATURE_BYTES) {
     throw new MalformedError(`checkpoint of ${checkpoint.origin}: the first signature line is not of the log's form`);
   }
   if (line.name !== logKey.name || line.keyId !== logKey.keyId) {
-    throw new SignatureInvalidError(`checkpoint: signed by ${line.name}+${line.keyId}, want ${logKey.name}+${logKey.keyId}`);
+    throw new SignatureInvalidError(
+      `checkpoint: signed by ${line.name}+${line.keyId}, want ${logKey.name}+${logKey.keyId}`,
+    );
   }
   if (!(await verify(logKey.publicKey, utf8(text), line.payload))) {
     throw new SignatureInvalidError(`checkpoint: signature does not verify under ${line.name}+${line.keyId}`);
@@ -98,7 +104,8 @@ async function verifyLogLine(line, text, checkpoint, logKey) {
 /** @param {NoteSignature[]} lines */
 function checkOrder(lines) {
   for (const line of lines) {
-    if (line.payload.length !== PAYLOAD_BYTES) throw new MalformedError(`checkpoint: the line by ${line.name} is no cosignature`);
+    if (line.payload.length !== PAYLOAD_BYTES)
+      throw new MalformedError(`checkpoint: the line by ${line.name} is no cosignature`);
   }
   if (lines.some((line, at) => at > 0 && lines[at - 1].keyId >= line.keyId)) {
     throw new MalformedError('checkpoint: cosignatures are not ascending by key id, one each');

@@ -1,6 +1,6 @@
 /**
- * What an admitted event says about itself, against what replay computes. These disagreements are findings and void nothing:
- * every honest reader, whatever it can check, gets the same state root.
+ * What an admitted event says about itself, against what replay computes. These disagreements are findings and void
+ * nothing: every honest reader, whatever it can check, gets the same state root.
  */
 import { sameBytes, toHex } from './bytes.js';
 import { MalformedError } from './errors.js';
@@ -31,7 +31,8 @@ import { committedMax } from './world.js';
  * @typedef {{ state: EffectState | undefined, now: number, own: Judgement | null }} Before */
 /** What the report says of one effect beside its state; `intent` is kept while its claim is open.
  * @typedef {{
- *   purpose: string, events: Hex[], grade: string | null, reliesOn: string[], reference: string | null, intent: Event | null,
+ *   purpose: string, events: Hex[], grade: string | null, reliesOn: string[], reference: string | null,
+ *   intent: Event | null,
  * }} Life */
 /** One naming of an attachment: the leaf, the size where it is said, or a snapshot's profile and what was copied of it.
  * @typedef {{ index: number, size: number | null, profile: Reader | null, inline: ValueMap }} Named */
@@ -50,15 +51,27 @@ export class Comparison {
     this.find = find;
   }
 
-  /** What `after` needs of the state that the event is about to move; nothing recorded has been read yet. @param {Event} event @returns {Before} */
+  /**
+   * What `after` needs of the state that the event is about to move; nothing recorded has been read yet.
+   *
+   * @param {Event} event
+   * @returns {Before}
+   */
   before(event) {
     const state = this.fold.effects.get(event.effect ?? '');
     return { state, now: this.fold.now(), own: this.fold.begun ? this.#judge(event, state) : null };
   }
 
-  /** Compare an event that was admitted with what it recorded. @param {Event} event @param {Before} before @param {Admitted} admitted */
+  /**
+   * Compare an event that was admitted with what it recorded.
+   *
+   * @param {Event} event
+   * @param {Before} before
+   * @param {Admitted} admitted
+   */
   after(event, before, admitted) {
-    for (const { attachment, size } of referencesOf(event)) this.#name(attachment, { size, profile: null, inline: new Map() });
+    for (const { attachment, size } of referencesOf(event))
+      this.#name(attachment, { size, profile: null, inline: new Map() });
     if (event.kind === 'tick') this.#compareTick(event, before);
     if (event.kind === 'revoke' && event.data.suspect_from !== null) {
       this.#find('suspect', `what rests on this key or grant is suspect from leaf ${event.data.suspect_from} on`);
@@ -86,7 +99,11 @@ export class Comparison {
     });
   }
 
-  /** Compare the attachments that came with the log with those that its entries name. @param {{ id: Hex, raw: Uint8Array }[]} attachments */
+  /**
+   * Compare the attachments that came with the log with those that its entries name.
+   *
+   * @param {{ id: Hex, raw: Uint8Array }[]} attachments
+   */
   checkAttachments(attachments) {
     const missing = new Map(this.#named);
     for (const { id, raw } of attachments) {
@@ -114,7 +131,7 @@ export class Comparison {
 
   /** @param {Hex} id @param {Omit<Named, 'index'>} named */
   #name(id, named) {
-    this.#named.set(id, [...this.#named.get(id) ?? [], { index: this.fold.index, ...named }]);
+    this.#named.set(id, [...(this.#named.get(id) ?? []), { index: this.fold.index, ...named }]);
   }
 
   /** @param {Hex} effect @returns {Life} */
@@ -144,7 +161,8 @@ export class Comparison {
       life.purpose = data.purpose;
       life.intent = event;
     }
-    if ((kind === 'intent' || kind === 'start') && life.intent !== null) this.#compareVerdict(life.intent, event, before);
+    if ((kind === 'intent' || kind === 'start') && life.intent !== null)
+      this.#compareVerdict(life.intent, event, before);
     if ((kind === 'approval' || kind === 'denial') && life.intent !== null && contract !== undefined) {
       if (data.shown !== renderingDigest(life.intent, contract)) {
         this.#find('rendering-differs', 'what was shown is not render/1 of the intent');
@@ -180,12 +198,22 @@ export class Comparison {
     if (state.status === NOT_COMMITTED && generation === state.generation) {
       this.#find('contradiction', 'present after not_committed: the effect happened after all');
     }
-    if (generation === committedMax(state) && reference !== null && life.reference !== null && reference !== life.reference) {
+    if (
+      generation === committedMax(state) &&
+      reference !== null &&
+      life.reference !== null &&
+      reference !== life.reference
+    ) {
       this.#find('duplicate-effect', `a second object ${reference} under one tag, beside ${life.reference}`);
     }
   }
 
-  /** Judge before the recorded answer is read: of the verdict, only `policy_id` and `inputs` are. @param {Event} event @param {EffectState | undefined} state */
+  /**
+   * Judge before the recorded answer is read: of the verdict, only `policy_id` and `inputs` are.
+   *
+   * @param {Event} event
+   * @param {EffectState | undefined} state
+   */
   #judge(event, state) {
     const { kind, data } = event;
     if (kind !== 'intent' && kind !== 'start') return null;
@@ -206,16 +234,21 @@ export class Comparison {
     const { inputs } = verdict;
     if (own === null) this.#find('policy-unchecked', `no engine ${policy.engine} here: the verdict is not checked`);
     else if (own.answer !== verdict.answer || own.rule !== verdict.rule || own.approvals !== verdict.approvals) {
-      this.#find('verdict-differs', `recorded ${verdict.answer} by ${verdict.rule}, replayed ${own.answer} by ${own.rule}`);
+      this.#find(
+        'verdict-differs',
+        `recorded ${verdict.answer} by ${verdict.rule}, replayed ${own.answer} by ${own.rule}`,
+      );
     }
-    if (inputs.get('now_ms') !== now) this.#find('now-differs', `the verdict says now is ${inputs.get('now_ms')} ms, the log says ${now} ms`);
+    if (inputs.get('now_ms') !== now)
+      this.#find('now-differs', `the verdict says now is ${inputs.get('now_ms')} ms, the log says ${now} ms`);
     const inline = /** @type {ValueMap} */ (inputs.get('snapshot'));
     const unseen = event.data.snapshot_id === null && inline.size > 0;
     const unread = own !== null && [...inline.keys()].some((name) => !policy.snapshotFields.has(name));
     if (unseen || unread || inputs.get('budgets').size > 0) {
-      this.#find('inputs-differ', 'the verdict\'s inputs are not those that the policy reads');
+      this.#find('inputs-differ', "the verdict's inputs are not those that the policy reads");
     }
-    if (event.data.snapshot_id !== null) this.#name(event.data.snapshot_id, { size: null, profile: contract.profile, inline });
+    if (event.data.snapshot_id !== null)
+      this.#name(event.data.snapshot_id, { size: null, profile: contract.profile, inline });
   }
 
   /** @param {Uint8Array} raw @param {Named} named @param {Reader} profile */
@@ -238,11 +271,18 @@ export class Comparison {
   }
 }
 
-/** Whether an event settled its effect: a claim that returns to where it came from settles nothing. @param {Event} event @param {Before} before @param {EffectState} after */
+/**
+ * Whether an event settled its effect: a claim that returns to where it came from settles nothing.
+ *
+ * @param {Event} event
+ * @param {Before} before
+ * @param {EffectState} after
+ */
 const settledBy = ({ kind }, { state }, after) =>
-  SETTLED.includes(after.status)
-  && (state === undefined || state.status !== after.status || state.generation !== after.generation)
-  && kind !== 'denial' && kind !== 'release';
+  SETTLED.includes(after.status) &&
+  (state === undefined || state.status !== after.status || state.generation !== after.generation) &&
+  kind !== 'denial' &&
+  kind !== 'release';
 
 /** Every `{attachment, size}` that an event's data names. @param {Event} event @returns {Reference[]} */
 function referencesOf({ kind, data }) {

@@ -4,7 +4,18 @@ import * as digest from './digest.js';
 import { MalformedError } from './errors.js';
 import { RESOURCE_BYTES_MAX } from './limits.js';
 import {
-  anything, boolean, choice, compile, integer, listing, mapping, nullable, record, text, token, unique,
+  anything,
+  boolean,
+  choice,
+  compile,
+  integer,
+  listing,
+  mapping,
+  nullable,
+  record,
+  text,
+  token,
+  unique,
 } from './schema.js';
 
 /** @typedef {import('./bytes.js').Hex} Hex */
@@ -13,20 +24,22 @@ import {
 /** @typedef {import('./schema.js').Reader} Reader */
 /**
  * @typedef {{
- *   role: 'identity' | 'content' | 'volatile', schema: ValueMap, raw: boolean, private: boolean, default: Value[] | null,
+ *   role: 'identity' | 'content' | 'volatile', schema: ValueMap, raw: boolean, private: boolean,
+ *   default: Value[] | null,
  *   read: Reader,
  * }} Argument
  */
 /** @typedef {{ effect_class: string, resource: string, purpose: string | null, identity: string[] }} Retires */
 /**
- * A registered promise, as far as rules read it. Durations in milliseconds. `identity`: the identity arguments without the
- * purpose, sorted.
+ * A registered promise, as far as rules read it. Durations in milliseconds. `identity`: the identity arguments
+ * without the purpose, sorted.
  * @typedef {{
  *   id: Hex, name: string, version: number, effectClass: string, retires: Retires | null, realm: Map<string, string>,
  *   resource: string, purpose: string | null, arguments: Map<string, Argument>, identity: string[],
  *   observability: string, sendDeadlineMs: number, settleMs: number, claimTtlMs: number,
  *   providerKey: { retention_ms: number, stores: string } | null, keyed: boolean, definiteFailures: string[],
- *   provesAbsence: boolean, positiveMessages: string[], negativeMessages: string[], void: string | null, profile: Reader | null, approvalsCount: number, approvalsTtlMs: number, reconcilers: number,
+ *   provesAbsence: boolean, positiveMessages: string[], negativeMessages: string[], void: string | null,
+ *   profile: Reader | null, approvalsCount: number, approvalsTtlMs: number, reconcilers: number,
  * }} Contract
  */
 
@@ -39,7 +52,13 @@ const UNRESERVED = /[A-Za-z0-9\-._~]/;
 const KEY_TYPES = ['token', 'enum', 'integer', 'decimal', 'time'];
 /** Answers that say nothing about the effect: the key's first call may have landed. */
 const NEVER_DEFINITE = [
-  'conflict', 'idempotency_error', 'idempotency_key_in_use', 'key_in_use', 'key_mismatch', 'timeout', 'connection_reset',
+  'conflict',
+  'idempotency_error',
+  'idempotency_key_in_use',
+  'key_in_use',
+  'key_mismatch',
+  'timeout',
+  'connection_reset',
 ];
 const NEVER_DEFINITE_STATUS = /^(?:http_?)?(?:409|5xx|5[0-9]{2})$/;
 
@@ -72,12 +91,14 @@ const readForm = record({
   send_deadline_ms: duration,
   quiescence_ms: duration,
   claim_ttl_ms: duration,
-  provider_key: nullable(record({
-    place: text(256),
-    retention_ms: duration,
-    mismatch: choice(['refused', 'replayed', 'ignored']),
-    stores: choice(['all', 'success', 'none']),
-  })),
+  provider_key: nullable(
+    record({
+      place: text(256),
+      retention_ms: duration,
+      mismatch: choice(['refused', 'replayed', 'ignored']),
+      stores: choice(['all', 'success', 'none']),
+    }),
+  ),
   definite_failures: words,
   read_back: nullable(record({ operation: token(128), tag: token(128), complete: boolean(), lag_ms: duration })),
   webhook: nullable(record({ scheme: token(128), key_id: token(128), positive: words, negative: words })),
@@ -102,7 +123,8 @@ const readForm = record({
  */
 export function readContract(data, at) {
   const form = readForm(data, at);
-  for (const [name, argument] of form.arguments) argument.read = compile(argument.schema, `${at}.arguments.${name}.schema`);
+  for (const [name, argument] of form.arguments)
+    argument.read = compile(argument.schema, `${at}.arguments.${name}.schema`);
   const profile = form.profile === null ? null : compile(form.profile, `${at}.profile`);
   checkArguments(form, at);
   checkNames(form, at);
@@ -142,19 +164,31 @@ export function readContract(data, at) {
 export const keyRule = (contract) => {
   const { retires } = contract;
   return JSON.stringify([
-    contract.resource, contract.purpose !== null, keyParts(contract, contract.identity),
+    contract.resource,
+    contract.purpose !== null,
+    keyParts(contract, contract.identity),
     retires && [retires.effect_class, retires.resource, retires.purpose, retires.identity],
   ]);
 };
 
-/** Whether a contract says of the class that it retires what a contract of that class said itself. @param {Contract} contract @param {Contract} old */
+/**
+ * Whether a contract says of the class that it retires what a contract of that class said itself.
+ *
+ * @param {Contract} contract
+ * @param {Contract} old
+ */
 export const retiresTruly = (contract, old) =>
-  contract.retires !== null
-  && contract.retires.resource === old.resource
-  && (contract.retires.purpose === null) === (old.purpose === null)
-  && JSON.stringify(keyParts(contract, contract.retires.identity)) === JSON.stringify(keyParts(old, old.identity));
+  contract.retires !== null &&
+  contract.retires.resource === old.resource &&
+  (contract.retires.purpose === null) === (old.purpose === null) &&
+  JSON.stringify(keyParts(contract, contract.retires.identity)) === JSON.stringify(keyParts(old, old.identity));
 
-/** What an effect key holds of these arguments: name, and integer or text. 1 and "1" make two keys. @param {Contract} contract @param {string[]} names */
+/**
+ * What an effect key holds of these arguments: name, and integer or text. 1 and "1" make two keys.
+ *
+ * @param {Contract} contract
+ * @param {string[]} names
+ */
 const keyParts = (contract, names) =>
   [...names].sort().map((name) => {
     const type = contract.arguments.get(name)?.schema.get('type');
@@ -175,7 +209,11 @@ export function derives(contract, { resource, purpose, identity }) {
   });
 }
 
-/** Whether a value can stand in an effect key: never null, never free text, nothing with parts. @param {Argument} argument */
+/**
+ * Whether a value can stand in an effect key: never null, never free text, nothing with parts.
+ *
+ * @param {Argument} argument
+ */
 const hasOneSpelling = ({ raw, schema }) => !raw && KEY_TYPES.includes(schema.get('type')) && !schema.get('nullable');
 
 /**
@@ -193,7 +231,8 @@ export function expand(template, values) {
     return percentEncode(String(value));
   });
   const size = utf8(resource).length;
-  if (size < 1 || size > RESOURCE_BYTES_MAX) throw new MalformedError(`resource has ${size} bytes, want 1 to ${RESOURCE_BYTES_MAX}`);
+  if (size < 1 || size > RESOURCE_BYTES_MAX)
+    throw new MalformedError(`resource has ${size} bytes, want 1 to ${RESOURCE_BYTES_MAX}`);
   return resource;
 }
 
@@ -208,7 +247,8 @@ const percentEncode = (value) =>
 const isIdentity = (form, name) => form.arguments.get(name)?.role === 'identity';
 
 /** The names of the identity arguments without the purpose, sorted. @param {any} form @returns {string[]} */
-const identityOf = (form) => [...form.arguments.keys()].filter((name) => isIdentity(form, name) && name !== form.purpose).sort();
+const identityOf = (form) =>
+  [...form.arguments.keys()].filter((name) => isIdentity(form, name) && name !== form.purpose).sort();
 
 /** @param {boolean} accepted @param {string} at @param {string} reason */
 function demand(accepted, at, reason) {
@@ -218,11 +258,16 @@ function demand(accepted, at, reason) {
 /** @param {any} form @param {string} at */
 function checkArguments(form, at) {
   demand(
-    form.effect_class === 'none' || EFFECT_CLASS.test(form.effect_class), at,
+    form.effect_class === 'none' || EFFECT_CLASS.test(form.effect_class),
+    at,
     'effect class is neither "none" nor words and a version',
   );
   for (const [name, argument] of form.arguments) {
-    demand(argument.role !== 'identity' || hasOneSpelling(argument), at, `identity argument ${name} has no one spelling`);
+    demand(
+      argument.role !== 'identity' || hasOneSpelling(argument),
+      at,
+      `identity argument ${name} has no one spelling`,
+    );
     demand(!argument.raw || argument.schema.get('type') === 'bytes', at, `raw argument ${name} is not bytes`);
     if (argument.default === null) continue;
     demand(argument.default.length === 1, at, `argument ${name} has a default without a value`);
@@ -232,16 +277,36 @@ function checkArguments(form, at) {
 
 /** @param {any} form @param {string} at */
 function checkNames(form, at) {
-  demand(form.purpose === null || isIdentity(form, form.purpose), at, 'the purpose is not one of its identity arguments');
+  demand(
+    form.purpose === null || isIdentity(form, form.purpose),
+    at,
+    'the purpose is not one of its identity arguments',
+  );
   for (const [, place] of form.resource.matchAll(PLACE)) {
-    demand(form.realm.has(place) || isIdentity(form, place), at, `{${place}} is neither in the realm nor an identity argument`);
+    demand(
+      form.realm.has(place) || isIdentity(form, place),
+      at,
+      `{${place}} is neither in the realm nor an identity argument`,
+    );
   }
-  demand([...form.realm.keys()].every((name) => !form.arguments.has(name)), at, 'a name is both realm and argument');
-  demand(form.retires === null || derives(form, form.retires), at, 'the retired class\'s key cannot be made in this contract');
+  demand(
+    [...form.realm.keys()].every((name) => !form.arguments.has(name)),
+    at,
+    'a name is both realm and argument',
+  );
+  demand(
+    form.retires === null || derives(form, form.retires),
+    at,
+    "the retired class's key cannot be made in this contract",
+  );
   if (form.profile !== null) {
     demand(form.profile.get('type') === 'record' && !form.profile.get('nullable'), at, 'the profile is no record');
     const fields = form.profile.get('fields');
-    demand(form.may_drift.every((/** @type {string} */ name) => fields.has(name)), at, 'may_drift names no field of the profile');
+    demand(
+      form.may_drift.every((/** @type {string} */ name) => fields.has(name)),
+      at,
+      'may_drift names no field of the profile',
+    );
   }
 }
 
@@ -249,12 +314,24 @@ function checkNames(form, at) {
 function checkPromises(form, at) {
   const { observability: kind, read_back: readBack, webhook } = form;
   demand(kind !== 'queryable' || readBack !== null, at, 'queryable without a read-back');
-  demand(kind !== 'transactional' || readBack !== null || form.handle !== null, at, 'transactional without read-back or handle');
+  demand(
+    kind !== 'transactional' || readBack !== null || form.handle !== null,
+    at,
+    'transactional without read-back or handle',
+  );
   demand(kind !== 'webhook-confirmable' || webhook !== null, at, 'webhook-confirmable without a webhook');
-  demand(kind !== 'fire-and-forget' || (readBack === null && webhook === null && !form.void), at, 'fire-and-forget with a way to ask');
+  demand(
+    kind !== 'fire-and-forget' || (readBack === null && webhook === null && !form.void),
+    at,
+    'fire-and-forget with a way to ask',
+  );
   demand(form.reconcilers === 1 || readBack !== null, at, 'several reconcilers and nothing to read back');
   for (const failure of form.definite_failures) {
     const word = failure.toLowerCase();
-    demand(!NEVER_DEFINITE.includes(word) && !NEVER_DEFINITE_STATUS.test(word), at, `${failure} proves nothing about the effect`);
+    demand(
+      !NEVER_DEFINITE.includes(word) && !NEVER_DEFINITE_STATUS.test(word),
+      at,
+      `${failure} proves nothing about the effect`,
+    );
   }
 }

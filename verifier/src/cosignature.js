@@ -31,7 +31,8 @@ export async function openCosignature(line, text, key) {
     throw new MalformedError(`cosignature by ${line.name}: ${line.payload.length} bytes, want ${PAYLOAD_BYTES}`);
   }
   const timeS = new DataView(line.payload.buffer, line.payload.byteOffset).getBigUint64(0);
-  if (timeS > TIME_S_MAX) throw new MalformedError(`cosignature by ${line.name}: time is ${timeS}, want at most 2^63 - 1`);
+  if (timeS > TIME_S_MAX)
+    throw new MalformedError(`cosignature by ${line.name}: time is ${timeS}, want at most 2^63 - 1`);
   const message = utf8(`cosignature/v1\ntime ${timeS}\n${text}`);
   const named = line.name === key.name && line.keyId === key.keyId;
   if (!named || !(await verify(key.publicKey, message, line.payload.slice(8)))) {

@@ -1,8 +1,9 @@
 /**
- * Domain-separated hashes, and the 32-byte names made with them: `BLAKE3-derive_key("invoke-log 2026 v1 <name>", bytes)`.
+ * Domain-separated hashes, and the 32-byte names made with them: `BLAKE3-derive_key("invoke-log 2026 v1 <name>",
+ * bytes)`.
  *
- * Event ids hash the body's own bytes; every other name hashes one IL1 array. Attachments alone use plain BLAKE3, so that
- * `b3sum FILE` checks them. Ids come and go as hex.
+ * Event ids hash the body's own bytes; every other name hashes one IL1 array. Attachments alone use plain BLAKE3, so
+ * that `b3sum FILE` checks them. Ids come and go as hex.
  */
 import { blake3 } from '@noble/hashes/blake3.js';
 import { fromHex, toHex, utf8 } from './bytes.js';
@@ -13,8 +14,23 @@ import * as il1 from './il1.js';
 /** @typedef {import('./il1.js').ValueMap} ValueMap */
 
 const CONTEXT_NAMES = /** @type {const} */ ([
-  'event', 'zero', 'state', 'contract', 'policy', 'effect', 'request', 'decision', 'tag', 'provider', 'nonce', 'root',
-  'effects', 'resources', 'map leaf', 'map node', 'map value',
+  'event',
+  'zero',
+  'state',
+  'contract',
+  'policy',
+  'effect',
+  'request',
+  'decision',
+  'tag',
+  'provider',
+  'nonce',
+  'root',
+  'effects',
+  'resources',
+  'map leaf',
+  'map node',
+  'map value',
 ]);
 /** @typedef {typeof CONTEXT_NAMES[number]} ContextName */
 
@@ -85,7 +101,12 @@ export const requestDigest = (args) => nameOf('request', [args]);
  */
 export const decisionKey = ({ contract, effect, generation, request, snapshot, state }) =>
   nameOf('decision', [
-    fromHex(contract), fromHex(effect), generation, fromHex(request), bytesOrNull(snapshot), fromHex(state),
+    fromHex(contract),
+    fromHex(effect),
+    generation,
+    fromHex(request),
+    bytesOrNull(snapshot),
+    fromHex(state),
   ]);
 
 /** @param {Hex} effect @param {number} generation */

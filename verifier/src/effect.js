@@ -3,8 +3,8 @@
  *
  *     free -> claimed -> started -> committed | not_committed | unknown          unknown -> committed | not_committed
  *
- * `step` is the table: one function per kind, each the row's guard and what it leaves behind. Intents are claims and are made
- * in `admission`.
+ * `step` is the table: one function per kind, each the row's guard and what it leaves behind. Intents are claims and
+ * are made in `admission`.
  */
 import * as digest from './digest.js';
 import { checkAbsence, checkOutcome, checkPresence, passed } from './evidence.js';
@@ -49,7 +49,13 @@ export function step(state, event, world) {
   return after instanceof Refused ? after : { ...after, last: event.id, lastIndex: world.index };
 }
 
-/** Every kind but a resolution is about a claim, made under a contract. @param {EffectState} state @param {Event} event @param {World} world */
+/**
+ * Every kind but a resolution is about a claim, made under a contract.
+ *
+ * @param {EffectState} state
+ * @param {Event} event
+ * @param {World} world
+ */
 function stepClaimed(state, event, world) {
   const contract = world.governance.contracts.get(state.claim?.contractId ?? '');
   const row = ROWS.get(event.kind);
@@ -65,15 +71,16 @@ function stepClaimed(state, event, world) {
  * @param {EffectState} after
  */
 export function settles(before, after) {
-  const changed = before.status !== after.status
-    && [COMMITTED, NOT_COMMITTED].includes(after.status)
-    && [STARTED, UNKNOWN].includes(before.status);
+  const changed =
+    before.status !== after.status &&
+    [COMMITTED, NOT_COMMITTED].includes(after.status) &&
+    [STARTED, UNKNOWN].includes(before.status);
   return changed || committedMax(after) > committedMax(before);
 }
 
 /**
- * The state as recoveries leave it: what was claimed, started or unknown is unknown. Every other status stays; the first
- * intent accepted later pays for it (`claimedOrUnknown`).
+ * The state as recoveries leave it: what was claimed, started or unknown is unknown. Every other status stays; the
+ * first intent accepted later pays for it (`claimedOrUnknown`).
  *
  * @param {EffectState} state
  * @param {Recovered[]} recoveries
@@ -94,13 +101,20 @@ export function absorb(state, recoveries) {
  * @returns {{ status: string, tainted: number | null }}
  */
 export function claimedOrUnknown(state, effectClass, recoveries) {
-  const unsworn = recoveries.slice(state.absorbed)
+  const unsworn = recoveries
+    .slice(state.absorbed)
     .filter(({ oaths }) => !oaths.some((scope) => covers(scope, effectClass, state.resource)));
   const last = unsworn.at(-1);
   return last === undefined ? { status: CLAIMED, tainted: null } : { status: UNKNOWN, tainted: last.index };
 }
 
-/** The state with a generation committed, which is final. @param {EffectState} state @param {number} generation @returns {EffectState} */
+/**
+ * The state with a generation committed, which is final.
+ *
+ * @param {EffectState} state
+ * @param {number} generation
+ * @returns {EffectState}
+ */
 const commit = (state, generation) => ({
   ...state,
   status: COMMITTED,
@@ -112,12 +126,17 @@ const commit = (state, generation) => ({
   sealedRequest: null,
 });
 
-/** @param {EffectState} state @param {string} evidenceKind @param {{ freeContent: boolean }} next @returns {EffectState} */
+/**
+ * @param {EffectState} state
+ * @param {string} evidenceKind
+ * @param {{ freeContent: boolean }} next
+ * @returns {EffectState}
+ */
 const notCommitted = (state, evidenceKind, { freeContent }) => ({
   ...state,
   status: NOT_COMMITTED,
   turn: state.turn + (ROTATES.includes(evidenceKind) ? 1 : 0),
-  sealedRequest: freeContent ? null : state.claim?.request ?? null,
+  sealedRequest: freeContent ? null : (state.claim?.request ?? null),
   send: null,
   tainted: null,
 });
@@ -133,12 +152,15 @@ const returned = (state) => ({
 });
 
 /** @param {EffectState} state @param {Event} event */
-const noTransition = (state, event) => new Refused('transition-invalid', `${event.kind} on an effect that is ${state.status}`);
+const noTransition = (state, event) =>
+  new Refused('transition-invalid', `${event.kind} on an effect that is ${state.status}`);
 
 /** Why an approver's word about an intent does not count, or null. @param {EffectState} state @param {Event} event */
 function consent(state, event) {
   if (state.status !== CLAIMED || event.data.intent !== state.claim?.id) return noTransition(state, event);
-  return event.by === state.claim?.issuer ? new Refused('self-approved', 'the approver is the intent\'s own issuer') : null;
+  return event.by === state.claim?.issuer
+    ? new Refused('self-approved', "the approver is the intent's own issuer")
+    : null;
 }
 
 /** @type {Row} */
@@ -146,7 +168,7 @@ function release(state, event, contract, world) {
   const { claim } = state;
   if (state.status !== CLAIMED || claim === null || event.data.intent !== claim.id) return noTransition(state, event);
   if (event.by !== claim.issuer && !passed(world.hi(claim.index), contract.claimTtlMs, world.now())) {
-    return new Refused('claim-held', 'only its issuer may release a claim before the contract\'s TTL has passed');
+    return new Refused('claim-held', "only its issuer may release a claim before the contract's TTL has passed");
   }
   return returned(state);
 }
@@ -159,7 +181,12 @@ function start(state, event, contract, world) {
   const refusal = checkStart(state, data, contract, world) ?? checkApprovals(state, event, contract, world);
   if (refusal !== null) return refusal;
   const send = {
-    id: event.id, index: world.index, by: event.by, nonceHash: data.nonce_hash, lastIndex: world.index, redriven: false,
+    id: event.id,
+    index: world.index,
+    by: event.by,
+    nonceHash: data.nonce_hash,
+    lastIndex: world.index,
+    redriven: false,
   };
   return { ...state, status: STARTED, send };
 }
@@ -167,12 +194,15 @@ function start(state, event, contract, world) {
 /** @param {EffectState} state @param {any} data @param {Contract} contract @param {World} world */
 function checkStart(state, data, contract, { governance }) {
   if (data.verdict.answer === 'deny') return new Refused('verdict-deny', 'the policy in force denies this START');
-  if (governance.withdrawn.includes(contract.id)) return new Refused('contract-withdrawn', `contract ${contract.name} is withdrawn`);
-  if (governance.frozen(contract.effectClass, state.resource)) return new Refused('frozen', 'a freeze covers this effect');
+  if (governance.withdrawn.includes(contract.id))
+    return new Refused('contract-withdrawn', `contract ${contract.name} is withdrawn`);
+  if (governance.frozen(contract.effectClass, state.resource))
+    return new Refused('frozen', 'a freeze covers this effect');
   if (data.snapshot_id !== null && contract.profile === null) {
     return new Refused('snapshot-differs', 'the contract has no snapshot profile');
   }
-  if (data.tag !== digest.tag(state.effect, state.generation)) return new Refused('tag-differs', 'the tag does not re-derive');
+  if (data.tag !== digest.tag(state.effect, state.generation))
+    return new Refused('tag-differs', 'the tag does not re-derive');
   return checkProviderKey(state, data);
 }
 
@@ -201,7 +231,7 @@ function checkApprovals(state, event, contract, world) {
       return new Refused('approval-expired', `approval evt_${id} is older than the contract's TTL`);
     }
     if (!world.governance.holds(by, 'approver', contract.effectClass, state.resource)) {
-      return new Refused('approval-invalid', 'an approver\'s grant is no longer in force');
+      return new Refused('approval-invalid', "an approver's grant is no longer in force");
     }
     approvers.add(by);
   }
@@ -214,7 +244,8 @@ function checkApprovals(state, event, contract, world) {
 function outcome(state, event, contract) {
   const { send } = state;
   const { data } = event;
-  if (![STARTED, UNKNOWN].includes(state.status) || send === null || data.start !== send.id) return noTransition(state, event);
+  if (![STARTED, UNKNOWN].includes(state.status) || send === null || data.start !== send.id)
+    return noTransition(state, event);
   if (event.by !== send.by) return new Refused('start-key-differs', 'an outcome is signed by the key of its START');
   if (data.nonce === null && data.status !== UNKNOWN) {
     return new Refused('nonce-missing', 'without the nonce of its START an outcome may only say unknown');
@@ -244,12 +275,14 @@ function redrive(state, event, contract, world) {
   const { send } = state;
   const key = contract.providerKey;
   if (state.status !== UNKNOWN || send === null || event.data.start !== send.id) return noTransition(state, event);
-  if (key?.stores !== 'all') return new Refused('redrive-unsafe', 'the provider does not store all results under its key');
+  if (key?.stores !== 'all')
+    return new Refused('redrive-unsafe', 'the provider does not store all results under its key');
   if (state.tainted !== null) return new Refused('redrive-unsafe', 'a recovery has come since this START');
   if (world.now() - world.lo(send.index) + contract.settleMs >= key.retention_ms) {
     return new Refused('redrive-unsafe', 'the provider may have forgotten its key by the time a re-drive lands');
   }
-  if (world.governance.frozen(contract.effectClass, state.resource)) return new Refused('frozen', 'a freeze covers this effect');
+  if (world.governance.frozen(contract.effectClass, state.resource))
+    return new Refused('frozen', 'a freeze covers this effect');
   return checkProviderKey(state, event.data) ?? { ...state, send: { ...send, lastIndex: world.index, redriven: true } };
 }
 
@@ -261,13 +294,24 @@ function resolve(state, event, world) {
   if (data.presence === PRESENT) return checkPresence(event, contract, world) ?? sight(state, data, contract);
   if (state.status !== UNKNOWN || state.claim === null) return noTransition(state, event);
   if (data.contract_id !== state.claim.contractId || data.generation !== state.generation) {
-    return new Refused('evidence-invalid', 'the resolution names another contract or generation than the open intent\'s');
+    return new Refused(
+      'evidence-invalid',
+      "the resolution names another contract or generation than the open intent's",
+    );
   }
-  return checkAbsence(event, contract, state, lastMoment(state, world), world)
-    ?? notCommitted(state, kind, { freeContent: kind === 'void' || kind === 'abort' });
+  return (
+    checkAbsence(event, contract, state, lastMoment(state, world), world) ??
+    notCommitted(state, kind, { freeContent: kind === 'void' || kind === 'abort' })
+  );
 }
 
-/** Presence is never refused for state: an inconvenient truth must be recordable. @param {EffectState} state @param {any} data @param {Contract} contract */
+/**
+ * Presence is never refused for state: an inconvenient truth must be recordable.
+ *
+ * @param {EffectState} state
+ * @param {any} data
+ * @param {Contract} contract
+ */
 function sight(state, data, contract) {
   const named = { ...state, effectClass: state.effectClass || contract.effectClass };
   return data.generation > committedMax(state) ? commit(named, data.generation) : named;
@@ -289,7 +333,8 @@ function attest(state, event, contract, world) {
 }
 
 /**
- * The moment of the last send or of a recovery after it: an absent effect stays absent D + Q later; null: not yet known.
+ * The moment of the last send or of a recovery after it: an absent effect stays absent D + Q later; null: not yet
+ * known.
  *
  * @param {EffectState} state
  * @param {World} world

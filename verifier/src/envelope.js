@@ -1,6 +1,6 @@
 /**
- * One event as it is signed, stored and hashed into the tree: byte for byte a tagged COSE_Sign1 (RFC 9052) whose protected
- * header is a pure function of the body, {1: -8, 3: content type, 4: kid, 15: {1: issuer, 2: subject}}.
+ * One event as it is signed, stored and hashed into the tree: byte for byte a tagged COSE_Sign1 (RFC 9052) whose
+ * protected header is a pure function of the body, {1: -8, 3: content type, 4: kid, 15: {1: issuer, 2: subject}}.
  */
 import { fromHex, join, toBase64, toHex, utf8 } from './bytes.js';
 import { MalformedError } from './errors.js';
@@ -10,7 +10,10 @@ import { BODY_BYTES_MAX } from './limits.js';
 
 /** @typedef {import('./bytes.js').Hex} Hex */
 /** @typedef {import('./il1.js').ValueMap} ValueMap */
-/** @typedef {{ body: Uint8Array, signature: Uint8Array, fields: ValueMap, by: Hex, protectedHeader: Uint8Array }} Envelope */
+/**
+ * @typedef {{ body: Uint8Array, signature: Uint8Array, fields: ValueMap, by: Hex, protectedHeader: Uint8Array
+ * }} Envelope
+ */
 
 // Every part of the header has one fixed length, so it is a constant with three holes.
 const HEADER_ALG_AND_TYPE = join(fromHex('a40127037825'), utf8('application/vnd.invoke-log.event+cbor'));

@@ -1,13 +1,24 @@
 /**
- * The closed set of event kinds: what each says, in which fields. `readEvent` is the only way from a body to an event.
+ * The closed set of event kinds: what each says, in which fields. `readEvent` is the only way from a body to an
+ * event.
  *
- * Ids, keys and every other byte string of an event are hex; arguments and a verdict's inputs stay the IL1 values they are.
+ * Ids, keys and every other byte string of an event are hex; arguments and a verdict's inputs stay the IL1 values
+ * they are.
  */
 import { readContract } from './contract.js';
 import { MalformedError } from './errors.js';
 import {
-  ABOUT_KINDS, ABSENT, CHAINED_KINDS, COMMITTED, EVIDENCE_KINDS, FORMAT_VERSION, NOT_COMMITTED, PRESENT, ROLES,
-  SCOPED_ROLES, UNKNOWN,
+  ABOUT_KINDS,
+  ABSENT,
+  CHAINED_KINDS,
+  COMMITTED,
+  EVIDENCE_KINDS,
+  FORMAT_VERSION,
+  NOT_COMMITTED,
+  PRESENT,
+  ROLES,
+  SCOPED_ROLES,
+  UNKNOWN,
 } from './kind.js';
 import { RAW_INLINE_BYTES_MAX, RESOURCE_BYTES_MAX } from './limits.js';
 import { readPolicy, readVerdict } from './policy.js';
@@ -16,7 +27,11 @@ import { anything, blob, boolean, choice, integer, mapping, nullable, record, te
 /** @typedef {import('./bytes.js').Hex} Hex */
 /** @typedef {import('./il1.js').ValueMap} ValueMap */
 /** @typedef {import('./schema.js').Reader} Reader */
-/** Which effects something is about: a class or `*`, and a resource prefix. @typedef {{ effect_class: string, prefix: string }} Scope */
+/**
+ * Which effects something is about: a class or `*`, and a resource prefix.
+ *
+ * @typedef {{ effect_class: string, prefix: string }} Scope
+ */
 /** @typedef {{ attachment: Hex, size: number }} Reference */
 /**
  * @typedef {{
@@ -25,8 +40,8 @@ import { anything, blob, boolean, choice, integer, mapping, nullable, record, te
  * }} Evidence
  */
 /**
- * What an issuer says, once. `effect` and `resource` are null outside an effect, `state` outside an intent. `data` has the
- * fields of its kind, as below.
+ * What an issuer says, once. `effect` and `resource` are null outside an effect, `state` outside an intent. `data`
+ * has the fields of its kind, as below.
  * @typedef {{
  *   id: Hex, kind: string, log: Hex, by: Hex, prev: Hex | null, effect: Hex | null, resource: string | null,
  *   state: Hex | null, data: any,
@@ -52,7 +67,10 @@ const evidence = record({
 /** @type {Record<string, Reader>} */
 const DATA = {
   genesis: record({
-    format: integer(FORMAT_VERSION, FORMAT_VERSION), origin: text(256), log_key: id, admin_keys: unique(id, 64),
+    format: integer(FORMAT_VERSION, FORMAT_VERSION),
+    origin: text(256),
+    log_key: id,
+    admin_keys: unique(id, 64),
   }),
   grant: record({ subject: text(256), key: id, role: choice(ROLES), scope }),
   revoke: record({ key: idOrNull, grant: idOrNull, suspect_from: nullable(integer(0)) }),
@@ -62,23 +80,43 @@ const DATA = {
   freeze: record({ scope, reason }),
   unfreeze: record({ scope, reason }),
   recovery: record({
-    old_origin: text(256), origin: text(256), size: integer(1), root: id, checkpoint: nullable(blob(1, 16_384)), log_key: id,
+    old_origin: text(256),
+    origin: text(256),
+    size: integer(1),
+    root: id,
+    checkpoint: nullable(blob(1, 16_384)),
+    log_key: id,
     amnesia: boolean(),
   }),
   oath: record({ scope, recovery: id, reason }),
   tick: record({ time_ms: time, covers: integer(0), map: idOrNull }),
   intent: record({
-    contract_id: id, purpose: text(512), identity: mapping(anything(), 64), content: mapping(anything(), 64),
-    snapshot_id: idOrNull, after: idOrNull, again: idOrNull, verdict: readVerdict,
+    contract_id: id,
+    purpose: text(512),
+    identity: mapping(anything(), 64),
+    content: mapping(anything(), 64),
+    snapshot_id: idOrNull,
+    after: idOrNull,
+    again: idOrNull,
+    verdict: readVerdict,
   }),
   approval: record({ intent: id, shown: id }),
   denial: record({ intent: id, shown: id, reason }),
   release: record({ intent: id, reason }),
   start: record({
-    intent: id, approvals: ids, verdict: readVerdict, snapshot_id: idOrNull, nonce_hash: id, provider_key: id, tag: id,
+    intent: id,
+    approvals: ids,
+    verdict: readVerdict,
+    snapshot_id: idOrNull,
+    nonce_hash: id,
+    provider_key: id,
+    tag: id,
   }),
   outcome: record({
-    start: id, nonce: nullable(blob(16, 16)), status: choice([COMMITTED, NOT_COMMITTED, UNKNOWN]), evidence,
+    start: id,
+    nonce: nullable(blob(16, 16)),
+    status: choice([COMMITTED, NOT_COMMITTED, UNKNOWN]),
+    evidence,
     result: nullable(blob(0, RAW_INLINE_BYTES_MAX)),
   }),
   suspect: record({ start: id }),
@@ -89,14 +127,25 @@ const DATA = {
   observation: record({ about: id, presence: choice([PRESENT, ABSENT, 'unclear']), evidence }),
   handle: record({ about: id, handle: text(512) }),
   refusal: record({
-    issuer: id, effect: id, resource: text(RESOURCE_BYTES_MAX), blocker: idOrNull, reason: token(64), count: integer(1),
-    first_ms: time, last_ms: time,
+    issuer: id,
+    effect: id,
+    resource: text(RESOURCE_BYTES_MAX),
+    blocker: idOrNull,
+    reason: token(64),
+    count: integer(1),
+    first_ms: time,
+    last_ms: time,
   }),
 };
 const KINDS = Object.keys(DATA);
 
 const COMMON = {
-  v: integer(FORMAT_VERSION, FORMAT_VERSION), log: id, kind: choice(KINDS), by: id, at_ms: time, prev: idOrNull,
+  v: integer(FORMAT_VERSION, FORMAT_VERSION),
+  log: id,
+  kind: choice(KINDS),
+  by: id,
+  at_ms: time,
+  prev: idOrNull,
   data: anything(),
 };
 const OF_EFFECT = { ...COMMON, effect: id, resource: text(RESOURCE_BYTES_MAX) };
@@ -131,15 +180,30 @@ export function readEvent(fields, eventId) {
   };
 }
 
-/** Check what a closed schema cannot say: relations between fields of one event. @param {string} kind @param {any} data */
+/**
+ * Check what a closed schema cannot say: relations between fields of one event.
+ *
+ * @param {string} kind
+ * @param {any} data
+ */
 function checkShape(kind, data) {
   if (kind === 'genesis' && data.admin_keys.length === 0) {
     throw new MalformedError('$.data.admin_keys: found no key, want at least one');
   }
-  if (kind === 'grant' && !SCOPED_ROLES.includes(data.role) && (data.scope.effect_class !== '*' || data.scope.prefix !== '')) {
-    throw new MalformedError(`$.data.scope: a scope does not bind the role ${data.role}, want class * and an empty prefix`);
+  if (
+    kind === 'grant' &&
+    !SCOPED_ROLES.includes(data.role) &&
+    (data.scope.effect_class !== '*' || data.scope.prefix !== '')
+  ) {
+    throw new MalformedError(
+      `$.data.scope: a scope does not bind the role ${data.role}, want class * and an empty prefix`,
+    );
   }
-  if (['grant', 'freeze', 'unfreeze', 'oath'].includes(kind) && data.scope.prefix !== '' && !data.scope.prefix.endsWith('/')) {
+  if (
+    ['grant', 'freeze', 'unfreeze', 'oath'].includes(kind) &&
+    data.scope.prefix !== '' &&
+    !data.scope.prefix.endsWith('/')
+  ) {
     throw new MalformedError('$.data.scope.prefix: want one that ends at / or is empty');
   }
   if (kind === 'revoke' && (data.key === null) === (data.grant === null)) {

@@ -1,8 +1,8 @@
 /**
  * What counts as proof that an effect did, or did not, happen, and how good it is.
  *
- * Yes is stable, no is not: one authenticated sighting of our tag proves committed; nothing that merely failed proves the
- * opposite.
+ * Yes is stable, no is not: one authenticated sighting of our tag proves committed; nothing that merely failed proves
+ * the opposite.
  */
 import { Refused } from './governance.js';
 import { ABSENT, COMMITTED, NOT_COMMITTED, PROOFS_OF_FAILURE } from './kind.js';
@@ -19,8 +19,8 @@ const PROOFS_OF_ABSENCE = ['absence', 'key_burnt', 'void', 'abort', 'webhook'];
 const READS = ['absence', 'key_burnt'];
 
 /**
- * Whether a duration has passed since an event whose hi is `since`; null: no tick came after it. Times are compared by their
- * difference: it is exact, where the sum of a time and a duration may be past 2^53.
+ * Whether a duration has passed since an event whose hi is `since`; null: no tick came after it. Times are compared
+ * by their difference: it is exact, where the sum of a time and a duration may be past 2^53.
  *
  * @param {number | null} since
  * @param {number} durationMs
@@ -39,14 +39,17 @@ export function checkOutcome({ status, evidence }, contract, state) {
   const { kind } = evidence;
   if (!wantedFor(status).includes(kind)) return new Refused('evidence-invalid', `${kind} does not show ${status}`);
   if (state.tainted !== null && (status === COMMITTED || status === NOT_COMMITTED)) {
-    return new Refused('recovery-open', 'after a recovery an executor\'s word settles nothing');
+    return new Refused('recovery-open', "after a recovery an executor's word settles nothing");
   }
   if (status !== NOT_COMMITTED) return null;
-  if (state.send?.redriven) return new Refused('redriven', 'after a re-drive, not_committed is a reconciler\'s to find');
+  if (state.send?.redriven) return new Refused('redriven', "after a re-drive, not_committed is a reconciler's to find");
   if (kind === 'abort' && contract.observability !== 'transactional') {
     return new Refused('evidence-invalid', 'abort proves something only under a transactional contract');
   }
-  if (['definite_failure', 'stored_failure'].includes(kind) && !contract.definiteFailures.includes(evidence.failure ?? '')) {
+  if (
+    ['definite_failure', 'stored_failure'].includes(kind) &&
+    !contract.definiteFailures.includes(evidence.failure ?? '')
+  ) {
     return new Refused('evidence-invalid', `${evidence.failure} is no definite failure of the contract`);
   }
   if (kind === 'stored_failure' && contract.providerKey?.stores !== 'all') {
@@ -72,7 +75,8 @@ function wantedFor(status) {
  */
 export function checkAbsence(event, contract, state, since, world) {
   const { kind } = event.data.evidence;
-  if (!PROOFS_OF_ABSENCE.includes(kind)) return new Refused('evidence-invalid', `${kind} does not show that an effect is absent`);
+  if (!PROOFS_OF_ABSENCE.includes(kind))
+    return new Refused('evidence-invalid', `${kind} does not show that an effect is absent`);
   if (state.tainted !== null && kind !== 'absence') {
     return new Refused('recovery-open', 'after a recovery only a read begun after the bound proves absence');
   }
@@ -85,11 +89,17 @@ export function checkAbsence(event, contract, state, since, world) {
   return supported[kind] ? null : new Refused('evidence-invalid', `the contract knows no ${kind} that proves absence`);
 }
 
-/** @param {Event} event @param {Contract} contract @param {EffectState} state @param {number | null} since @param {World} world */
+/**
+ * @param {Event} event
+ * @param {Contract} contract
+ * @param {EffectState} state
+ * @param {number | null} since
+ * @param {World} world
+ */
 function checkReads(event, contract, state, since, world) {
   const { evidence } = event.data;
   if (!contract.provesAbsence) {
-    return new Refused('absence-unprovable', 'the contract\'s read-back is partial or lags: it proves presence only');
+    return new Refused('absence-unprovable', "the contract's read-back is partial or lags: it proves presence only");
   }
   if (evidence.kind === 'key_burnt' && contract.providerKey === null) {
     return new Refused('evidence-invalid', 'the contract has no provider key that could be burnt');
@@ -99,14 +109,17 @@ function checkReads(event, contract, state, since, world) {
   if (observed instanceof Refused) return observed;
   for (const { by, data } of observed) {
     if (!READS.includes(data.evidence.kind) || by === state.send?.by) {
-      return new Refused('observation-invalid', 'an observation is no read of absence, or is the executor\'s own');
+      return new Refused('observation-invalid', "an observation is no read of absence, or is the executor's own");
     }
     const refusal = checkRead(data.evidence, contract, since, world);
     if (refusal !== null) return refusal;
   }
   const readers = new Set(observed.map(({ by }) => by));
   if (readers.size < contract.reconcilers) {
-    return new Refused('observations-missing', `${readers.size} observations by distinct keys, want ${contract.reconcilers}`);
+    return new Refused(
+      'observations-missing',
+      `${readers.size} observations by distinct keys, want ${contract.reconcilers}`,
+    );
   }
   return null;
 }
@@ -130,7 +143,7 @@ function observationsOf({ effect, resource, data }, contract, world) {
       return new Refused('observation-invalid', `an observation says ${found.data.presence}, not ${data.presence}`);
     }
     if (!world.governance.holds(found.by, 'reconciler', contract.effectClass, resource ?? '')) {
-      return new Refused('observation-invalid', 'an observation\'s key holds no grant as reconciler');
+      return new Refused('observation-invalid', "an observation's key holds no grant as reconciler");
     }
     observed.push(found);
   }
@@ -146,7 +159,8 @@ function observationsOf({ effect, resource, data }, contract, world) {
  */
 export function checkPresence(event, contract, world) {
   const { kind } = event.data.evidence;
-  if (!PROOFS_OF_PRESENCE.includes(kind)) return new Refused('evidence-invalid', `${kind} does not show that an effect is present`);
+  if (!PROOFS_OF_PRESENCE.includes(kind))
+    return new Refused('evidence-invalid', `${kind} does not show that an effect is present`);
   if (kind === 'webhook' && contract.positiveMessages.length === 0) {
     return new Refused('evidence-invalid', 'the contract knows no webhook that shows presence');
   }
@@ -175,7 +189,8 @@ function checkRead(read, contract, since, world) {
 }
 
 /**
- * The grade of the event that settled an effect: E0 to E2 as replay can tell, or `attested`, which is beside the ladder.
+ * The grade of the event that settled an effect: E0 to E2 as replay can tell, or `attested`, which is beside the
+ * ladder.
  *
  * @param {Event} event
  * @param {Contract | undefined} contract

@@ -32,7 +32,9 @@ export class Fold {
   #states = new Map();
   /** @type {{ index: number, time: number }[]} */
   #times = [];
-  /** @type {Map<Hex, Placed | null>} every accepted event that stands on no chain; what nothing can name later is null */
+  /**
+   * @type {Map<Hex, Placed | null>} every accepted event that stands on no chain; what nothing can name later is null
+   */
   #unchained = new Map();
   /** @type {Map<Hex, Map<Hex, Placed>>} approvals of open claims, by effect */
   #approvals = new Map();
@@ -116,7 +118,11 @@ export class Fold {
   /** The hash of everything that was derived: two replays agree on it or one of them is wrong. @param {number} size */
   stateRoot(size) {
     const effects = this.sortedEffects().map(({ effect, status, generation, attempt, last }) => [
-      fromHex(effect), status, generation, attempt, fromHex(/** @type {Hex} */ (last)),
+      fromHex(effect),
+      status,
+      generation,
+      attempt,
+      fromHex(/** @type {Hex} */ (last)),
     ]);
     const resources = [...this.#states]
       .map(([name, state]) => ({ name, bytes: utf8(name), state }))
@@ -157,7 +163,11 @@ export class Fold {
     }
   }
 
-  /** A recovery moves every open effect at once; those without a chain pay at their first intent. @param {Governance} governance */
+  /**
+   * A recovery moves every open effect at once; those without a chain pay at their first intent.
+   *
+   * @param {Governance} governance
+   */
   #keepGovernance(governance) {
     const { recoveries } = governance;
     if (recoveries.length > this.governance.recoveries.length) {

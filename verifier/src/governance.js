@@ -1,8 +1,8 @@
 /**
  * Who may do what, under which contract and policy, at one position of the log.
  *
- * A governance event is in force from the leaf after its own; genesis's keys from leaf 0. The state is a value: each event
- * makes another one.
+ * A governance event is in force from the leaf after its own; genesis's keys from leaf 0. The state is a value: each
+ * event makes another one.
  */
 import { fromHex, toHex } from './bytes.js';
 import { openCheckpoint } from './checkpoint.js';
@@ -18,7 +18,11 @@ import { LOG_KEY, checkKeyName, checkPublicKey, verifierKey } from './keys.js';
 /** @typedef {import('./event.js').Scope} Scope */
 /** `id` is the event that gave it; empty for genesis's admin keys, which only their key can name.
  * @typedef {{ id: Hex, key: Hex, role: string, scope: Scope }} Granted */
-/** One recovery with amnesia: its leaf, and the scopes that oaths have sworn clean. @typedef {{ id: Hex, index: number, oaths: Scope[] }} Recovered */
+/**
+ * One recovery with amnesia: its leaf, and the scopes that oaths have sworn clean.
+ *
+ * @typedef {{ id: Hex, index: number, oaths: Scope[] }} Recovered
+ */
 
 const EVERYTHING = { effect_class: '*', prefix: '' };
 const GENESIS_LOG = '00'.repeat(32);
@@ -66,9 +70,18 @@ export class Governance {
     return new Governance({ ...this, ...changes });
   }
 
-  /** Whether a key holds a role over an effect here. @param {Hex} key @param {string} role @param {string} effectClass @param {string} resource */
+  /**
+   * Whether a key holds a role over an effect here.
+   *
+   * @param {Hex} key
+   * @param {string} role
+   * @param {string} effectClass
+   * @param {string} resource
+   */
   holds(key, role, effectClass, resource) {
-    return this.grants.some((grant) => grant.key === key && grant.role === role && covers(grant.scope, effectClass, resource));
+    return this.grants.some(
+      (grant) => grant.key === key && grant.role === role && covers(grant.scope, effectClass, resource),
+    );
   }
 
   /** Whether a key holds any grant at all, or is the log key. @param {Hex} key */
@@ -86,8 +99,13 @@ export class Governance {
     return this.latest.get(contract.name) === contract.id && !this.retired.has(contract.effectClass);
   }
 
-  /** How the keys of all classes that came before a contract's derive, the last one first. @param {Contract} contract @returns {Generator<Retires>} */
-  * lineage(contract) {
+  /**
+   * How the keys of all classes that came before a contract's derive, the last one first.
+   *
+   * @param {Contract} contract
+   * @returns {Generator<Retires>}
+   */
+  *lineage(contract) {
     let { retires } = contract;
     while (retires !== null) {
       yield retires;
@@ -114,7 +132,8 @@ export function found(event) {
     [data.log_key, ...data.admin_keys].forEach(checkPublicKey);
   });
   if (fault !== null) return new Refused('genesis-invalid', fault);
-  if (!data.admin_keys.includes(event.by)) return new Refused('genesis-invalid', 'genesis is not signed by one of its admin keys');
+  if (!data.admin_keys.includes(event.by))
+    return new Refused('genesis-invalid', 'genesis is not signed by one of its admin keys');
   return new Governance({
     head: event.id,
     logId: event.id,
@@ -133,7 +152,8 @@ export function found(event) {
 }
 
 /**
- * The state after a governance event, or the rule that it breaks; whether it names the chain's head is the caller's to ask.
+ * The state after a governance event, or the rule that it breaks; whether it names the chain's head is the caller's
+ * to ask.
  *
  * @param {Governance} before
  * @param {Event} event
@@ -142,9 +162,12 @@ export function found(event) {
  */
 export async function govern(before, event, position) {
   const role = event.kind === 'oath' ? 'attestor' : 'admin';
-  const allowed = event.kind === 'oath'
-    ? before.grants.some(({ key, role: held, scope }) => key === event.by && held === role && contains(scope, event.data.scope))
-    : before.holds(event.by, role, '*', '');
+  const allowed =
+    event.kind === 'oath'
+      ? before.grants.some(
+          ({ key, role: held, scope }) => key === event.by && held === role && contains(scope, event.data.scope),
+        )
+      : before.holds(event.by, role, '*', '');
   if (!allowed) return new Refused('grant-missing', `key_${event.by} holds no grant as ${role} at this position`);
   const after = await apply(before, event, position);
   return after instanceof Refused ? after : after.with({ head: event.id });
@@ -161,7 +184,8 @@ async function apply(before, event, position) {
     case 'contract':
       return register(before, data);
     case 'withdraw':
-      if (!before.contracts.has(data.contract_id)) return new Refused('contract-unknown', `no contract ctr_${data.contract_id} is registered`);
+      if (!before.contracts.has(data.contract_id))
+        return new Refused('contract-unknown', `no contract ctr_${data.contract_id} is registered`);
       return before.with({ withdrawn: [...before.withdrawn, data.contract_id] });
     case 'policy':
       return before.with({ policy: data, policies: new Map([...before.policies, [data.id, data]]) });
@@ -188,8 +212,10 @@ function grant(before, { id, data }) {
 /** @param {Governance} before @param {{ key: Hex | null, grant: Hex | null }} data */
 function revoke(before, data) {
   const left = before.grants.filter((each) => (data.key !== null ? each.key !== data.key : each.id !== data.grant));
-  if (left.length === before.grants.length) return new Refused('grant-unknown', 'no grant in force has this key or event id');
-  if (!left.some(({ role }) => role === 'admin')) return new Refused('last-admin', 'this would leave the log without an admin');
+  if (left.length === before.grants.length)
+    return new Refused('grant-unknown', 'no grant in force has this key or event id');
+  if (!left.some(({ role }) => role === 'admin'))
+    return new Refused('last-admin', 'this would leave the log without an admin');
   return before.with({ grants: left });
 }
 
@@ -213,7 +239,12 @@ function register(before, contract) {
   });
 }
 
-/** Two tools that do one thing must get one key, in every version of the class that is or was in force. @param {Governance} before @param {Contract} contract */
+/**
+ * Two tools that do one thing must get one key, in every version of the class that is or was in force.
+ *
+ * @param {Governance} before
+ * @param {Contract} contract
+ */
 function checkKeyRule(before, contract) {
   const { contracts, retired } = before;
   const { effectClass, retires } = contract;
@@ -228,21 +259,31 @@ function checkKeyRule(before, contract) {
   }
   for (const other of contracts.values()) {
     const reason = differenceOf(contract, other, retired);
-    if (reason !== null) return new Refused('key-rule-differs', `contract ${other.name}, effect class ${other.effectClass}: ${reason}`);
+    if (reason !== null)
+      return new Refused('key-rule-differs', `contract ${other.name}, effect class ${other.effectClass}: ${reason}`);
   }
   return null;
 }
 
-/** Why two contracts may give one call two keys, or null. @param {Contract} contract @param {Contract} other @param {Map<string, Hex>} retired */
+/**
+ * Why two contracts may give one call two keys, or null.
+ *
+ * @param {Contract} contract
+ * @param {Contract} other
+ * @param {Map<string, Hex>} retired
+ */
 function differenceOf(contract, other, retired) {
   const { effectClass, retires } = contract;
   const known = other.effectClass;
   if (known === effectClass && known !== 'none' && keyRule(other) !== keyRule(contract)) {
     return 'the key rule of the class is another one';
   }
-  if (known === retires?.effect_class && !retiresTruly(contract, other)) return 'the retired key is made of other arguments';
+  if (known === retires?.effect_class && !retiresTruly(contract, other))
+    return 'the retired key is made of other arguments';
   const isOtherVersion = known !== effectClass && known !== retires?.effect_class && !retired.has(known);
-  return isOtherVersion && wordsOf(known) === wordsOf(effectClass) ? 'is in force: another version has to retire it' : null;
+  return isOtherVersion && wordsOf(known) === wordsOf(effectClass)
+    ? 'is in force: another version has to retire it'
+    : null;
 }
 
 /** An effect class without its version. @param {string} effectClass */
@@ -250,7 +291,8 @@ const wordsOf = (effectClass) => effectClass.split('/')[0];
 
 /** @param {Governance} before @param {Scope} scope */
 function unfreeze(before, scope) {
-  const same = (/** @type {Scope} */ other) => other.effect_class === scope.effect_class && other.prefix === scope.prefix;
+  const same = (/** @type {Scope} */ other) =>
+    other.effect_class === scope.effect_class && other.prefix === scope.prefix;
   if (!before.freezes.some(same)) return new Refused('freeze-unknown', 'no freeze has exactly this scope');
   return before.with({ freezes: before.freezes.filter((other) => !same(other)) });
 }
@@ -263,22 +305,33 @@ async function recover(before, { id, data }, { index, root }) {
   });
   if (fault !== null) return new Refused('recovery-invalid', fault);
   if (data.old_origin !== before.origin || data.origin === before.origin) {
-    return new Refused('recovery-invalid', `a recovery names the origin ${before.origin} as its old one and takes a new one`);
+    return new Refused(
+      'recovery-invalid',
+      `a recovery names the origin ${before.origin} as its old one and takes a new one`,
+    );
   }
   if (data.size !== index || data.root !== toHex(root)) {
     return new Refused('recovery-invalid', 'size and root are not those of the leaves before it');
   }
   if (!data.amnesia && !(await endsAtCheckpoint(before, data))) {
-    return new Refused('recovery-invalid', 'without amnesia, the old key\'s last checkpoint over this prefix is wanted');
+    return new Refused('recovery-invalid', "without amnesia, the old key's last checkpoint over this prefix is wanted");
   }
   const recoveries = data.amnesia ? [...before.recoveries, { id, index, oaths: [] }] : before.recoveries;
   return before.with({ logId: id, origin: data.origin, logKey: data.log_key, recoveries });
 }
 
-/** Whether the old key signed a checkpoint over exactly the leaves before a planned change. @param {Governance} before @param {any} data */
+/**
+ * Whether the old key signed a checkpoint over exactly the leaves before a planned change.
+ *
+ * @param {Governance} before
+ * @param {any} data
+ */
 async function endsAtCheckpoint(before, data) {
   try {
-    const last = await openCheckpoint(fromHex(data.checkpoint ?? ''), verifierKey(before.origin, LOG_KEY, before.logKey));
+    const last = await openCheckpoint(
+      fromHex(data.checkpoint ?? ''),
+      verifierKey(before.origin, LOG_KEY, before.logKey),
+    );
     return last.size === data.size && toHex(last.root) === data.root;
   } catch (error) {
     if (error instanceof VerifyError) return false;
@@ -292,9 +345,9 @@ function swear(before, data) {
     return new Refused('recovery-unknown', 'an oath is about a recovery of this log');
   }
   return before.with({
-    recoveries: before.recoveries.map((each) => (
-      each.id === data.recovery ? { ...each, oaths: [...each.oaths, data.scope] } : each
-    )),
+    recoveries: before.recoveries.map((each) =>
+      each.id === data.recovery ? { ...each, oaths: [...each.oaths, data.scope] } : each,
+    ),
   });
 }
 

@@ -2,7 +2,8 @@
  * IL1, the one deterministic CBOR encoding of a value: RFC 8949 §4.2 with null, booleans, integers to 2^53 - 1, byte
  * strings, text, arrays and maps with text keys, and nothing else.
  *
- * cborg parses, one walk checks the model, and encoding again must give back the bytes that were read. Maps are `Map`s.
+ * cborg parses, one walk checks the model, and encoding again must give back the bytes that were read. Maps are
+ * `Map`s.
  */
 import { Tokenizer, Type, decodeFirst, encode as write } from 'cborg';
 import { sameBytes } from './bytes.js';
@@ -94,7 +95,9 @@ export function decodeItem(raw, offset, { bytesMax = ITEM_BYTES_MAX } = {}) {
     return { value, end: offset + end };
   } catch (error) {
     // What cannot fit into its bound is malformed, whether or not the file goes on for so long.
-    const tooLong = error instanceof CutError && (within.length < raw.length - offset || declaredEnd(within, error.offset) > bytesMax);
+    const tooLong =
+      error instanceof CutError &&
+      (within.length < raw.length - offset || declaredEnd(within, error.offset) > bytesMax);
     throw tooLong ? new MalformedError(`${where}: more than ${bytesMax} bytes, want at most that`) : error;
   }
 }
@@ -126,7 +129,12 @@ function parse(raw, where) {
   return { value, end };
 }
 
-/** Where the byte string or text at `at` says that it ends; `at` for anything else. @param {Uint8Array} raw @param {number} at */
+/**
+ * Where the byte string or text at `at` says that it ends; `at` for anything else.
+ *
+ * @param {Uint8Array} raw
+ * @param {number} at
+ */
 function declaredEnd(raw, at) {
   if (at >= raw.length || ![2, 3].includes(raw[at] >> 5)) return at;
   const head = raw.slice(at, at + 9);
@@ -171,7 +179,9 @@ function check(value, path, room) {
       check(item, `${path}.${key}`, room - 1);
     }
   } else if (value !== null && typeof value !== 'boolean' && !(value instanceof Uint8Array)) {
-    throw new MalformedError(`${path}: ${typeof value}, want null, a boolean, an integer, bytes, text, an array or a map`);
+    throw new MalformedError(
+      `${path}: ${typeof value}, want null, a boolean, an integer, bytes, text, an array or a map`,
+    );
   }
 }
 
@@ -184,7 +194,8 @@ function checkInteger(value, path) {
 
 /** @param {string} path @param {number} room */
 function checkRoom(path, room) {
-  if (room === 0) throw new MalformedError(`${path.slice(0, 200)}: nested deeper than ${NESTING_MAX}, want at most that`);
+  if (room === 0)
+    throw new MalformedError(`${path.slice(0, 200)}: nested deeper than ${NESTING_MAX}, want at most that`);
 }
 
 /** @param {unknown} key @param {string} path */

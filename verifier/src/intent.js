@@ -11,7 +11,11 @@ import { blob, integer, record } from './schema.js';
 /** @typedef {import('./contract.js').Contract} Contract */
 /** @typedef {import('./event.js').Event} Event */
 /** @typedef {import('./contract.js').Retires} Retires */
-/** The names of a call; `values`: its recorded arguments, and the realm. @typedef {{ resource: string, effect: Hex, request: Hex, values: Map<string, Value> }} Bound */
+/**
+ * The names of a call; `values`: its recorded arguments, and the realm.
+ *
+ * @typedef {{ resource: string, effect: Hex, request: Hex, values: Map<string, Value> }} Bound
+ */
 
 const checkReference = record({ attachment: blob(32, 32), size: integer(RAW_INLINE_BYTES_MAX + 1) });
 
@@ -25,7 +29,7 @@ const checkReference = record({ attachment: blob(32, 32), size: integer(RAW_INLI
 export function rederive(contract, { purpose, identity, content }) {
   const contentNames = [...contract.arguments].filter(([, { role }]) => role === 'content').map(([name]) => name);
   if (!hasExactly(identity, contract.identity) || !hasExactly(content, contentNames)) {
-    throw new MalformedError('$.data: identity and content are not exactly the contract\'s arguments of these roles');
+    throw new MalformedError("$.data: identity and content are not exactly the contract's arguments of these roles");
   }
   const values = new Map([...identity, ...content]);
   for (const [name, value] of values) checkArgument(contract, name, value);
@@ -60,31 +64,47 @@ export function retiredEffect({ values }, retires) {
   return { effect: digest.effectKey(retires.effect_class, resource, purpose, identity), resource };
 }
 
-/** What a decision itself tells the policy. @param {Contract} contract @param {Event} intent @param {number} generation @returns {ValueMap} */
+/**
+ * What a decision itself tells the policy.
+ *
+ * @param {Contract} contract
+ * @param {Event} intent
+ * @param {number} generation
+ * @returns {ValueMap}
+ */
 export function factsOf(contract, intent, generation) {
   const { purpose, identity, content } = intent.data;
   const args = new Map([...identity, ...content]);
   if (contract.purpose !== null) args.set(contract.purpose, purpose);
-  return new Map(/** @type {[string, Value][]} */ ([
-    ['effect_class', contract.effectClass],
-    ['resource', intent.resource],
-    ['purpose', purpose],
-    ['contract', contract.name],
-    ['generation', generation],
-    ['issuer', intent.by],
-    ['arguments', args],
-  ]));
+  return new Map(
+    /** @type {[string, Value][]} */ ([
+      ['effect_class', contract.effectClass],
+      ['resource', intent.resource],
+      ['purpose', purpose],
+      ['contract', contract.name],
+      ['generation', generation],
+      ['issuer', intent.by],
+      ['arguments', args],
+    ]),
+  );
 }
 
-/** The decision key of an intent at a generation. @param {Event} event @param {Bound} bound @param {number} generation */
-export const decisionKeyOf = (event, bound, generation) => digest.decisionKey({
-  contract: event.data.contract_id,
-  effect: bound.effect,
-  generation,
-  request: bound.request,
-  snapshot: event.data.snapshot_id,
-  state: /** @type {Hex} */ (event.state),
-});
+/**
+ * The decision key of an intent at a generation.
+ *
+ * @param {Event} event
+ * @param {Bound} bound
+ * @param {number} generation
+ */
+export const decisionKeyOf = (event, bound, generation) =>
+  digest.decisionKey({
+    contract: event.data.contract_id,
+    effect: bound.effect,
+    generation,
+    request: bound.request,
+    snapshot: event.data.snapshot_id,
+    state: /** @type {Hex} */ (event.state),
+  });
 
 /** @param {ValueMap} map @param {string[]} wanted */
 const hasExactly = (map, wanted) => map.size === wanted.length && wanted.every((name) => map.has(name));
@@ -106,7 +126,12 @@ function checkArgument(contract, name, value) {
   }
 }
 
-/** The purpose as its argument's schema wants it: an intent records it as text. @param {Contract} contract @param {string} purpose */
+/**
+ * The purpose as its argument's schema wants it: an intent records it as text.
+ *
+ * @param {Contract} contract
+ * @param {string} purpose
+ */
 function checkPurpose(contract, purpose) {
   const argument = contract.arguments.get(contract.purpose ?? '');
   if (argument === undefined) {

@@ -1,9 +1,9 @@
 /**
  * Ed25519 public keys: which ones count, which signatures verify, and what a key is called.
  *
- * KEY: canonical, on the curve, not of small order, in the subgroup of prime order: @noble/ed25519 answers. SIG: S < L, R
- * canonical and not the identity, and R equal as bytes to [S]B - [k]A (cofactorless): the first three here, the equation in
- * WebCrypto, which Node and browsers share.
+ * KEY: canonical, on the curve, not of small order, in the subgroup of prime order: @noble/ed25519 answers. SIG: S < L,
+ * R canonical and not the identity, and R equal as bytes to [S]B - [k]A (cofactorless): the first three here, the
+ * equation in WebCrypto, which Node and browsers share.
  */
 import { Point } from '@noble/ed25519';
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -87,13 +87,18 @@ export async function verify(publicKey, message, signature) {
 /** @type {Promise<void> | undefined} */
 let tested;
 
-/** Throw unless this machine's libraries keep both rules: verifiers disagree about most signatures at the edges. Asked once. */
+/**
+ * Throw unless this machine's libraries keep both rules: verifiers disagree about most signatures at the edges. Asked
+ * once.
+ */
 export const selfTest = () => (tested ??= runSelfTest());
 
 async function runSelfTest() {
   for (const { what, key, message, signature, verifies } of SELF_TEST) {
     if ((await verify(key, fromHex(message), fromHex(signature))) !== verifies) {
-      throw new SignatureInvalidError(`self-test: Ed25519 here ${verifies ? 'refuses' : 'accepts'} ${what}, want the opposite`);
+      throw new SignatureInvalidError(
+        `self-test: Ed25519 here ${verifies ? 'refuses' : 'accepts'} ${what}, want the opposite`,
+      );
     }
   }
 }
@@ -124,7 +129,9 @@ export const thumbprint = (key) => sha256(join(COSE_KEY_HEAD, fromHex(key)));
 export function checkKeyName(name) {
   const size = utf8(name).length;
   if (NAME_REFUSED.test(name) || size < 1 || size > KEY_NAME_BYTES_MAX) {
-    throw new MalformedError(`key name is ${JSON.stringify(name).slice(0, 80)}, want 1 to 255 bytes, no space, control or plus`);
+    throw new MalformedError(
+      `key name is ${JSON.stringify(name).slice(0, 80)}, want 1 to 255 bytes, no space, control or plus`,
+    );
   }
 }
 
@@ -165,7 +172,8 @@ export const formatVerifierKey = (key) =>
  * @returns {VerifierKey}
  */
 export function parseVerifierKey(text) {
-  const wanted = () => new MalformedError(`verifier key ${text.slice(0, 80)}: want name, key id in hex, base64, joined by plus`);
+  const wanted = () =>
+    new MalformedError(`verifier key ${text.slice(0, 80)}: want name, key id in hex, base64, joined by plus`);
   if (text.length > VERIFIER_KEY_CHARS_MAX) throw wanted();
   const [name, , ...encoded] = text.split('+');
   const raw = fromBase64(encoded.join('+'));

@@ -16,15 +16,43 @@ export const PRESENT = 'present';
 export const ABSENT = 'absent';
 
 export const EVIDENCE_KINDS = [
-  'response', 'never_sent', 'definite_failure', 'stored_failure', 'abort', 'no_answer', 'unclear_answer', 'tag_seen',
-  'absence', 'key_burnt', 'void', 'webhook',
+  'response',
+  'never_sent',
+  'definite_failure',
+  'stored_failure',
+  'abort',
+  'no_answer',
+  'unclear_answer',
+  'tag_seen',
+  'absence',
+  'key_burnt',
+  'void',
+  'webhook',
 ];
 export const PROOFS_OF_FAILURE = ['never_sent', 'definite_failure', 'stored_failure', 'abort'];
 
 export const CHAINED_KINDS = [
-  'intent', 'approval', 'denial', 'release', 'start', 'outcome', 'suspect', 'redrive', 'resolution', 'attestation',
+  'intent',
+  'approval',
+  'denial',
+  'release',
+  'start',
+  'outcome',
+  'suspect',
+  'redrive',
+  'resolution',
+  'attestation',
 ];
 export const ABOUT_KINDS = ['note', 'observation', 'handle'];
 export const GOVERNANCE_KINDS = [
-  'genesis', 'grant', 'revoke', 'contract', 'withdraw', 'policy', 'freeze', 'unfreeze', 'recovery', 'oath',
+  'genesis',
+  'grant',
+  'revoke',
+  'contract',
+  'withdraw',
+  'policy',
+  'freeze',
+  'unfreeze',
+  'recovery',
+  'oath',
 ];

@@ -1,4 +1,6 @@
-/** Every bound of the formats, inclusive, checked before the work that it bounds. Reasons stand in the specification. */
+/**
+ * Every bound of the formats, inclusive, checked before the work that it bounds. Reasons stand in the specification.
+ */
 
 export const INTEGER_MAX = Number.MAX_SAFE_INTEGER;
 export const NESTING_MAX = 16;

@@ -1,4 +1,7 @@
-/** The map of effect keys to statuses as it was after any number of leaves: ticks may carry its root of an earlier size. */
+/**
+ * The map of effect keys to statuses as it was after any number of leaves: ticks may carry its root of an earlier
+ * size.
+ */
 import { fromHex } from './bytes.js';
 import { mapValue } from './digest.js';
 import { PrefixTree } from './prefix_tree.js';
@@ -24,7 +27,11 @@ export class MapHistory {
       this.#tree = new PrefixTree();
       this.#applied = 0;
     }
-    for (let next = this.#changes[this.#applied]; next !== undefined && next.index < size; next = this.#changes[this.#applied]) {
+    for (
+      let next = this.#changes[this.#applied];
+      next !== undefined && next.index < size;
+      next = this.#changes[this.#applied]
+    ) {
       this.#tree = this.#tree.put(next.key, next.value);
       this.#applied += 1;
     }

@@ -1,8 +1,8 @@
 /**
  * The log's Merkle tree (RFC 9162 §2.1, SHA-256): hashes, the frontier that extends it, and its two proofs.
  *
- * An empty tree proves nothing: no leaf is in it and no consistency proof starts from it. Sizes are numbers to 2^53 - 1, so
- * they are halved by division: JavaScript's shifts end at 32 bits.
+ * An empty tree proves nothing: no leaf is in it and no consistency proof starts from it. Sizes are numbers to 2^53 -
+ * 1, so they are halved by division: JavaScript's shifts end at 32 bits.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { join, sameBytes, toHex } from './bytes.js';
@@ -70,7 +70,9 @@ export function verifyInclusion({ leaf, index, size, proof, root }) {
     node = start < index ? nodeHash(proof[at], node) : nodeHash(node, proof[at]);
   });
   if (!sameBytes(node, root)) {
-    throw new ProofInvalidError(`inclusion proof of leaf ${index} in size ${size}: leads to root ${toHex(node)}, want ${toHex(root)}`);
+    throw new ProofInvalidError(
+      `inclusion proof of leaf ${index} in size ${size}: leads to root ${toHex(node)}, want ${toHex(root)}`,
+    );
   }
 }
 
@@ -103,7 +105,11 @@ function inclusionSiblings(index, size) {
   if (!(index >= 0 && index < size && size <= INTEGER_MAX)) {
     throw new ProofInvalidError(`inclusion proof: no leaf ${index} in a tree of size ${size}`);
   }
-  return siblingsOnTheWay(size, (start, stop) => stop - start > 1, (middle) => index < middle).siblings;
+  return siblingsOnTheWay(
+    size,
+    (start, stop) => stop - start > 1,
+    (middle) => index < middle,
+  ).siblings;
 }
 
 /** @param {number} oldSize @param {number} newSize */
@@ -111,11 +117,16 @@ function consistencySubtrees(oldSize, newSize) {
   if (!(oldSize >= 1 && oldSize <= newSize && newSize <= INTEGER_MAX)) {
     throw new ProofInvalidError(`consistency proof: from size ${oldSize} to ${newSize}, want 1 <= old <= new`);
   }
-  return siblingsOnTheWay(newSize, (_start, stop) => stop !== oldSize, (middle) => oldSize <= middle);
+  return siblingsOnTheWay(
+    newSize,
+    (_start, stop) => stop !== oldSize,
+    (middle) => oldSize <= middle,
+  );
 }
 
 /**
- * RFC 9162's splits, from the whole tree down while `goesOn`, to the left where `goesLeft`: the subtrees beside the way.
+ * RFC 9162's splits, from the whole tree down while `goesOn`, to the left where `goesLeft`: the subtrees beside the
+ * way.
  *
  * @param {number} size
  * @param {(start: number, stop: number) => boolean} goesOn

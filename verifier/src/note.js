@@ -19,7 +19,8 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  * @returns {Note}
  */
 export function parseNote(raw) {
-  if (raw.length > NOTE_BYTES_MAX) throw new MalformedError(`note: ${raw.length} bytes, want at most ${NOTE_BYTES_MAX}`);
+  if (raw.length > NOTE_BYTES_MAX)
+    throw new MalformedError(`note: ${raw.length} bytes, want at most ${NOTE_BYTES_MAX}`);
   const whole = decoded(raw);
   const blank = whole.lastIndexOf('\n\n');
   if (blank < 0 || !whole.endsWith('\n') || blank + 2 === whole.length) {
@@ -27,7 +28,13 @@ export function parseNote(raw) {
   }
   const text = whole.slice(0, blank + 1);
   if (TEXT_CONTROLS.test(text)) throw new MalformedError('note: the text has a control character');
-  return { text, signatures: whole.slice(blank + 2, -1).split('\n').map(parseSignature) };
+  return {
+    text,
+    signatures: whole
+      .slice(blank + 2, -1)
+      .split('\n')
+      .map(parseSignature),
+  };
 }
 
 /** @param {Uint8Array} raw */
@@ -44,7 +51,9 @@ function parseSignature(line) {
   const [dash, name, ...rest] = line.split(' ');
   const bytes = fromBase64(rest.join(' '));
   if (dash !== DASH || name === undefined || bytes === null || bytes.length < 5) {
-    throw new MalformedError(`note: signature line is ${JSON.stringify(line.slice(0, 80))}, want a dash, a name and base64`);
+    throw new MalformedError(
+      `note: signature line is ${JSON.stringify(line.slice(0, 80))}, want a dash, a name and base64`,
+    );
   }
   checkKeyName(name);
   return { name, keyId: toHex(bytes.slice(0, 4)), payload: bytes.slice(4) };
@@ -56,6 +65,8 @@ function parseSignature(line) {
  * @param {Note} note
  */
 export function formatNote({ text, signatures }) {
-  const lines = signatures.map(({ name, keyId, payload }) => `${DASH} ${name} ${toBase64(join(fromHex(keyId), payload))}\n`);
+  const lines = signatures.map(
+    ({ name, keyId, payload }) => `${DASH} ${name} ${toBase64(join(fromHex(keyId), payload))}\n`,
+  );
   return utf8(`${text}\n${lines.join('')}`);
 }

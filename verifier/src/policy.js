@@ -17,7 +17,11 @@ import { anything, blob, choice, integer, listing, mapping, nullable, record, to
 /** `rules` is null for an engine that this program does not have: its verdicts are not checked.
  * @typedef {{ id: Hex, engine: string, rules: Rule[] | null, snapshotFields: Set<string> }} Policy */
 /** @typedef {{ answer: string, rule: string | null, approvals: number }} Judgement */
-/** `inputs` is the IL1 map as it was recorded. @typedef {{ policy_id: Hex, inputs: ValueMap, answer: string, rule: string | null, approvals: number }} Verdict */
+/**
+ * `inputs` is the IL1 map as it was recorded.
+ *
+ * @typedef {{ policy_id: Hex, inputs: ValueMap, answer: string, rule: string | null, approvals: number }} Verdict
+ */
 
 const ENGINE = 'rules/1';
 const ANSWERS = ['allow', 'deny', 'ask'];
@@ -71,7 +75,9 @@ export function readPolicy(data, at) {
     id: digest.policyId(/** @type {ValueMap} */ (data)),
     engine: form.engine,
     rules,
-    snapshotFields: new Set(read.filter((field) => field.length > 1 && field[0] === 'snapshot').map(([, name]) => name)),
+    snapshotFields: new Set(
+      read.filter((field) => field.length > 1 && field[0] === 'snapshot').map(([, name]) => name),
+    ),
   };
 }
 
@@ -94,7 +100,12 @@ export function judge(policy, facts, inputs) {
   return { answer: 'deny', rule: null, approvals: 0 };
 }
 
-/** Conditions in order to the first that does not hold; null where one cannot be evaluated. @param {Rule} rule @param {ValueMap} world */
+/**
+ * Conditions in order to the first that does not hold; null where one cannot be evaluated.
+ *
+ * @param {Rule} rule
+ * @param {ValueMap} world
+ */
 function matches(rule, world) {
   for (const condition of rule.when) {
     const held = holds(condition, world);

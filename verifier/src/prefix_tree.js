@@ -1,8 +1,8 @@
 /**
  * The map: one root over all (key, value) pairs, and a proof for any key that it is there or that it is not.
  *
- * A prefix tree over the bits of 32-byte keys, most significant first. A subtree with no key is 32 zero bytes, one with a
- * single key is that leaf, any other is a node over two subtrees. A tree is a value; `put` returns another.
+ * A prefix tree over the bits of 32-byte keys, most significant first. A subtree with no key is 32 zero bytes, one
+ * with a single key is that leaf, any other is a node over two subtrees. A tree is a value; `put` returns another.
  */
 import { join, sameBytes } from './bytes.js';
 import { derive } from './digest.js';
@@ -71,8 +71,9 @@ export function verifyAbsent({ key, proof, root }) {
     const [other] = proof.leaf;
     if (sameBytes(other, key)) throw new ProofInvalidError('map proof: the key is there, want it absent');
     // Only a leaf on the key's own path says anything about it: one from elsewhere is there beside a present key.
-    const onPath = other.length === HASH_BYTES && proof.siblings.every((_, depth) => bit(other, depth) === bit(key, depth));
-    if (!onPath) throw new ProofInvalidError('map proof: ends at a leaf that is not on the key\'s path');
+    const onPath =
+      other.length === HASH_BYTES && proof.siblings.every((_, depth) => bit(other, depth) === bit(key, depth));
+    if (!onPath) throw new ProofInvalidError("map proof: ends at a leaf that is not on the key's path");
   }
   verifyPath(key, proof, root);
 }

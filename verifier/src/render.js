@@ -6,7 +6,12 @@ import * as digest from './digest.js';
 /** @typedef {import('./contract.js').Contract} Contract */
 /** @typedef {import('./event.js').Event} Event */
 
-/** The lines `name: value` of an intent, its arguments in encoded order. @param {Event} event @param {Contract} contract */
+/**
+ * The lines `name: value` of an intent, its arguments in encoded order.
+ *
+ * @param {Event} event
+ * @param {Contract} contract
+ */
 export function renderIntent({ id, by, resource, data }, contract) {
   const args = new Map([...data.identity, ...data.content]);
   const lines = [
@@ -32,13 +37,17 @@ export const renderingDigest = (event, contract) => digest.attachmentDigest(utf8
 function show(value) {
   if (value instanceof Uint8Array) return `${value.length} bytes ${toHex(value.slice(0, 32))}`;
   if (Array.isArray(value)) return `[${value.map(show).join(', ')}]`;
-  if (value instanceof Map) return `{${inEncodedOrder(value).map(([name, item]) => `${show(name)}: ${show(item)}`).join(', ')}}`;
+  if (value instanceof Map)
+    return `{${inEncodedOrder(value)
+      .map(([name, item]) => `${show(name)}: ${show(item)}`)
+      .join(', ')}}`;
   // JSON escapes every control; the rest beyond printable ASCII follows, so that no text can break out of its line.
   return JSON.stringify(value).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** @param {Map<string, Value>} map */
 const inEncodedOrder = (map) =>
-  [...map].map(([name, value]) => ({ name, value, bytes: utf8(name) }))
+  [...map]
+    .map(([name, value]) => ({ name, value, bytes: utf8(name) }))
     .sort((one, other) => one.bytes.length - other.bytes.length || compareBytes(one.bytes, other.bytes))
     .map(({ name, value }) => /** @type {[string, Value]} */ ([name, value]));

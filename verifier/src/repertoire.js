@@ -1,8 +1,8 @@
 /**
  * The code points that text may hold: those assigned in Unicode 13.0.0.
  *
- * Whether text is in NFC is settled for assigned code points and for no others; a fixed repertoire gives every reader, of
- * whatever age, one answer. Surrogates are not in it.
+ * Whether text is in NFC is settled for assigned code points and for no others; a fixed repertoire gives every
+ * reader, of whatever age, one answer. Surrogates are not in it.
  */
 import { ASSIGNED } from './repertoire-ranges.js';
 

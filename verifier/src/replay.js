@@ -18,7 +18,11 @@ import { finding, reportOf } from './report.js';
 /** @typedef {import('./envelope.js').Envelope} Envelope */
 /** @typedef {import('./keys.js').VerifierKey} VerifierKey */
 /** @typedef {import('./report.js').Report} Report */
-/** One leaf whose bytes compose into an entry, and whether its signature verifies. @typedef {{ index: number, envelope: Envelope, signed: boolean }} Leaf */
+/**
+ * One leaf whose bytes compose into an entry, and whether its signature verifies.
+ *
+ * @typedef {{ index: number, envelope: Envelope, signed: boolean }} Leaf
+ */
 
 /** Leaves whose signatures are verified together: WebCrypto works on several at once. */
 const CHUNK_LEAVES = 64;
@@ -27,8 +31,8 @@ const CHUNK_LEAVES = 64;
  * What a bundle's bytes prove: findings, and the status of every effect.
  *
  * @param {Uint8Array} bytes  of a bundle that begins at leaf 0
- * @param {{ trust?: string | null }} [options]  the log's verifier key, one C2SP vkey line, as the reader got it from elsewhere;
- *   without it the log is at best self-consistent
+ * @param {{ trust?: string | null }} [options]  the log's verifier key, one C2SP vkey line, as the reader got it from
+ *   elsewhere; without it the log is at best self-consistent
  * @returns {Promise<Report>}
  */
 export async function replay(bytes, { trust = null } = {}) {
@@ -36,12 +40,19 @@ export async function replay(bytes, { trust = null } = {}) {
   const trusted = trust === null ? null : parseVerifierKey(trust);
   try {
     const reader = new BundleReader(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
-    if (reader.header.first !== 0) throw new MalformedError(`bundle: begins at leaf ${reader.header.first}, want leaf 0 to replay`);
+    if (reader.header.first !== 0)
+      throw new MalformedError(`bundle: begins at leaf ${reader.header.first}, want leaf 0 to replay`);
     return await new Audit(reader, trusted).run();
   } catch (error) {
     if (!(error instanceof MalformedError)) throw error;
     return reportOf({
-      trusted: false, origin: null, size: 0, root: null, state_root: null, covered: { size: null, cosignatures: 0 }, effects: [],
+      trusted: false,
+      origin: null,
+      size: 0,
+      root: null,
+      state_root: null,
+      covered: { size: null, cosignatures: 0 },
+      effects: [],
       findings: [finding(stopCode(error), null, error.message)],
     });
   }
@@ -131,7 +142,12 @@ class Audit {
     return null;
   }
 
-  /** The checkpoint if it is the log's own and true of these leaves. @param {Trailer} trailer @returns {Promise<OpenedCheckpoint | null>} */
+  /**
+   * The checkpoint if it is the log's own and true of these leaves.
+   *
+   * @param {Trailer} trailer
+   * @returns {Promise<OpenedCheckpoint | null>}
+   */
   async #checkCheckpoint({ note }) {
     const { origin, logKey } = this.#fold.governance;
     let opened;
@@ -148,7 +164,7 @@ class Audit {
       return null;
     }
     if (toHex(root) !== toHex(this.#frontier.root())) {
-      this.#find('root-mismatch', null, 'the checkpoint\'s root is not the root of these leaves');
+      this.#find('root-mismatch', null, "the checkpoint's root is not the root of these leaves");
       return null;
     }
     return opened;

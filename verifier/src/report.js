@@ -17,13 +17,26 @@
 
 /** The codes that say less than "this log lies"; every other code is an error. */
 const WARNINGS = new Set([
-  'attachment-missing', 'contradiction', 'duplicate-effect', 'not-covered', 'partly-covered', 'policy-unchecked', 'suspect',
+  'attachment-missing',
+  'contradiction',
+  'duplicate-effect',
+  'not-covered',
+  'partly-covered',
+  'policy-unchecked',
+  'suspect',
 ]);
 
 /** @param {string} code @param {number | null} index @param {string} message @returns {Finding} */
-export const finding = (code, index, message) =>
-  ({ code, severity: WARNINGS.has(code) ? 'warning' : 'error', index, message });
+export const finding = (code, index, message) => ({
+  code,
+  severity: WARNINGS.has(code) ? 'warning' : 'error',
+  index,
+  message,
+});
 
 /** @param {Omit<Report, 'v' | 'ok'>} found @returns {Report} */
-export const reportOf = (found) =>
-  ({ v: 1, ok: found.findings.every(({ severity }) => severity !== 'error'), ...found });
+export const reportOf = (found) => ({
+  v: 1,
+  ok: found.findings.every(({ severity }) => severity !== 'error'),
+  ...found,
+});

@@ -1,9 +1,10 @@
 /**
- * Closed schemas: which values a field may hold. There are no optional fields, no unions but null, no patterns, no floats.
+ * Closed schemas: which values a field may hold. There are no optional fields, no unions but null, no patterns, no
+ * floats.
  *
- * A `Reader` takes a decoded value and its path and returns what the program works with, or throws `MalformedError`. The
- * functions below make readers for the bodies of events; `compile` makes one of a schema that is itself an IL1 map, as
- * contracts carry them.
+ * A `Reader` takes a decoded value and its path and returns what the program works with, or throws `MalformedError`.
+ * The functions below make readers for the bodies of events; `compile` makes one of a schema that is itself an IL1
+ * map, as contracts carry them.
  */
 import { compareBytes, toHex, utf8 } from './bytes.js';
 import { MalformedError } from './errors.js';
@@ -19,17 +20,22 @@ import { BODY_BYTES_MAX, INTEGER_MAX } from './limits.js';
 
 const TOKEN = /^[A-Za-z0-9_\-.:/@+=]*$/;
 /** 2000-01-01 to 2100-01-01: the windows do not meet, so seconds read as milliseconds are an error. */
-const TIME_WINDOWS = new Map([['s', [946_684_800, 4_102_444_800]], ['ms', [946_684_800_000, 4_102_444_800_000]]]);
+const TIME_WINDOWS = new Map([
+  ['s', [946_684_800, 4_102_444_800]],
+  ['ms', [946_684_800_000, 4_102_444_800_000]],
+]);
 const DECIMAL_CHARS_MAX = 40;
 
 /** @param {string} at @param {string} wanted */
 const wrong = (at, wanted) => new MalformedError(`${at}: found another value, want ${wanted}`);
 
 /** @returns {Reader<number>} */
-export const integer = (low = -INTEGER_MAX, high = INTEGER_MAX) => (value, at) => {
-  if (typeof value !== 'number' || value < low || value > high) throw wrong(at, `an integer from ${low} to ${high}`);
-  return value;
-};
+export const integer =
+  (low = -INTEGER_MAX, high = INTEGER_MAX) =>
+  (value, at) => {
+    if (typeof value !== 'number' || value < low || value > high) throw wrong(at, `an integer from ${low} to ${high}`);
+    return value;
+  };
 
 /** @returns {Reader<boolean>} */
 export const boolean = () => (value, at) => {
@@ -59,7 +65,8 @@ export const text = (size) => (value, at) => {
 
 /** A byte string, read as hex. @param {number} low @param {number} high @returns {Reader<string>} */
 export const blob = (low, high) => (value, at) => {
-  if (!(value instanceof Uint8Array) || value.length < low || value.length > high) throw wrong(at, `${low} to ${high} bytes`);
+  if (!(value instanceof Uint8Array) || value.length < low || value.length > high)
+    throw wrong(at, `${low} to ${high} bytes`);
   return toHex(value);
 };
 
@@ -91,7 +98,13 @@ export const listing = (read, size) => (value, at) => {
   return value.map((item, position) => read(item, `${at}[${position}]`));
 };
 
-/** Ascending by encoded bytes, none twice. @template T @param {Reader<T>} read @param {number} size @returns {Reader<T[]>} */
+/**
+ * Ascending by encoded bytes, none twice. @template T
+ *
+ * @param {Reader<T>} read
+ * @param {number} size
+ * @returns {Reader<T[]>}
+ */
 export const unique = (read, size) => (value, at) => {
   const items = listing(read, size)(value, at);
   const encoded = /** @type {Value[]} */ (value).map((item) => il1.encode(item));
@@ -115,20 +128,29 @@ const recordOf = (fields) => (value, at) => {
   return found;
 };
 
-/** A map from tokens to values of one kind. @template T @param {Reader<T>} read @param {number} size @returns {Reader<Map<string, T>>} */
+/**
+ * A map from tokens to values of one kind. @template T
+ *
+ * @param {Reader<T>} read
+ * @param {number} size
+ * @returns {Reader<Map<string, T>>}
+ */
 export const mapping = (read, size) => (value, at) => {
   if (!(value instanceof Map) || value.size > size) throw wrong(at, `a map of at most ${size} fields`);
-  return new Map([...value].map(([name, item]) => {
-    if (!TOKEN.test(name)) throw wrong(at, 'field names that are tokens');
-    return [name, read(item, `${at}.${name}`)];
-  }));
+  return new Map(
+    [...value].map(([name, item]) => {
+      if (!TOKEN.test(name)) throw wrong(at, 'field names that are tokens');
+      return [name, read(item, `${at}.${name}`)];
+    }),
+  );
 };
 
 /** Any value; for fields that another schema checks later. @returns {Reader<any>} */
 export const anything = () => (value) => value;
 
 /**
- * The reader of a published schema, an IL1 map. Types that leave fields unnamed (`mapping`, `anything`) are not published.
+ * The reader of a published schema, an IL1 map. Types that leave fields unnamed (`mapping`, `anything`) are not
+ * published.
  *
  * @param {Value} schema
  * @param {string} path
@@ -152,7 +174,8 @@ const bound = (schema, field, path, low, high) => integer(low, high)(schema.get(
 /** @param {ValueMap} schema @param {string} path */
 function compileEnum(schema, path) {
   const members = listing(text(Infinity), Infinity)(schema.get('of'), `${path}.of`);
-  if (members.length === 0 || new Set(members).size !== members.length) throw wrong(`${path}.of`, 'texts, at least one, none twice');
+  if (members.length === 0 || new Set(members).size !== members.length)
+    throw wrong(`${path}.of`, 'texts, at least one, none twice');
   return choice(members);
 }
 
@@ -166,7 +189,8 @@ function compileTime(schema, path) {
 /** @param {ValueMap} schema @param {string} path */
 function compileList(schema, path) {
   const order = schema.get('order');
-  if (typeof order !== 'string' || order === '') throw wrong(`${path}.order`, 'a text that says where the order comes from');
+  if (typeof order !== 'string' || order === '')
+    throw wrong(`${path}.order`, 'a text that says where the order comes from');
   return listing(compile(schema.get('of'), `${path}.of`), bound(schema, 'max', path, 0, BODY_BYTES_MAX));
 }
 
@@ -183,31 +207,34 @@ function compileRecord(schema, path) {
 
 /** @typedef {{ fields: string[], compile: (schema: ValueMap, path: string) => Reader }} Compiler */
 /** @type {Map<string, Compiler>} */
-const COMPILERS = new Map(Object.entries({
-  integer: {
-    fields: ['min', 'max'],
-    compile: (schema, path) => {
-      const low = bound(schema, 'min', path, -INTEGER_MAX, INTEGER_MAX);
-      return integer(low, bound(schema, 'max', path, low, INTEGER_MAX));
+const COMPILERS = new Map(
+  Object.entries({
+    integer: {
+      fields: ['min', 'max'],
+      compile: (schema, path) => {
+        const low = bound(schema, 'min', path, -INTEGER_MAX, INTEGER_MAX);
+        return integer(low, bound(schema, 'max', path, low, INTEGER_MAX));
+      },
     },
-  },
-  time: { fields: ['unit', 'grain'], compile: compileTime },
-  decimal: { fields: ['scale'], compile: (schema, path) => decimal(bound(schema, 'scale', path, 0, 18)) },
-  boolean: { fields: [], compile: boolean },
-  enum: { fields: ['of'], compile: compileEnum },
-  token: { fields: ['max'], compile: (schema, path) => token(bound(schema, 'max', path, 1, 512)) },
-  text: { fields: ['max'], compile: (schema, path) => text(bound(schema, 'max', path, 0, BODY_BYTES_MAX)) },
-  bytes: {
-    fields: ['min', 'max'],
-    compile: (schema, path) => {
-      const low = bound(schema, 'min', path, 0, BODY_BYTES_MAX);
-      return blob(low, bound(schema, 'max', path, low, BODY_BYTES_MAX));
+    time: { fields: ['unit', 'grain'], compile: compileTime },
+    decimal: { fields: ['scale'], compile: (schema, path) => decimal(bound(schema, 'scale', path, 0, 18)) },
+    boolean: { fields: [], compile: boolean },
+    enum: { fields: ['of'], compile: compileEnum },
+    token: { fields: ['max'], compile: (schema, path) => token(bound(schema, 'max', path, 1, 512)) },
+    text: { fields: ['max'], compile: (schema, path) => text(bound(schema, 'max', path, 0, BODY_BYTES_MAX)) },
+    bytes: {
+      fields: ['min', 'max'],
+      compile: (schema, path) => {
+        const low = bound(schema, 'min', path, 0, BODY_BYTES_MAX);
+        return blob(low, bound(schema, 'max', path, low, BODY_BYTES_MAX));
+      },
     },
-  },
-  list: { fields: ['of', 'max', 'order'], compile: compileList },
-  set: {
-    fields: ['of', 'max'],
-    compile: (schema, path) => unique(compile(schema.get('of'), `${path}.of`), bound(schema, 'max', path, 0, BODY_BYTES_MAX)),
-  },
-  record: { fields: ['fields'], compile: compileRecord },
-}));
+    list: { fields: ['of', 'max', 'order'], compile: compileList },
+    set: {
+      fields: ['of', 'max'],
+      compile: (schema, path) =>
+        unique(compile(schema.get('of'), `${path}.of`), bound(schema, 'max', path, 0, BODY_BYTES_MAX)),
+    },
+    record: { fields: ['fields'], compile: compileRecord },
+  }),
+);

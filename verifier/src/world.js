@@ -7,26 +7,29 @@ import { FREE } from './kind.js';
 /** An event that stands in the log. @typedef {{ index: number, event: Event }} Placed */
 /** The latest intent of the current generation. `approvals`: how many its verdict wants, 0 for allow.
  * @typedef {{
- *   id: Hex, index: number, issuer: Hex, contractId: Hex, request: Hex, decisionKey: Hex, asks: boolean, approvals: number,
+ *   id: Hex, index: number, issuer: Hex, contractId: Hex, request: Hex, decisionKey: Hex, asks: boolean,
+ *   approvals: number,
  * }} Claim */
 /** The START of the current attempt; `lastIndex` is the leaf of its last send: itself, or a later re-drive.
  * @typedef {{ id: Hex, index: number, by: Hex, nonceHash: Hex, lastIndex: number, redriven: boolean }} Send */
 /**
- * What the log says of one effect. `last`: its chain's head, `lastIndex` that leaf; `attempt` counts accepted intents over
- * all generations, `turn` the provider keys burnt in this one; `committed`: the committed generations, ascending;
- * `base…`: where a claim came from; `sealedRequest`: the request that an `after` must repeat, null where it need not;
- * `tainted`: the leaf of the recovery that made the status unknown; `absorbed`: how many recoveries are accounted for.
+ * What the log says of one effect. `last`: its chain's head, `lastIndex` that leaf; `attempt` counts accepted intents
+ * over all generations, `turn` the provider keys burnt in this one; `committed`: the committed generations,
+ * ascending; `base…`: where a claim came from; `sealedRequest`: the request that an `after` must repeat, null where
+ * it need not; `tainted`: the leaf of the recovery that made the status unknown; `absorbed`: how many recoveries are
+ * accounted for.
  * @typedef {{
- *   effect: Hex, resource: string, effectClass: string, status: string, generation: number, attempt: number, turn: number,
+ *   effect: Hex, resource: string, effectClass: string, status: string, generation: number, attempt: number,
+ *   turn: number,
  *   last: Hex | null, lastIndex: number, committed: number[], baseStatus: string, baseGeneration: number,
  *   baseClaim: Claim | null, claim: Claim | null, send: Send | null, sealedRequest: Hex | null, tainted: number | null,
  *   absorbed: number,
  * }} EffectState
  */
 /**
- * The log as it stands just before the event's leaf, which is `index`; `root` is the tree's root there.
- * `now`: the time of the last tick, 0 where there is none; `lo`, `hi`: of the last tick before and the first one after a
- * leaf; null: none came yet, so nothing has passed since.
+ * The log as it stands just before the event's leaf, which is `index`; `root` is the tree's root there. `now`: the
+ * time of the last tick, 0 where there is none; `lo`, `hi`: of the last tick before and the first one after a leaf;
+ * null: none came yet, so nothing has passed since.
  * @typedef {{
  *   index: number, root: Uint8Array, governance: Governance,
  *   now(): number, lo(index: number): number, hi(index: number): number | null,

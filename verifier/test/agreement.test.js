@@ -27,13 +27,16 @@ test('every contract is accepted or refused as its vector says', () => {
     const { id, identity, keyed, provesAbsence } = readContract(data, '$');
     assert.deepEqual(
       { id, identity, keyed, provesAbsence },
-      { id: each.contract_id, identity: each.identity, keyed: each.key_protects, provesAbsence: each.proves_absence }, name,
+      { id: each.contract_id, identity: each.identity, keyed: each.key_protects, provesAbsence: each.proves_absence },
+      name,
     );
   }
 });
 
 test('every recorded intent has the names that its vector says, or is refused', () => {
-  const cases = loadFolder('intent').filter(([, { identity, arguments: args }]) => identity !== undefined && args === undefined);
+  const cases = loadFolder('intent').filter(
+    ([, { identity, arguments: args }]) => identity !== undefined && args === undefined,
+  );
   assert.ok(cases.length > 10);
   for (const [name, each] of cases) {
     const contract = readContract(typed(each.contract), '$');
@@ -47,7 +50,8 @@ test('every recorded intent has the names that its vector says, or is refused', 
     const predecessor = contract.retires === null ? null : retiredEffect(bound, contract.retires);
     assert.deepEqual(
       { resource, effect, request, predecessor },
-      { resource: each.resource, effect: each.effect, request: each.request, predecessor: each.predecessor }, name,
+      { resource: each.resource, effect: each.effect, request: each.request, predecessor: each.predecessor },
+      name,
     );
   }
 });
@@ -88,7 +92,11 @@ test('every policy judges as its vector says', () => {
     const policy = readPolicy(typed(each.policy), '$');
     assert.equal(policy.id, each.policy_id, name);
     const { answer = null, rule = null, approvals = 0 } = judge(policy, typed(each.facts), typed(each.inputs)) ?? {};
-    assert.deepEqual({ answer, rule, approvals }, { answer: each.answer, rule: each.rule, approvals: each.approvals }, name);
+    assert.deepEqual(
+      { answer, rule, approvals },
+      { answer: each.answer, rule: each.rule, approvals: each.approvals },
+      name,
+    );
   }
 });
 

@@ -10,9 +10,8 @@ test('every checkpoint vector is opened or refused as it says', async () => {
   const cases = loadFolder('checkpoint');
   assert.ok(cases.length > 50);
   for (const [name, each] of cases) {
-    const open = async () => openCheckpoint(
-      fromHex(each.note), parseVerifierKey(each.log_key), each.witness_keys.map(parseVerifierKey),
-    );
+    const open = async () =>
+      openCheckpoint(fromHex(each.note), parseVerifierKey(each.log_key), each.witness_keys.map(parseVerifierKey));
     if (each.expect !== 'ok') {
       await assert.rejects(open, { code: each.expect }, name);
       continue;
@@ -24,7 +23,8 @@ test('every checkpoint vector is opened or refused as it says', async () => {
     assert.equal(opened.unchecked.length, each.unchecked, name);
     assert.deepEqual(
       opened.cosignatures.map(({ name: by, keyId, timeS }) => ({ name: by, key_id: keyId, time_s: Number(timeS) })),
-      each.cosignatures, name,
+      each.cosignatures,
+      name,
     );
     assert.equal(toHex(formatNote(parseNote(fromHex(each.note)))), each.note, name);
   }

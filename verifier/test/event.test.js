@@ -33,7 +33,8 @@ test('every event is composed, signed and named as its vector says', async () =>
 test('every other event is refused at the step that its vector names', async () => {
   const refused = cases.filter(([, { expect }]) => expect !== 'ok');
   assert.ok(refused.length > 100);
-  for (const [name, each] of refused) assert.equal(await faultOf(fromHex(each.body), fromHex(each.signature)), each.expect, name);
+  for (const [name, each] of refused)
+    assert.equal(await faultOf(fromHex(each.body), fromHex(each.signature)), each.expect, name);
 });
 
 /** @param {Uint8Array} body @param {Uint8Array} signature */

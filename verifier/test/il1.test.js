@@ -83,13 +83,19 @@ test('a sequence is read item by item, and says where it was cut', () => {
 
 test('an item longer than its bound is malformed, not cut', () => {
   const raw = encode(new Uint8Array(1000));
-  assert.throws(() => decodeItem(raw, 0, { bytesMax: 999 }), (error) => !(error instanceof CutError));
+  assert.throws(
+    () => decodeItem(raw, 0, { bytesMax: 999 }),
+    (error) => !(error instanceof CutError),
+  );
   assert.ok(decodeItem(raw, 0, { bytesMax: raw.length }));
 });
 
 test('an array head is the head of an array', () => {
   for (const count of [0, 23, 24, 300, 70_000]) {
-    assert.equal(toHex(arrayHead(count)), toHex(encode(new Array(count).fill(0), { bytesMax: 1 << 20 }).subarray(0, arrayHead(count).length)));
+    assert.equal(
+      toHex(arrayHead(count)),
+      toHex(encode(new Array(count).fill(0), { bytesMax: 1 << 20 }).subarray(0, arrayHead(count).length)),
+    );
   }
 });
 

@@ -23,8 +23,15 @@ const KEY = 'log.example/payments+1ad14cf4+AYqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0i
 test('a verifier key has one spelling', () => {
   assert.equal(formatVerifierKey(parseVerifierKey(KEY)), KEY);
   const others = [
-    ` ${KEY}`, `${KEY}\n`, KEY.replace('1ad14cf4', '1AD14CF4'), KEY.replace('1ad14cf4', '1ad14cf5'), `${KEY}=`,
-    KEY.slice(0, -1), KEY.replace('log.example', 'log example'), 'log.example/payments+1ad14cf4', '',
+    ` ${KEY}`,
+    `${KEY}\n`,
+    KEY.replace('1ad14cf4', '1AD14CF4'),
+    KEY.replace('1ad14cf4', '1ad14cf5'),
+    `${KEY}=`,
+    KEY.slice(0, -1),
+    KEY.replace('log.example', 'log example'),
+    'log.example/payments+1ad14cf4',
+    '',
   ];
   for (const other of others) assert.throws(() => parseVerifierKey(other), { code: 'malformed' }, other);
 });

@@ -11,13 +11,22 @@ test('every proof vector is accepted or refused as it says', () => {
   assert.ok(cases.length > 40);
   for (const [name, each] of cases) {
     const act = each.flags.includes('inclusion')
-      ? () => verifyInclusion({
-        leaf: fromHex(each.leaf_hash), index: each.index, size: each.size, proof: many(each.proof), root: fromHex(each.root),
-      })
-      : () => verifyConsistency({
-        oldSize: each.old_size, newSize: each.new_size, oldRoot: fromHex(each.old_root), newRoot: fromHex(each.new_root),
-        proof: many(each.proof),
-      });
+      ? () =>
+          verifyInclusion({
+            leaf: fromHex(each.leaf_hash),
+            index: each.index,
+            size: each.size,
+            proof: many(each.proof),
+            root: fromHex(each.root),
+          })
+      : () =>
+          verifyConsistency({
+            oldSize: each.old_size,
+            newSize: each.new_size,
+            oldRoot: fromHex(each.old_root),
+            newRoot: fromHex(each.new_root),
+            proof: many(each.proof),
+          });
     if (each.expect === 'ok') assert.doesNotThrow(act, name);
     else assert.throws(act, { code: each.expect }, name);
   }

@@ -19,7 +19,11 @@ test('every bundle is replayed to the report of its vector', async () => {
     const { v, ...report } = await replay(fromHex(each.bundle), { trust: each.trust });
     assert.equal(v, 1);
     const findings = report.findings.map(({ code, severity, index }) => ({ code, severity, index }));
-    assert.deepEqual({ ...report, findings: sorted(findings) }, { ...each.report, findings: sorted(each.report.findings) }, name);
+    assert.deepEqual(
+      { ...report, findings: sorted(findings) },
+      { ...each.report, findings: sorted(each.report.findings) },
+      name,
+    );
   }
 });
 

@@ -9,10 +9,17 @@ export const load = (path) => JSON.parse(readFileSync(new URL(path, ROOT), 'utf8
 
 /** Every case of a folder as [file name, JSON]. @param {string} folder @returns {[string, any][]} */
 export const loadFolder = (folder) =>
-  readdirSync(new URL(`${folder}/`, ROOT)).sort().filter((name) => name.endsWith('.json'))
+  readdirSync(new URL(`${folder}/`, ROOT))
+    .sort()
+    .filter((name) => name.endsWith('.json'))
     .map((name) => [name, load(`${folder}/${name}`)]);
 
-/** A vector's value as IL1 has it: an object is a map, and `{"$bytes": hex}` a byte string. @param {any} value @returns {any} */
+/**
+ * A vector's value as IL1 has it: an object is a map, and `{"$bytes": hex}` a byte string.
+ *
+ * @param {any} value
+ * @returns {any}
+ */
 export function typed(value) {
   if (Array.isArray(value)) return value.map(typed);
   if (value === null || typeof value !== 'object') return value;

@@ -62,6 +62,9 @@ def make_tool(
         raise ConfigInvalidError(
             f"tool {contract.name}: a profile and a function that reads the snapshot come together"
         )
+    if contract.level != "durable":
+        # Sent earlier than its contract lets it be, a call would rest on less than its receipt says.
+        raise ConfigInvalidError(f"tool {contract.name}: sends wait for level {contract.level!r}, want 'durable'")
     try:
         signature = inspect.signature(function)
         given = [*contract.arguments, *(["invoke"] if "invoke" in signature.parameters else [])]

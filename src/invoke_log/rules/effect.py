@@ -107,14 +107,9 @@ def step(state: EffectState, event: Event, world: World) -> EffectState | Refuse
 
 
 def settles(before: EffectState, after: EffectState) -> bool:
-    """Return whether a step advances the resource's state hash: the status changed to committed or not_committed, or a
-    later generation committed [ID-4]."""
-    changed = (
-        before.status != after.status
-        and after.status in (COMMITTED, NOT_COMMITTED)
-        and before.status in (STARTED, UNKNOWN)
-    )
-    return changed or after.committed_max > before.committed_max
+    """Return whether a step advances S [ID-4]: an attempt ended, or a later generation than any before committed."""
+    ended = before.status in (STARTED, UNKNOWN) and after.status in (COMMITTED, NOT_COMMITTED)
+    return ended or after.committed_max > before.committed_max
 
 
 def commit(state: EffectState, generation: int) -> EffectState:

@@ -241,7 +241,7 @@ def parse_event(body_fields: Mapping[str, Value], event_id: digest.EventId) -> E
     """
     kind = body_fields.get("kind")
     if type(kind) is not str or kind not in KINDS:
-        raise MalformedError(f"body: $.kind is {str(kind)[:40]!r}, want one of {', '.join(sorted(KINDS))}")
+        raise MalformedError(f"body: $.kind is {repr(kind)[:40]}, want one of {', '.join(sorted(KINDS))}")
     shape = "intent" if kind == "intent" else "effect" if kind in EFFECT_KINDS else "other"
     _BODY_CHECKS[shape](cast("Value", body_fields), "$")
     known = cast("dict[str, Any]", body_fields)

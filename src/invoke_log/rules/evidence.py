@@ -11,7 +11,6 @@ from invoke_log.rules.contract import Contract
 from invoke_log.rules.event import Event
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import (
-    ABSENT,
     COMMITTED,
     NOT_COMMITTED,
     PROOFS_OF_FAILURE,
@@ -204,11 +203,11 @@ def reliance_of(event: Event, contract: Contract | None) -> tuple[str, ...]:
     match event.data:
         case Outcome() as data:
             relies.add("executor")
-            if data.status == NOT_COMMITTED and data.evidence.kind in ("definite_failure", "stored_failure"):
+            if data.evidence.kind in ("definite_failure", "stored_failure"):
                 relies.add("contract-failures")
         case Resolution() as data:
             relies.add("executor" if data.evidence.kind == "response" else "reconciler")
-            if data.presence == ABSENT and data.evidence.kind in READS:
+            if data.evidence.kind in READS:
                 relies |= {"log-clock", "quiescence-bound"}
             if data.evidence.kind == "webhook":
                 relies.add("webhook-sender")

@@ -244,7 +244,7 @@ def _check_key_rule(before: Governance, contract: Contract) -> Refused | None:
                 reason=f"effect class {known} has another key rule in contract {other.name!r}: "
                 "same resource template, purpose, identity arguments and retired class are wanted, or a new class",
             )
-        if retires is not None and known == old and not _same_parts(contract, other):
+        if known == old and not _same_parts(contract, other):
             return Refused(
                 code="key-rule-differs",
                 reason=f"the key of {old} is made of other arguments in contract {other.name!r} than this one says",

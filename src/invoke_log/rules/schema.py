@@ -120,7 +120,7 @@ def _compile(schema: Value, path: str) -> Check:
     if type(schema["nullable"]) is not bool:
         raise _wrong(f"{path}.nullable", schema["nullable"], "true or false")
     inner = compiler(schema, path)
-    if not schema["nullable"] or name == "anything":
+    if not schema["nullable"]:
         return inner
 
     def nullable(value: Value, at: str) -> None:

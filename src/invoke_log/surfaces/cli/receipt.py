@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from invoke_log.audit.receipt import verify_receipt
-from invoke_log.errors import InvokeLogError, MalformedError, ReceiptInvalidError
+from invoke_log.errors import InvokeLogError, MalformedError
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.receipt import ReceiptReader
 from invoke_log.surfaces.cli.argument import EFFECT, TRUST
@@ -66,7 +66,7 @@ def verify(session: Session, file: Path, trust: tuple[VerifierKey, ...]) -> None
         if session.json:
             finding = {"code": error.code, "severity": "error", "index": None, "message": error.message}
             session.say(View(fields={"ok": False, "trusted": False, "findings": [finding]}, text=""))
-        raise ReceiptInvalidError(error.message, hint=error.hint) from error
+        raise
     session.say(receipt_view(report))
 
 
