@@ -1,6 +1,7 @@
 """The asynchronous driver: the same machine as the synchronous one, on an event loop. [CALL-1] to [CALL-4]."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 import invoke_log as il
 from invoke_log.errors import StoreFullError
+from invoke_log.ledger import log as ledger_log
 
 ARGUMENTS: dict[str, Any] = {"customer": "cus_1", "amount": 5000, "order": "789"}
 Send = Callable[[il.Call], Awaitable[Any]]
@@ -68,6 +70,23 @@ def test_of_many_tasks_on_one_effect_one_sends(world: World) -> None:
     assert len(world.landed) == 1
     assert endings.count("pi_1") >= 1
     assert all(ending == "pi_1" or isinstance(ending, il.Blocked) for ending in endings)
+
+
+def test_calls_of_one_key_in_one_millisecond_are_told_of_the_one_that_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They sign the same bytes, so the later intent is a DUPLICATE, which permits nothing [CALL-4]."""
+    charge = world.tool(_answers)
+    now_ms = time.time_ns() // 1_000_000
+    monkeypatch.setattr(ledger_log, "_now_ms", lambda: now_ms)
+
+    async def story() -> list[Any]:
+        return await asyncio.gather(*(charge(**ARGUMENTS) for _ in range(8)), return_exceptions=True)
+
+    endings = asyncio.run(story())
+    assert (len(world.landed), endings.count("pi_1")) == (1, 1)
+    others = [ending for ending in endings if ending != "pi_1"]
+    assert {(type(ending), ending.status) for ending in others} == {(il.Blocked, "collision")}
 
 
 def test_effects_of_many_tasks_are_all_sent_once(world: World) -> None:

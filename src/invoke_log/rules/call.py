@@ -382,7 +382,8 @@ def _not_claimed(answer: Answer, contract: Contract) -> Generator[Step, Any, End
             return (yield from _refused(None, "stale", answer.reason, DECIDE_AGAIN))
         case Stale():
             return None
-        case Collision():
+        case Collision() | Duplicate():
+            # Calls of one key that decide alike in one millisecond sign the same bytes: another one's intent stands.
             return (yield from _occupied(answer.of, "collision", "the same decision stands already", contract))
         case Conflict():
             return (yield from _occupied(answer.of, "conflict", "it stands with another request", contract))
