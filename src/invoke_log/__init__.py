@@ -44,9 +44,11 @@ from invoke_log.guard.registry import ContractFile as Contract
 from invoke_log.guard.tool_call import Call
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer, load_key
+from invoke_log.log.ssh_agent import AgentSigner
 
 __all__ = [
     "Aborted",
+    "AgentSigner",
     "Blocked",
     "Call",
     "Committed",

@@ -42,6 +42,12 @@ class KeyInvalidError(InvokeLogError):
     code = "key-invalid"
 
 
+class KeyLockedError(InvokeLogError):
+    """A key file that is locked, and no passphrase that opens it."""
+
+    code = "key-locked"
+
+
 class SignatureInvalidError(InvokeLogError):
     """A signature that does not verify under the key that it names."""
 

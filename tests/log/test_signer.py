@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from invoke_log.errors import KeyInvalidError, NotFoundError, StoreError, StoreExistsError
+from invoke_log.errors import KeyInvalidError, KeyLockedError, NotFoundError, StoreError, StoreExistsError
 from invoke_log.format.keys import verify
-from invoke_log.log.signer import FileSigner, load_key, write_key_file
+from invoke_log.log.signer import FileSigner, load_key, lock_key_file, public_key_of, write_key_file
 from invoke_log.store import directory
 
 # RFC 8032, section 7.1, test 2.
@@ -106,3 +106,79 @@ def test_a_signer_does_not_show_its_seed() -> None:
     shown = repr(FileSigner(SEED)) + str(vars(FileSigner(SEED)))
     assert SEED.hex() not in shown
     assert repr(SEED)[2:12] not in shown
+
+
+def test_a_locked_key_file_opens_with_its_passphrase_alone(tmp_path: Path) -> None:
+    place = tmp_path / "agent.key"
+    write_key_file(place, SEED, passphrase=b"open sesame")
+    assert SEED.hex() not in place.read_text()
+    assert place.stat().st_mode & 0o777 == 0o600
+    assert load_key(place, passphrase=b"open sesame").sign(b"\x72") == SIGNATURE
+    with pytest.raises(KeyLockedError, match="does not open it"):
+        load_key(place, passphrase=b"open sesam")
+    with pytest.raises(KeyLockedError, match=f"key_{PUBLIC.hex()} is locked"):
+        load_key(place)
+
+
+def test_a_locked_key_file_tells_its_public_key(tmp_path: Path) -> None:
+    write_key_file(tmp_path / "open.key", SEED)
+    write_key_file(tmp_path / "locked.key", SEED, passphrase=b"p")
+    assert public_key_of(tmp_path / "open.key") == public_key_of(tmp_path / "locked.key") == PUBLIC
+
+
+def test_two_lockings_of_one_seed_have_nothing_in_common_but_the_public_key(tmp_path: Path) -> None:
+    for name in ("a.key", "b.key"):
+        write_key_file(tmp_path / name, SEED, passphrase=b"p")
+    a, b = (set((tmp_path / name).read_text().split()) for name in ("a.key", "b.key"))
+    assert a & b == {"invoke-log-key-1", PUBLIC.hex()}
+
+
+def test_a_key_file_is_locked_in_place_and_again_under_another_passphrase(tmp_path: Path) -> None:
+    place = tmp_path / "agent.key"
+    write_key_file(place, SEED)
+    assert lock_key_file(place, passphrase=b"one").public_key == PUBLIC
+    with pytest.raises(KeyLockedError):
+        lock_key_file(place, passphrase=b"two")
+    lock_key_file(place, passphrase=b"two", was=b"one")
+    with pytest.raises(KeyLockedError):
+        load_key(place, passphrase=b"one")
+    assert load_key(place, passphrase=b"two").public_key == PUBLIC
+    assert [path.name for path in tmp_path.iterdir()] == ["agent.key"]
+
+
+def test_a_key_file_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "agent.key"
+    write_key_file(place, SEED)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(StoreError, match="No space left"):
+        lock_key_file(place, passphrase=b"one")
+    assert [path.name for path in tmp_path.iterdir()] == ["agent.key"]
+    assert load_key(place).public_key == PUBLIC
+
+
+@pytest.mark.parametrize("passphrase", [b"", bytes(1_025)], ids=["empty", "long"])
+def test_a_passphrase_of_no_use_is_refused_and_no_file_is_left(tmp_path: Path, passphrase: bytes) -> None:
+    with pytest.raises(KeyInvalidError, match="passphrase has"):
+        write_key_file(tmp_path / "agent.key", SEED, passphrase=passphrase)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_locked_key_file_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "agent.key"
+    write_key_file(place, SEED, passphrase=b"p")
+    word, public_key, salt, box = place.read_text().split()
+    other = FileSigner(bytes(32)).public_key.hex()
+    tampered = {
+        "it holds another key than it says": f"{word} {other} {salt} {box}",
+        "does not open it": f"{word} {public_key} {salt[:-2]}00 {box[:-2]}00",
+        "of a locked key": f"{word} {public_key} {salt} {box[:-2]}",
+        "want one line": f"invoke-log-key-2 {public_key} {salt} {box}",
+    }
+    for message, line in tampered.items():
+        place.write_text(line + "\n")
+        with pytest.raises((KeyInvalidError, KeyLockedError), match=message):
+            load_key(place, passphrase=b"p")

@@ -16,8 +16,8 @@ from invoke_log.guard.outcome import Blocked, Committed, Denied, Ending, NotComm
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.registry import Tool, contract_of, make_tool, register
 from invoke_log.ledger.log import EffectView, Log
-from invoke_log.log.home import key_path
-from invoke_log.log.signer import Signer, load_key
+from invoke_log.log.home import signer_beside
+from invoke_log.log.signer import Signer
 from invoke_log.rules.call import Ended
 from invoke_log.rules.contract import Contract, parse_contract
 from invoke_log.rules.intent import Bound, bind
@@ -39,15 +39,13 @@ class Guard:
     """
 
     def __init__(self, log: Log, *, key: Signer | None = None) -> None:
-        if key is None:
-            found = key_path(log.path, "agent")
-            if found is None:
-                raise ConfigInvalidError(
-                    f"log {log.path}: no agent key lies beside it", hint="give key=il.load_key(FILE)"
-                )
-            key = load_key(found)
+        found = key or signer_beside(log.path, "agent")
+        if found is None:
+            raise ConfigInvalidError(
+                f"log {log.path}: no agent key lies beside it, or it is locked", hint="give key=il.load_key(FILE)"
+            )
         self.log = log
-        self.key = key
+        self.key: Signer = found
         self._tools: dict[str, Tool] = {}
 
     def tool(

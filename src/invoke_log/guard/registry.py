@@ -13,8 +13,7 @@ from typing import Any, Final, cast
 from invoke_log.errors import ConfigInvalidError, ContractInvalidError, NotFoundError
 from invoke_log.format.cbor import Value
 from invoke_log.ledger.log import Log
-from invoke_log.log.home import key_path
-from invoke_log.log.signer import load_key
+from invoke_log.log.home import signer_beside
 from invoke_log.rules import schema
 from invoke_log.rules.answer import Accepted, Duplicate
 from invoke_log.rules.contract import Contract, complete_contract, parse_contract
@@ -167,7 +166,7 @@ def register(log: Log, contract: Contract, *, renew: bool) -> Contract:
         latest = governance.contracts.get(governance.latest.get(contract.name, b""))
         if latest is not None and (latest.id == contract.id or (renew and _same_but_version(latest, contract))):
             return latest
-        admin = key_path(log.path, "admin")
+        admin = signer_beside(log.path, "admin")
         if admin is None:
             raise ContractInvalidError(
                 f"contract {contract.name!r} is not registered, and the admin key is not here",
@@ -175,7 +174,7 @@ def register(log: Log, contract: Contract, *, renew: bool) -> Contract:
             )
         if renew and latest is not None:
             contract = parse_contract({**contract.data, "version": latest.version + 1})
-        answer = log.append(log.draft(contract, load_key(admin)))
+        answer = log.append(log.draft(contract, admin))
         if isinstance(answer, Accepted | Duplicate):
             _log.warning("contract %r was registered with the admin key that lies beside the log", contract.name)
             return contract

@@ -28,7 +28,7 @@ from invoke_log.ledger.receipt import make_receipt
 from invoke_log.ledger.state import LiveWorld, Memory
 from invoke_log.log import home
 from invoke_log.log.engine import Engine
-from invoke_log.log.signer import FileSigner, Signer, load_key
+from invoke_log.log.signer import FileSigner, Signer
 from invoke_log.rules.answer import Answer, Unavailable
 from invoke_log.rules.event import (
     CHAINED_KINDS,
@@ -106,17 +106,17 @@ class Log:
         return cls.open(where)
 
     @classmethod
-    def open(cls, path: str | Path, *, read_only: bool = False) -> Self:
-        """Open a log that exists. The log key is used where it lies beside the log and may be read: for ticks and
-        checkpoints.
+    def open(cls, path: str | Path, *, read_only: bool = False, log_key: Signer | None = None) -> Self:
+        """Open a log that exists. The log key signs ticks and checkpoints where it is at hand.
 
+        Args: log_key: holds it; where left out, the file beside the log, if it may be read and is not locked.
         Raises: NotFoundError: nothing is there. StoreBusyError: this process has it open. StoreFormatError, StoreError.
         """
         where = Path(path)
         keys.self_test()
-        found = home.key_path(where, "log")
-        signer = load_key(found) if found is not None and not read_only else None
-        return cls(where, Engine(lambda: home.open_store(where, read_only=read_only)), log_signer=signer)
+        if log_key is None and not read_only:
+            log_key = home.signer_beside(where, "log")
+        return cls(where, Engine(lambda: home.open_store(where, read_only=read_only)), log_signer=log_key)
 
     def append(self, envelope: Envelope) -> Answer:
         """Return the answer to one signed event; ACCEPTED means durable (S11)."""

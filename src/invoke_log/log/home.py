@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from invoke_log.errors import MalformedError, NotFoundError, StoreDamagedError
+from invoke_log.errors import KeyLockedError, MalformedError, NotFoundError, StoreDamagedError
 from invoke_log.format.digest import Digest, attachment_digest
-from invoke_log.log.signer import write_key_file
+from invoke_log.log.signer import FileSigner, load_key, write_key_file
 from invoke_log.store import directory
 from invoke_log.store.lmdb import LmdbStore
 from invoke_log.store.memory import MemoryStore
@@ -59,6 +59,19 @@ def key_path(path: Path, name: str) -> Path | None:
     """Return the key file of that name beside a log, where there is one that this user may read."""
     found = path / "keys" / f"{name}.key"
     return found if os.access(found, os.R_OK) else None
+
+
+def signer_beside(path: Path, name: str) -> FileSigner | None:
+    """Return the signer of the key file of that name beside a log; None where no such key is at hand: there is none
+    that this user may read, or it is locked.
+
+    Raises: KeyInvalidError, StoreError: the file.
+    """
+    found = key_path(path, name)
+    try:
+        return load_key(found) if found is not None else None
+    except KeyLockedError:
+        return None
 
 
 def keep_attachment(path: Path, raw: bytes) -> Digest:

@@ -57,6 +57,7 @@ EXIT_CODES: Final = {
     "malformed": UNVERIFIED,
     "cut": UNVERIFIED,
     "key-invalid": USAGE,
+    "key-locked": USAGE,
     "signature-invalid": UNVERIFIED,
     "proof-invalid": UNVERIFIED,
     "receipt-invalid": UNVERIFIED,

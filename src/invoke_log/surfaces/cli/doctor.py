@@ -14,7 +14,7 @@ import click
 from invoke_log.errors import InvokeLogError
 from invoke_log.format import keys
 from invoke_log.ledger.log import Log
-from invoke_log.log.signer import load_key
+from invoke_log.log.signer import public_key_of
 from invoke_log.surfaces.cli.session import Session, Verb
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
 from invoke_log.surfaces.render import View, shown
@@ -70,7 +70,7 @@ def _self_tested() -> str:
 
 
 def _loaded(file: Path) -> str:
-    load_key(file)
+    public_key_of(file)
     return f"{file}: a key, readable by its owner alone"
 
 

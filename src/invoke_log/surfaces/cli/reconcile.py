@@ -11,7 +11,6 @@ import click
 from invoke_log.errors import ConfigInvalidError, InvokeLogError
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.reconcile import Reconciled
-from invoke_log.log.signer import load_key
 from invoke_log.rules.effect import OPEN
 from invoke_log.surfaces.cli.session import Session, Verb
 from invoke_log.surfaces.outcomes import DONE, UNKNOWN
@@ -88,4 +87,4 @@ def _agree(session: Session, guard: Guard) -> None:
     if session.log is not None and Path(session.log).resolve() != guard.log.path.resolve():
         raise ConfigInvalidError(f"--log names {session.log}, and the app's guard has {guard.log.path} open")
     if session.key is not None:
-        guard.key = load_key(session.key)
+        guard.key = session.signer("agent")

@@ -8,10 +8,12 @@ from typing import Final
 
 import click
 
-from invoke_log.errors import ConfigInvalidError
+from invoke_log.errors import ConfigInvalidError, KeyLockedError, NotFoundError
 from invoke_log.ledger.log import Log
 from invoke_log.log.home import key_path
-from invoke_log.log.signer import FileSigner, load_key
+from invoke_log.log.signer import PASSPHRASE_BYTES_MAX, FileSigner, Signer, load_key
+from invoke_log.log.ssh_agent import AgentSigner
+from invoke_log.surfaces.cli.argument import read_public_key
 from invoke_log.surfaces.render import View
 
 
@@ -19,14 +21,15 @@ from invoke_log.surfaces.render import View
 class Session:
     """The options that all verbs share, as they were given; the environment stands in for what was not.
 
-    signed_with: the key file that was taken, for what is said when the log refuses it.
+    signed_with: the key that was taken, for what is said when the log refuses it. passphrase: as it was given once.
     """
 
     log: str | None = None
     key: str | None = None
     json: bool = False
     debug: bool = False
-    signed_with: Path | None = None
+    signed_with: str | None = None
+    passphrase: bytes | None = None
 
     @property
     def log_path(self) -> Path:
@@ -36,38 +39,90 @@ class Session:
             raise ConfigInvalidError("no log is named", hint="give --log PATH, or set INVOKE_LOG")
         return Path(found)
 
-    @property
-    def key_file(self) -> Path | None:
-        """The key file that was named, if one was."""
-        found = self.key or os.environ.get("INVOKE_LOG_KEY")
-        return Path(found) if found else None
-
     def open(self) -> Log:
-        """Return the log, open for appends. Raises NotFoundError, KeyInvalidError (the log key's file), StoreError."""
-        return Log.open(self.log_path)
+        """Return the log, open for appends. A log key that is locked is not at hand where nobody can be asked.
+
+        Raises: NotFoundError, KeyInvalidError (the log key's file), StoreError.
+        """
+        beside = key_path(self.log_path, "log")
+        try:
+            return Log.open(self.log_path, log_key=self.load(beside) if beside is not None else None)
+        except KeyLockedError:
+            return Log.open(self.log_path)
 
     def open_to_read(self) -> Log:
         """Return the log, open for reading."""
         return Log.open(self.log_path, read_only=True)
 
-    def signer(self, name: str) -> FileSigner:
+    def signer(self, name: str) -> Signer:
         """Return who signs: the key that was named, else the one of that name which lies beside the log.
 
-        Raises: ConfigInvalidError: there is none. NotFoundError, KeyInvalidError: its file.
+        Raises: ConfigInvalidError: there is none. NotFoundError, KeyInvalidError, KeyLockedError: its file.
         """
-        found = self.key_file or key_path(self.log_path, name)
+        named = self.key or os.environ.get("INVOKE_LOG_KEY")
+        if named and named.startswith(AGENT):
+            self.signed_with = named
+            return agent_signer(named.removeprefix(AGENT))
+        found = Path(named) if named else key_path(self.log_path, name)
         if found is None:
             raise ConfigInvalidError(
                 f"log {self.log_path}: no {name} key that can be read lies beside it", hint="give --key FILE"
             )
-        self.signed_with = found
-        return load_key(found)
+        self.signed_with = str(found)
+        return self.load(found)
+
+    def load(self, file: Path) -> FileSigner:
+        """Return the signer of a key file, its passphrase asked for where it is locked, and only once.
+
+        Raises: NotFoundError, KeyInvalidError, KeyLockedError.
+        """
+        try:
+            return load_key(file, passphrase=self.passphrase)
+        except KeyLockedError:
+            self.passphrase = read_passphrase(f"passphrase of {file}") or self.passphrase
+            return load_key(file, passphrase=self.passphrase)
 
     def say(self, view: View) -> None:
         """Write one value to stdout, in the view that was asked for."""
         text = view.json if self.json else view.text
         if text:
             click.echo(text)
+
+
+def read_passphrase(words: str, *, twice: str | None = None) -> bytes | None:
+    """Return the passphrase in the file that INVOKE_LOG_PASSPHRASE_FILE names, else what a person types, else None:
+    there is no terminal.
+
+    Args: words: what it is for. twice: what the second asking says, where a new one is chosen.
+    Raises: NotFoundError: the file.
+    """
+    named = os.environ.get("INVOKE_LOG_PASSPHRASE_FILE")
+    if named:
+        return passphrase_in(Path(named))
+    return ask(words, twice=twice) if sys.stdin.isatty() else None
+
+
+def passphrase_in(file: Path) -> bytes:
+    """Return the passphrase in a file, without the line end. Raises NotFoundError: it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(PASSPHRASE_BYTES_MAX + 2).removesuffix(b"\n")
+    except OSError as error:
+        raise NotFoundError(f"passphrase file {file}: {error.strerror}") from error
+
+
+def ask(words: str, *, twice: str | None = None) -> bytes:
+    """Return what a person types on the terminal; it is not shown."""
+    typed: str = click.prompt(words, hide_input=True, confirmation_prompt=twice or False, err=True)
+    return typed.encode()
+
+
+def agent_signer(text: str) -> AgentSigner:
+    """Return the signer of a key that the SSH agent holds. Raises ConfigInvalidError: no agent, or no public key."""
+    agent = os.environ.get("SSH_AUTH_SOCK")
+    if not agent:
+        raise ConfigInvalidError("no ssh agent is named", hint="start one, and set SSH_AUTH_SOCK to its socket")
+    return AgentSigner(read_public_key(text), agent)
 
 
 def warn(message: str) -> None:
@@ -86,11 +141,13 @@ def _kept(context: click.Context, parameter: click.Parameter, value: str | bool 
         setattr(context.ensure_object(Session), str(parameter.name), value)
 
 
+AGENT: Final = "ssh-agent:"
+"""What stands before a public key whose private half an SSH agent holds."""
 PIPE_CLOSED: Final = 141
 """The exit code that shells expect where the reader of stdout went away."""
 _OPTIONS: Final = (
     ("--log", "PATH", "The log's directory.  [env: INVOKE_LOG]"),
-    ("--key", "FILE", "The key that signs.  [env: INVOKE_LOG_KEY]"),
+    ("--key", "FILE", "The key that signs, or ssh-agent:PUBKEY.  [env: INVOKE_LOG_KEY]"),
     ("--json", None, "Print one JSON object; for lists, one a line."),
     ("--debug", None, "Show where an error came from.  [env: INVOKE_LOG_DEBUG]"),
 )
