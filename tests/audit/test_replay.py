@@ -11,7 +11,7 @@ import pytest
 from invoke_log.audit.replay import replay
 from invoke_log.errors import NotFoundError
 from invoke_log.format import bundle
-from invoke_log.format.keys import VerifierKey
+from invoke_log.format.keys import WITNESS_KEY, VerifierKey
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Note, Scope, Unfreeze
@@ -114,25 +114,32 @@ def test_a_store_and_its_bundle_give_the_same_report(tmp_path: Path) -> None:
     of_bundle, of_store = audit(raw, trust), replay(path, trust=trust)
     assert of_store == of_bundle
     assert of_store.state_root is not None
+    assert (of_store.trusted, of_store.trusted_size) == (True, of_store.size)
     (tmp_path / "other.bundle").write_bytes(raw)
     assert replay(str(tmp_path / "other.bundle"), trust=trust) == of_bundle
 
 
-def test_a_store_that_was_never_signed_or_went_on_is_covered_that_far(tmp_path: Path) -> None:
+def test_a_store_that_was_never_signed_or_went_on_is_covered_and_trusted_that_far(tmp_path: Path) -> None:
+    """[RPL-9], [RPL-10]: what genesis says of its own origin and key is nobody's word."""
     with open_live(tmp_path) as live:
         live.append(live.begun())
-        path = live.log.path
+        path, trust = live.log.path, live.log.verifier_key
     report = replay(path)
     assert [(finding.code, finding.severity) for finding in report.findings] == [("not-covered", "warning")]
-    assert (report.ok, report.covered) == (True, None)
+    assert (report.ok, report.covered, report.trusted) == (True, None, False)
+    named = replay(path, trust=trust)
+    assert (named.ok, named.trusted, named.trusted_size) == (False, False, 0)
+    assert [finding.code for finding in named.findings] == ["not-covered", "trust-mismatch"]
     (tmp_path / "other").mkdir()
     with open_live(tmp_path / "other") as live:
         live.log.checkpoint()
         live.append(live.begun())
-        path = live.log.path
-    report = replay(path)
+        path, trust = live.log.path, live.log.verifier_key
+    report = replay(path, trust=trust)
     assert [(finding.code, finding.severity) for finding in report.findings] == [("partly-covered", "warning")]
+    assert (report.ok, report.trusted, report.trusted_size) == (True, False, 10)
     assert (report.covered, report.size) == (10, 12)
+    assert replay(path).trusted_size == 0
 
 
 def test_nothing_there_is_not_found(tmp_path: Path) -> None:
@@ -220,7 +227,7 @@ def test_a_bundle_that_ends_early_is_cut_wherever_it_ends(told: tuple[bytes, Ver
     for count in range(len(items) + 1):
         report = audit(b"".join(items[:count]), trust)
         assert [finding.code for finding in report.findings if finding.severity == "error"] == ["cut"]
-        assert (report.ok, report.covered, report.trusted) == (False, None, report.origin is not None)
+        assert (report.ok, report.covered, report.trusted) == (False, None, False)
     for length in random.Random(9).sample(range(len(raw)), 60):
         report = audit(raw[:length], trust)
         assert {"cut", "malformed"} & {finding.code for finding in report.findings}
@@ -327,8 +334,13 @@ def test_an_event_that_stands_twice_is_void_the_second_time(live: Live) -> None:
 
 
 def test_a_log_under_another_key_or_origin_is_not_the_trusted_one(told: tuple[bytes, VerifierKey, Live]) -> None:
+    """[RPL-10]"""
     raw, trust, _ = told
-    for wrong in (replace(trust, public_key=STRANGER.public_key), replace(trust, name="example.com/other")):
+    for wrong in (
+        replace(trust, public_key=STRANGER.public_key),
+        replace(trust, name="example.com/other"),
+        replace(trust, key_type=WITNESS_KEY),
+    ):
         report = audit(raw, wrong)
         assert (report.ok, report.trusted) == (False, False)
         assert [finding.code for finding in report.findings] == ["trust-mismatch"]

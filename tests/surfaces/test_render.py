@@ -57,7 +57,7 @@ def test_a_time_past_the_calendar_stays_a_number() -> None:
 def test_a_report_with_an_error_says_so_first_and_claims_no_trust() -> None:
     finding = Finding(code="cut", index=None, message="ends \x1b[2J early")
     report = Report(
-        trusted=False,
+        trusted_size=0,
         origin=None,
         size=0,
         root=None,

@@ -9,7 +9,7 @@ from vectors.generate._story import Cases, Leaf, Story
 from vectors.generate._wire import AGENT, LOG, ORIGIN, STRANGER, T0, Case, Key, Map
 
 NOWHERE: Case = {"trusted": False, "origin": None, "covered": {"size": None, "cosignatures": 0}}
-UNCOVERED: Case = {"covered": {"size": None, "cosignatures": 0}}
+UNCOVERED: Case = {"trusted": False, "covered": {"size": None, "cosignatures": 0}}
 WITNESS = Key(14)
 
 
@@ -200,11 +200,31 @@ def notes() -> Cases:
     story.trust = wire.vkey(ORIGIN, STRANGER)
     story.find("trust-mismatch")
     yield "trust-key", story.case("the reader trusts another key of that name [RPL-9]", "trust", trusted=False)
+    story = forged()
+    story.find("cut")
+    raw = wire.bundle(ORIGIN, story.pairs, b"")
+    comment = "a stranger's log that names the trusted origin and key, and is cut [RPL-10]"
+    yield "trust-forged-cut", story.case(comment, "trust", raw=raw, **UNCOVERED)
+    story = forged()
+    story.find("size-mismatch")
+    raw = wire.bundle(ORIGIN, story.pairs, wire.trailer_item(whole().note()))
+    comment = "the same under a checkpoint of the true log [RPL-10]"
+    yield "trust-forged", story.case(comment, "trust", raw=raw, **UNCOVERED)
     story = whole()
     story.recover()
     story.trust = wire.vkey(ORIGIN, LOG)
     story.find("trust-mismatch")
     yield "trust-before-recovery", story.case("the reader knows the name before a recovery", "trust", trusted=False)
+
+
+def forged() -> Story:
+    """Return a log that a stranger founded under the true origin and log key: nothing in it needs the log key."""
+    story = Story(policy=None, contract=None)
+    story.leaves, story.findings, story.governance = [], [], None
+    data: Map = {"format": 1, "origin": ORIGIN, "log_key": LOG.public, "admin_keys": [STRANGER.public]}
+    story.log_id = bytes(32)
+    story.log_id = story.govern("genesis", data, STRANGER)
+    return story
 
 
 def _flip(raw: bytes, at: int) -> bytes:

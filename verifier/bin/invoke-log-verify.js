@@ -87,7 +87,7 @@ function rendered(report) {
     `covered by: ${covered.size === null ? 'no checkpoint' : `the log's checkpoint of size ${covered.size}`}`,
     'cosignatures: not checked',
     trusted
-      ? "trusted: the log's key is the one that was given"
+      ? 'trusted: the key that was given signed all of it'
       : 'not trusted: self-consistent at best; origin not checked',
     ...report.effects.map(
       ({ effect_key: key, status, generation, grade }) =>

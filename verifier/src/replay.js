@@ -174,7 +174,7 @@ class Audit {
   #report(covering, { replayed }) {
     const { size } = this.#frontier;
     return reportOf({
-      trusted: replayed && this.#isTrusted(),
+      trusted: replayed && this.#isTrusted(covering),
       origin: replayed ? this.#fold.governance.origin : null,
       size,
       root: size > 0 ? toHex(this.#frontier.root()) : null,
@@ -185,10 +185,12 @@ class Audit {
     });
   }
 
-  #isTrusted() {
+  /** Whether a checkpoint of the trusted key covers every leaf. @param {OpenedCheckpoint | null} covering */
+  #isTrusted(covering) {
     const { origin, logKey } = this.#fold.governance;
     if (this.trusted === null) return false;
-    if (this.trusted.name === origin && this.trusted.publicKey === logKey) return true;
+    const { name, keyType, publicKey } = this.trusted;
+    if (name === origin && keyType === LOG_KEY && publicKey === logKey) return covering !== null;
     this.#find('trust-mismatch', null, `the log is ${origin} under another key than the trusted one`);
     return false;
   }

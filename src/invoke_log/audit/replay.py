@@ -17,6 +17,7 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier, leaf_hash
 from invoke_log.rules.event import parse_event
 from invoke_log.rules.fold import Fold, Void
+from invoke_log.rules.governance import Governance
 
 
 def replay(where: "str | Path | Source", *, trust: VerifierKey | None = None) -> Report:
@@ -40,7 +41,7 @@ def replay(where: "str | Path | Source", *, trust: VerifierKey | None = None) ->
 
 def _unreadable(error: MalformedError) -> Report:
     return Report(
-        trusted=False,
+        trusted_size=0,
         origin=None,
         size=0,
         root=None,
@@ -53,6 +54,10 @@ def _unreadable(error: MalformedError) -> Report:
 
 def _stop_code(error: InvokeLogError) -> str:
     return "cut" if isinstance(error, CutError) or getattr(error, "reason_code", "") == CutError.code else "malformed"
+
+
+def _log_key_of(governance: Governance) -> VerifierKey:
+    return VerifierKey(name=governance.origin, key_type=keys.LOG_KEY, public_key=governance.log_key)
 
 
 class _Audit:
@@ -138,10 +143,11 @@ class _Audit:
         governance = self._fold.governance
         if note is None:
             self._find("not-covered", None, "no checkpoint was ever signed over these leaves")
+            if self._trust is not None:
+                self._find("trust-mismatch", None, "nothing here is signed by the trusted key")
             return None
-        log_key = VerifierKey(name=governance.origin, key_type=keys.LOG_KEY, public_key=governance.log_key)
         try:
-            opened = checkpoint.open_checkpoint(note, log_key)
+            opened = checkpoint.open_checkpoint(note, _log_key_of(governance))
         except InvokeLogError as error:
             self._find("checkpoint-invalid", None, error.message)
             return None
@@ -159,18 +165,21 @@ class _Audit:
             self._find("partly-covered", None, f"the checkpoint covers {size} of {self._frontier.size} leaves")
         return True
 
+    def _trusted_size(self, governance: Governance, covering: OpenedCheckpoint | None) -> int:
+        """Return how many leaves a checkpoint of the trusted key covers: what genesis says of itself covers none."""
+        if self._trust is None:
+            return 0
+        if self._trust != _log_key_of(governance):
+            words = f"the log is {governance.origin!r} under another key than the trusted one"
+            self._find("trust-mismatch", None, words)
+            return 0
+        return int(covering.checkpoint.size) if covering else 0
+
     def _report(self, covering: OpenedCheckpoint | None, *, replayed: bool) -> Report:
         governance = self._fold.governance if replayed else None
-        trusted = False
-        if governance is not None and self._trust is not None:
-            trusted = (self._trust.name, self._trust.public_key) == (governance.origin, governance.log_key)
-            if not trusted:
-                self._find(
-                    "trust-mismatch", None, f"the log is {governance.origin!r} under another key than the trusted one"
-                )
         size = int(self._frontier.size)
         return Report(
-            trusted=trusted,
+            trusted_size=self._trusted_size(governance, covering) if governance else 0,
             origin=governance.origin if governance else None,
             size=size,
             root=self._frontier.root() if size else None,

@@ -56,9 +56,10 @@ class Report:
     """The result of an audit. state_root is None where the bytes could not be replayed at all.
 
     covered: the size of the checkpoint that covers the leaves, None without one; cosignatures: those that were checked.
+    trusted_size: how many leaves a checkpoint under the reader's own verifier key covers, 0 where it has none.
     """
 
-    trusted: bool
+    trusted_size: int
     origin: str | None
     size: int
     root: bytes | None
@@ -67,6 +68,11 @@ class Report:
     cosignatures: int
     effects: tuple[EffectReport, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def trusted(self) -> bool:
+        """Whether a checkpoint under the verifier key that the reader brought covers every leaf [RPL-9]."""
+        return 0 < self.trusted_size == self.size
 
     @property
     def ok(self) -> bool:

@@ -258,18 +258,27 @@ def key_view(governance: Governance, key: bytes) -> View:
 def report_view(report: Report, *, effects: bool) -> View:
     """Return the view of an audit; what was not checked is said as plainly as what was."""
     covered = f"a checkpoint over {report.covered} of {report.size} leaves" if report.covered else "no checkpoint"
-    trust = "the log's key is the one you trust" if report.trusted else "self-consistent; origin not checked"
     lines = [
         f"{'ok' if report.ok else 'does not verify'}: {shown(report.origin or 'no log')}",
         f"size        {report.size}",
         f"root        {report.root.hex() if report.root else '-'}",
         f"state root  {report.state_root.hex() if report.state_root else '-'}",
         f"covered by  {covered}; cosignatures checked: {report.cosignatures}",
-        f"trust       {trust if report.ok or report.trusted else 'none'}",
+        f"trust       {_trust_line(report)}",
         *(_effect_line(effect) for effect in (report.effects if effects else ())),
         *_finding_lines(report),
     ]
     return View(fields=report.as_json(effects=effects), text="\n".join(lines))
+
+
+def _trust_line(report: Report) -> str:
+    if report.trusted:
+        return "the key that you trust signed all of it"
+    if report.trusted_size:
+        return (
+            f"the key that you trust signed the first {report.trusted_size} of {report.size} leaves, and not the rest"
+        )
+    return "self-consistent; origin not checked" if report.ok else "none"
 
 
 def _effect_line(effect: EffectReport) -> str:
