@@ -312,7 +312,7 @@ def test_the_grade_is_that_of_the_event_that_settled_and_stays_through_a_claim_g
     live.put(again)
     assert live.audit().effects[0].grade is None
     live.put(live.release(by=live.admin))
-    assert live.audit().effects[0].grade == "E1"
+    assert live.audit().effects[0].grade == "E0"
 
 
 def test_two_readers_are_worth_more_than_one_and_what_is_relied_on_is_named(live: Live) -> None:

@@ -78,11 +78,11 @@ def test_a_receipt_says_what_it_proves_and_what_was_checked_and_what_was_not(liv
     raw, trust = live.log.receipt(live.bound().effect), live.log.verifier_key
     report = verify_receipt(raw, trust=trust)
     assert (report.trusted, report.origin, report.size) == (True, ORIGIN, 14)
-    assert (report.effect.status, report.effect.grade, report.effect.attempts) == (COMMITTED, "E1", 1)
-    assert "reconciler" in report.effect.relies_on
+    assert (report.effect.status, report.effect.grade, report.effect.attempts) == (COMMITTED, "E0", 1)
+    assert "executor" in report.effect.relies_on
     assert (report.checked, report.not_checked) == (CHECKED, NOT_CHECKED)
     said = report.as_json()
-    assert (said["v"], said["ok"], said["trusted"], said["status"], said["grade"]) == (1, True, True, COMMITTED, "E1")
+    assert (said["v"], said["ok"], said["trusted"], said["status"], said["grade"]) == (1, True, True, COMMITTED, "E0")
     assert said["effect_key"] == digest.format_id("eff", live.bound().effect)
     assert said["events"] == [digest.format_id("evt", event) for event in report.effect.events]
     assert len(report.effect.events) == 4

@@ -56,7 +56,7 @@ def test_one_sighting_of_our_tag_commits_at_any_time(shop: Shop) -> None:
     )
     assert evidence(shop) == [("present", "tag_seen", "pi_0")]
     [effect] = shop.live.audit().effects
-    assert (effect.grade, "reconciler" in effect.relies_on) == ("E1", True)
+    assert (effect.grade, "executor" in effect.relies_on) == ("E0", True)  # one key sends and reads
     assert list(shop.guard.reconcile()) == []
 
 

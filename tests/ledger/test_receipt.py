@@ -86,8 +86,8 @@ def attested(live: Live) -> None:
 STORIES: dict[str, tuple[Callable[[Live], None], str, str]] = {
     "committed": (committed, COMMITTED, "E0"),
     "approved": (approved, COMMITTED, "E0"),
-    "absent": (absent, NOT_COMMITTED, "E1"),
-    "redriven": (redriven, NOT_COMMITTED, "E1"),
+    "absent": (absent, NOT_COMMITTED, "E0"),
+    "redriven": (redriven, NOT_COMMITTED, "E0"),
     "released": (released, COMMITTED, "E0"),
     "repeated": (repeated, COMMITTED, "E0"),
     "seen": (seen, COMMITTED, "E1"),

@@ -6,8 +6,8 @@ import pytest
 
 from invoke_log.format.cbor import Value
 from invoke_log.rules.admission import Admitted
-from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, PRESENT, STARTED, UNKNOWN, Scope
-from tests.harness.story import BOUND, D, Q, Story, contract, done, lost, reach, started, undone
+from invoke_log.rules.kind import ABSENT, CLAIMED, COMMITTED, FREE, NOT_COMMITTED, PRESENT, STARTED, UNKNOWN, Scope
+from tests.harness.story import BOUND, D, Q, Leaf, Story, contract, done, lost, reach, started, undone
 
 EVERY_STATUS = [FREE, CLAIMED, STARTED, UNKNOWN, COMMITTED, NOT_COMMITTED]
 
@@ -113,11 +113,19 @@ def test_a_message_shows_presence_where_the_contract_knows_such_messages(positiv
 def test_observations_that_a_presence_lists_are_of_it_and_by_reconcilers(story: Story) -> None:
     """[PRF-7]: they raise its grade, so they have to count."""
     start = lost(story)
-    seen = [story.observe(start, None, by=name, presence=PRESENT) for name in ("reconciler", "reconciler2")]
+    story.grant("executor", "reconciler")
+
+    def observe(of: Leaf, by: str, *, presence: str = PRESENT, kind: str = "tag_seen") -> Leaf:
+        return story.observe(of, None, by=by, presence=presence, kind=kind)
+
+    seen = [observe(start, name) for name in ("reconciler", "reconciler2")]
     for other in (
-        story.observe(start, None, by="reconciler3"),
-        story.observe(start, None, by="agent", presence=PRESENT),
-        story.observe(story.intent(order="other"), None, by="reconciler3", presence=PRESENT),
+        observe(start, "reconciler3", presence=ABSENT),
+        observe(start, "reconciler3", kind="absence"),
+        observe(start, "reconciler3", kind="webhook"),
+        observe(start, "agent"),
+        observe(start, "executor"),
+        observe(story.intent(order="other"), "reconciler3"),
         start,
     ):
         assert story.present(start, observations=[*seen, other]).code == "observation-invalid"

@@ -279,14 +279,17 @@ def test_the_grade_is_that_of_the_event_that_settled(story: Story) -> None:
     story.wait(BOUND)
     attested = story.attest(start, COMMITTED).event
     absent = undone(story, order="5").event
-    one, pair = contract(), contract(reconcilers=2)
-    assert evidence.grade_of(outcome, one) == "E0"
-    assert evidence.grade_of(said, one) == "E0"
-    assert evidence.grade_of(seen, one) == evidence.grade_of(absent, one) == "E1"
-    assert evidence.grade_of(absent, pair, [b"a", b"a"]) == "E1"
-    assert evidence.grade_of(absent, pair, [b"a", b"b"]) == "E2"
-    assert evidence.grade_of(absent, contract(reconcilers=3), [b"a", b"b"]) == "E1"
-    assert evidence.grade_of(attested, one) == evidence.ATTESTED
+
+    def grade(event: Event, *observers: bytes, k: int = 1, own: bool = False) -> str:
+        return evidence.grade_of(event, contract(reconcilers=k), observers=observers, by_executor=own)
+
+    assert grade(outcome, own=True) == grade(said) == grade(said, own=True) == "E0"
+    assert grade(seen) == grade(absent) == "E1"
+    assert grade(seen, own=True) == grade(absent, own=True) == grade(seen, b"a", own=True) == "E0"
+    assert grade(absent, b"a", b"a", k=2) == "E1"
+    assert grade(absent, b"a", b"b", k=2) == grade(seen, b"a", b"b", own=True) == "E2"
+    assert grade(absent, b"a", b"b", k=3) == "E1"
+    assert grade(attested, own=True) == evidence.ATTESTED
 
 
 def test_a_settled_effect_says_what_it_relies_on(story: Story) -> None:
@@ -315,9 +318,12 @@ def test_a_settled_effect_says_what_it_relies_on(story: Story) -> None:
         hooked: {"reconciler", "webhook-sender"},
     }
     for event, own in words.items():
-        assert evidence.reliance_of(event, unkeyed) == tuple(sorted({*own, "store-not-rolled-back"}))
-    assert "provider-key" in evidence.reliance_of(outcome, contract())
-    assert "provider-key" not in evidence.reliance_of(outcome, None)
+        grade = "E0" if event is said else "E1"
+        assert evidence.reliance_of(event, unkeyed, grade=grade) == tuple(sorted({*own, "store-not-rolled-back"}))
+    own_read = {"executor", "log-clock", "quiescence-bound", "store-not-rolled-back"}
+    assert set(evidence.reliance_of(absent, unkeyed, grade="E0")) == own_read
+    assert "provider-key" in evidence.reliance_of(outcome, contract(), grade="E0")
+    assert "provider-key" not in evidence.reliance_of(outcome, None, grade="E0")
 
 
 @pytest.mark.parametrize(("since", "now", "has"), [(None, 100, False), (0, 9, False), (0, 10, True), (5, 15, True)])

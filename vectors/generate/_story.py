@@ -372,7 +372,7 @@ class Story:
             "evidence": evidence(kind, **read),
         }
         event_id = self.of(effect, "resolution", data, by, **given)
-        words = ["executor" if kind == "response" else "reconciler"]
+        words = ["executor" if grade == "E0" else "reconciler"]
         words += ["log-clock", "quiescence-bound"] if kind in ("absence", "key_burnt") else []
         words += ["webhook-sender"] if kind == "webhook" else []
         if presence == "absent":

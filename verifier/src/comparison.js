@@ -171,8 +171,9 @@ export class Comparison {
     if (kind === 'resolution' && data.presence === PRESENT) this.#comparePresence(data, before, life);
     if (after.status !== CLAIMED) life.intent = null;
     if (settledBy(event, before, after)) {
-      life.grade = gradeOf(event, contract, this.#observers(event));
-      life.reliesOn = relianceOf(event, contract);
+      const byExecutor = this.fold.startedBy(after.effect, event.by);
+      life.grade = gradeOf(event, contract, { observers: this.#observers(event), byExecutor });
+      life.reliesOn = relianceOf(event, contract, life.grade);
       life.reference = data.evidence?.reference ?? null;
     }
   }

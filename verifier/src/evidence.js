@@ -5,7 +5,7 @@
  * the opposite.
  */
 import { Refused } from './governance.js';
-import { ABSENT, COMMITTED, NOT_COMMITTED, PROOFS_OF_FAILURE } from './kind.js';
+import { ABSENT, COMMITTED, NOT_COMMITTED, PRESENT, PROOFS_OF_FAILURE } from './kind.js';
 
 /** @typedef {import('./bytes.js').Hex} Hex */
 /** @typedef {import('./contract.js').Contract} Contract */
@@ -17,6 +17,8 @@ import { ABSENT, COMMITTED, NOT_COMMITTED, PROOFS_OF_FAILURE } from './kind.js';
 const PROOFS_OF_PRESENCE = ['response', 'tag_seen', 'webhook'];
 const PROOFS_OF_ABSENCE = ['absence', 'key_burnt', 'void', 'abort', 'webhook'];
 const READS = ['absence', 'key_burnt'];
+/** What an observation shows of a present effect: a sighting of its own, as reads are of an absent one. */
+const SEEN = ['tag_seen'];
 
 /**
  * Whether a duration has passed since an event whose hi is `since`; null: no tick came after it. Times are compared
@@ -80,23 +82,24 @@ export function checkAbsence(event, contract, state, since, world) {
   if (state.tainted !== null && kind !== 'absence') {
     return new Refused('recovery-open', 'after a recovery only a read begun after the bound proves absence');
   }
-  if (READS.includes(kind)) return checkReads(event, contract, state, since, world);
+  if (READS.includes(kind)) return checkReads(event, contract, since, world);
   const supported = /** @type {Record<string, boolean>} */ ({
     void: contract.void !== null,
     abort: contract.observability === 'transactional',
     webhook: contract.negativeMessages.includes(event.data.evidence.failure),
   });
-  return supported[kind] ? null : new Refused('evidence-invalid', `the contract knows no ${kind} that proves absence`);
+  if (!supported[kind])
+    return new Refused('evidence-invalid', `the contract knows no ${kind} that proves absence`);
+  return checkUnlisted(event);
 }
 
 /**
  * @param {Event} event
  * @param {Contract} contract
- * @param {EffectState} state
  * @param {number | null} since
  * @param {World} world
  */
-function checkReads(event, contract, state, since, world) {
+function checkReads(event, contract, since, world) {
   const { evidence } = event.data;
   if (!contract.provesAbsence) {
     return new Refused('absence-unprovable', "the contract's read-back is partial or lags: it proves presence only");
@@ -104,18 +107,18 @@ function checkReads(event, contract, state, since, world) {
   if (evidence.kind === 'key_burnt' && contract.providerKey === null) {
     return new Refused('evidence-invalid', 'the contract has no provider key that could be burnt');
   }
-  if (contract.reconcilers === 1) return checkRead(evidence, contract, since, world);
+  if (contract.reconcilers === 1) {
+    const refusal = checkRead(evidence, contract, since, world);
+    if (refusal !== null) return refusal;
+  }
   const observed = observationsOf(event, contract, world);
   if (observed instanceof Refused) return observed;
-  for (const { by, data } of observed) {
-    if (!READS.includes(data.evidence.kind) || by === state.send?.by) {
-      return new Refused('observation-invalid', "an observation is no read of absence, or is the executor's own");
-    }
+  for (const { data } of observed) {
     const refusal = checkRead(data.evidence, contract, since, world);
     if (refusal !== null) return refusal;
   }
   const readers = new Set(observed.map(({ by }) => by));
-  if (readers.size < contract.reconcilers) {
+  if (contract.reconcilers > 1 && readers.size < contract.reconcilers) {
     return new Refused(
       'observations-missing',
       `${readers.size} observations by distinct keys, want ${contract.reconcilers}`,
@@ -133,6 +136,7 @@ function checkReads(event, contract, state, since, world) {
  * @returns {Event[] | Refused}
  */
 function observationsOf({ effect, resource, data }, contract, world) {
+  const wanted = data.presence === PRESENT ? SEEN : READS;
   const observed = [];
   for (const id of data.evidence.observations) {
     const found = world.unchained(id, resource ?? '')?.event;
@@ -141,6 +145,12 @@ function observationsOf({ effect, resource, data }, contract, world) {
     }
     if (found.data.presence !== data.presence) {
       return new Refused('observation-invalid', `an observation says ${found.data.presence}, not ${data.presence}`);
+    }
+    if (!wanted.includes(found.data.evidence.kind)) {
+      return new Refused('observation-invalid', `an observation is none of ${wanted.join(', ')}`);
+    }
+    if (world.startedBy(effect ?? '', found.by)) {
+      return new Refused('observation-invalid', "an observation is the executor's own");
     }
     if (!world.governance.holds(found.by, 'reconciler', contract.effectClass, resource ?? '')) {
       return new Refused('observation-invalid', "an observation's key holds no grant as reconciler");
@@ -164,8 +174,16 @@ export function checkPresence(event, contract, world) {
   if (kind === 'webhook' && contract.positiveMessages.length === 0) {
     return new Refused('evidence-invalid', 'the contract knows no webhook that shows presence');
   }
+  if (!SEEN.includes(kind)) return checkUnlisted(event);
   const observed = observationsOf(event, contract, world);
   return observed instanceof Refused ? observed : null;
+}
+
+/** What is listed is checked, so evidence that observations cannot carry lists none. @param {Event} event */
+function checkUnlisted({ data }) {
+  const { kind, observations } = data.evidence;
+  if (observations.length === 0) return null;
+  return new Refused('observation-invalid', `${kind} rests on no observations, want none listed`);
 }
 
 /**
@@ -194,13 +212,14 @@ function checkRead(read, contract, since, world) {
  *
  * @param {Event} event
  * @param {Contract | undefined} contract
- * @param {Hex[]} observers  the keys of the observations that a resolution lists
+ * @param {{ observers: Hex[], byExecutor: boolean }} signers  the keys of the observations that an admitted resolution
+ *   lists, and whether the event is by the key of a START of the effect
  */
-export function gradeOf(event, contract, observers) {
+export function gradeOf(event, contract, { observers, byExecutor }) {
   if (event.kind === 'outcome') return 'E0';
   if (event.kind !== 'resolution') return 'attested';
-  if (event.data.evidence.kind === 'response') return 'E0';
-  return new Set(observers).size >= Math.max(2, contract?.reconcilers ?? 1) ? 'E2' : 'E1';
+  if (new Set(observers).size >= Math.max(2, contract?.reconcilers ?? 1)) return 'E2';
+  return byExecutor || event.data.evidence.kind === 'response' ? 'E0' : 'E1';
 }
 
 /**
@@ -208,15 +227,16 @@ export function gradeOf(event, contract, observers) {
  *
  * @param {Event} event
  * @param {Contract | undefined} contract
+ * @param {string} grade
  */
-export function relianceOf(event, contract) {
-  const relies = ['store-not-rolled-back', ...relianceOnEvidence(event)];
+export function relianceOf(event, contract, grade) {
+  const relies = ['store-not-rolled-back', ...relianceOnEvidence(event, grade)];
   if (contract?.keyed) relies.push('provider-key');
   return relies.sort();
 }
 
-/** @param {Event} event */
-function relianceOnEvidence({ kind: eventKind, data }) {
+/** @param {Event} event @param {string} grade */
+function relianceOnEvidence({ kind: eventKind, data }, grade) {
   if (eventKind === 'outcome') {
     const listed = data.status === NOT_COMMITTED && ['definite_failure', 'stored_failure'].includes(data.evidence.kind);
     return listed ? ['executor', 'contract-failures'] : ['executor'];
@@ -224,7 +244,7 @@ function relianceOnEvidence({ kind: eventKind, data }) {
   if (eventKind !== 'resolution') return ['attestor', 'log-clock', 'quiescence-bound'];
   const { kind } = data.evidence;
   return [
-    kind === 'response' ? 'executor' : 'reconciler',
+    grade === 'E0' ? 'executor' : 'reconciler',
     ...(data.presence === ABSENT && READS.includes(kind) ? ['log-clock', 'quiescence-bound'] : []),
     ...(kind === 'webhook' ? ['webhook-sender'] : []),
   ];

@@ -188,8 +188,9 @@ class Comparison:
             and not isinstance(event.data, Denial)
             and event.kind != "release"
         ):
-            life.grade = evidence.grade_of(event, contract, self._observers(event))
-            life.relies_on = evidence.reliance_of(event, contract)
+            own = self._fold.started_by(event.effect, event.resource or "", event.by)
+            life.grade = evidence.grade_of(event, contract, observers=self._observers(event), by_executor=own)
+            life.relies_on = evidence.reliance_of(event, contract, grade=life.grade)
             life.reference = event.data.evidence.reference if isinstance(event.data, Outcome | Resolution) else None
 
     def _note(self, state: EffectState, life: _Life, index: int) -> None:

@@ -294,7 +294,7 @@ def _resolve(state: EffectState, event: Event, data: Resolution, world: World) -
             code="evidence-invalid", reason="the resolution names another contract or generation than the open intent's"
         )
     refusal = evidence.check_absence(
-        data, contract, bound_ms=absence_bound(state, contract, world), send=state.send, world=world, event=event
+        data, contract, bound_ms=absence_bound(state, contract, world), world=world, event=event
     )
     if refusal is not None:
         return refusal

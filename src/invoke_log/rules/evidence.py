@@ -13,6 +13,7 @@ from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import (
     COMMITTED,
     NOT_COMMITTED,
+    PRESENT,
     PROOFS_OF_FAILURE,
     Evidence,
     Observation,
@@ -20,11 +21,13 @@ from invoke_log.rules.kind import (
     Resolution,
     Tick,
 )
-from invoke_log.rules.world import Send, World
+from invoke_log.rules.world import World
 
 PROOFS_OF_PRESENCE: Final = frozenset(("response", "tag_seen", "webhook"))
 PROOFS_OF_ABSENCE: Final = frozenset(("absence", "key_burnt", "void", "abort", "webhook"))
 READS: Final = frozenset(("absence", "key_burnt"))
+SEEN: Final = frozenset(("tag_seen",))
+"""What an observation shows of a present effect: a sighting of its own, as `READS` are of an absent one."""
 ATTESTED: Final = "attested"
 """Stands where a grade would: a person's word is beside the ladder, not on it."""
 
@@ -70,7 +73,6 @@ def check_absence(
     contract: Contract,
     *,
     bound_ms: int | None,
-    send: Send | None,
     world: World,
     event: Event,
 ) -> Refused | None:
@@ -85,7 +87,7 @@ def check_absence(
     if tainted and kind != "absence":
         return Refused(code="recovery-open", reason="after a recovery only a read begun after the bound proves absence")
     if kind in READS:
-        return _check_reads(data, contract, bound_ms=bound_ms, send=send, world=world, event=event)
+        return _check_reads(data, contract, bound_ms=bound_ms, world=world, event=event)
     supported = {
         "void": contract.void is not None,
         "abort": contract.observability == "transactional",
@@ -93,7 +95,7 @@ def check_absence(
     }
     if not supported[kind]:
         return Refused(code="evidence-invalid", reason=f"the contract knows no {kind} that proves absence")
-    return None
+    return _check_unlisted(data)
 
 
 def _check_reads(
@@ -101,7 +103,6 @@ def _check_reads(
     contract: Contract,
     *,
     bound_ms: int | None,
-    send: Send | None,
     world: World,
     event: Event,
 ) -> Refused | None:
@@ -112,22 +113,19 @@ def _check_reads(
     if data.evidence.kind == "key_burnt" and contract.provider_key is None:
         return Refused(code="evidence-invalid", reason="the contract has no provider key that could be burnt")
     if contract.reconcilers == 1:
-        return _check_read(data.evidence, event.resource or "", bound_ms=bound_ms, world=world)
+        refusal = _check_read(data.evidence, event.resource or "", bound_ms=bound_ms, world=world)
+        if refusal is not None:
+            return refusal
     observed = observations_of(data, contract, world=world, event=event)
     if isinstance(observed, Refused):
         return observed
     for observation in observed:
         assert isinstance(observation.data, Observation)
-        read = observation.data.evidence
-        if read.kind not in READS or (send and observation.by == send.by):
-            return Refused(
-                code="observation-invalid", reason="an observation is no read of absence, or is the executor's own"
-            )
-        refusal = _check_read(read, event.resource or "", bound_ms=bound_ms, world=world)
+        refusal = _check_read(observation.data.evidence, event.resource or "", bound_ms=bound_ms, world=world)
         if refusal is not None:
             return refusal
     readers = {observation.by for observation in observed}
-    if len(readers) < contract.reconcilers:
+    if contract.reconcilers > 1 and len(readers) < contract.reconcilers:
         return Refused(
             code="observations-missing",
             reason=f"{len(readers)} observations by distinct keys, want {contract.reconcilers}",
@@ -138,8 +136,10 @@ def _check_reads(
 def observations_of(data: Resolution, contract: Contract, *, world: World, event: Event) -> list[Event] | Refused:
     """Return the observations that a resolution lists, or why one does not count [PRF-7].
 
-    Each is an accepted one of this effect, says what the resolution says, and its key still holds reconciler over it.
+    Each is an accepted one of this effect, says what the resolution says by a sighting or read of its own, and its key
+    still holds reconciler over it and never sent it.
     """
+    wanted = SEEN if data.presence == PRESENT else READS
     observed: list[Event] = []
     for observation_id in data.evidence.observations:
         found = world.unchained(observation_id, event.resource or "")
@@ -151,6 +151,10 @@ def observations_of(data: Resolution, contract: Contract, *, world: World, event
             return Refused(
                 code="observation-invalid", reason=f"an observation says {found[1].data.presence}, not {data.presence}"
             )
+        if found[1].data.evidence.kind not in wanted:
+            return Refused(code="observation-invalid", reason=f"an observation is none of {', '.join(sorted(wanted))}")
+        if world.started_by(event.effect or b"", event.resource or "", found[1].by):
+            return Refused(code="observation-invalid", reason="an observation is the executor's own")
         if not world.governance.holds(found[1].by, "reconciler", contract.effect_class, event.resource or ""):
             return Refused(code="observation-invalid", reason="an observation's key holds no grant as reconciler")
         observed.append(found[1])
@@ -163,8 +167,19 @@ def check_presence(data: Resolution, contract: Contract, *, world: World, event:
         return Refused(code="evidence-invalid", reason=f"{data.evidence.kind} does not show that an effect is present")
     if data.evidence.kind == "webhook" and (contract.webhook is None or not contract.webhook.positive):
         return Refused(code="evidence-invalid", reason="the contract knows no webhook that shows presence")
+    if data.evidence.kind not in SEEN:
+        return _check_unlisted(data)
     observed = observations_of(data, contract, world=world, event=event)
     return observed if isinstance(observed, Refused) else None
+
+
+def _check_unlisted(data: Resolution) -> Refused | None:
+    """What is listed is checked, so evidence that observations cannot carry lists none [PRF-7]."""
+    if not data.evidence.observations:
+        return None
+    return Refused(
+        code="observation-invalid", reason=f"{data.evidence.kind} rests on no observations, want none listed"
+    )
 
 
 def _check_read(read: Evidence, resource: str, *, bound_ms: int | None, world: World) -> Refused | None:
@@ -180,24 +195,26 @@ def _check_read(read: Evidence, resource: str, *, bound_ms: int | None, world: W
     return None
 
 
-def grade_of(event: Event, contract: Contract | None, observers: Iterable[bytes] = ()) -> str:
+def grade_of(event: Event, contract: Contract | None, *, observers: Iterable[bytes], by_executor: bool) -> str:
     """Return the grade of the event that settled an effect: E0 to E2 as replay can tell, or `attested` [PRF-8].
 
-    Args: observers: the distinct keys of the observations that a resolution lists.
+    Args:
+        observers: the keys of the observations that an admitted resolution lists.
+        by_executor: whether the event is by the key of a START of the effect.
     """
     match event.data:
         case Outcome():
             return "E0"
-        case Resolution() as data if data.evidence.kind == "response":
-            return "E0"
-        case Resolution():
+        case Resolution() as data:
             wanted = contract.reconcilers if contract is not None else 1
-            return "E2" if len(set(observers)) >= max(2, wanted) else "E1"
+            if len(set(observers)) >= max(2, wanted):
+                return "E2"
+            return "E0" if by_executor or data.evidence.kind == "response" else "E1"
         case _:
             return ATTESTED
 
 
-def reliance_of(event: Event, contract: Contract | None) -> tuple[str, ...]:
+def reliance_of(event: Event, contract: Contract | None, *, grade: str) -> tuple[str, ...]:
     """Return what a settled status rests on beside the log itself, sorted: SPEC §10's words [PRF-9]."""
     relies = {"store-not-rolled-back"}
     match event.data:
@@ -206,7 +223,7 @@ def reliance_of(event: Event, contract: Contract | None) -> tuple[str, ...]:
             if data.evidence.kind in ("definite_failure", "stored_failure"):
                 relies.add("contract-failures")
         case Resolution() as data:
-            relies.add("executor" if data.evidence.kind == "response" else "reconciler")
+            relies.add("executor" if grade == "E0" else "reconciler")
             if data.evidence.kind in READS:
                 relies |= {"log-clock", "quiescence-bound"}
             if data.evidence.kind == "webhook":
