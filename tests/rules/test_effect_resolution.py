@@ -7,7 +7,7 @@ import pytest
 from invoke_log.format.cbor import Value
 from invoke_log.rules.admission import Admitted
 from invoke_log.rules.kind import ABSENT, CLAIMED, COMMITTED, FREE, NOT_COMMITTED, PRESENT, STARTED, UNKNOWN, Scope
-from tests.harness.story import BOUND, D, Q, Leaf, Story, contract, done, lost, reach, started, undone
+from tests.harness.story import BOUND, D, Leaf, Q, Story, contract, done, lost, reach, started, undone
 
 EVERY_STATUS = [FREE, CLAIMED, STARTED, UNKNOWN, COMMITTED, NOT_COMMITTED]
 

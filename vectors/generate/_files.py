@@ -16,6 +16,7 @@ WITNESS = Key(14)
 def cases() -> Cases:
     yield from shapes()
     yield from cuts()
+    yield from lies()
     yield from headers()
     yield from trailers()
     yield from notes()
@@ -48,6 +49,10 @@ def shapes() -> Cases:
     raw = whole().bundle()
     yield "file-not-cbor", stopped("no CBOR at all [BDL-1]", "malformed", b"\xff" + raw)
     yield "file-text", stopped("text [BDL-1]", "malformed", b"invoke-log bundle 1\n")
+    yield (
+        "file-json",
+        stopped("JSON: a text that says it is longer than any item [BDL-6]", "malformed", b'{"v": 1, "ok": true}'),
+    )
     items = whole().next + 2
     yield "file-in-array", stopped("the items in one array [BDL-1]", "malformed", bytes([0x80 | items]) + raw)
     yield "file-header-tagged", stopped("a tagged header [IL1-2]", "malformed", b"\xd9\xd9\xf7" + raw)
@@ -69,6 +74,12 @@ def cuts() -> Cases:
     yield "cut-between-leaves", stopped("it ends between two leaves [BDL-6]", "cut", third, read=3, index=3, flag="cut")
     inside = third + items[3][:100]
     yield "cut-in-leaf", stopped("it ends inside a leaf [BDL-6]", "cut", inside, read=3, index=3, flag="cut")
+    longest = third + b"\x82\x59" + (64_128 - 4).to_bytes(2)
+    yield "cut-long-leaf", stopped("a body as long as can be [BDL-6]", "cut", longest, read=3, index=3, flag="cut")
+    over = third + b"\x82\x59" + (64_128 - 3).to_bytes(2)
+    yield "leaf-lies", stopped("a byte longer [BDL-6] [IL1-6]", "malformed", over, read=3, index=3, flag="leaf")
+    nothing = third + b"\x80" + items[3]
+    yield "cut-empty-leaf", stopped("[] in the place of a leaf [BDL-6]", "cut", nothing, read=3, index=3, flag="cut")
     early = third + wire.trailer_item(story.note())
     yield (
         "cut-trailer-early",
@@ -79,10 +90,18 @@ def cuts() -> Cases:
         ("no-trailer", "it ends after its last leaf [BDL-6]", b""),
         ("in-trailer", "it ends inside its trailer [BDL-6]", wire.trailer_item(story.note())[:50]),
         ("empty-trailer", "an empty trailer [BDL-6]", b"\x80"),
+        ("long-trailer", "a note as long as can be [BDL-6]", b"\x82\x5a" + ((256 << 20) - 6).to_bytes(4)),
     ):
         story = whole()
         story.find("cut")
         yield f"cut-{name}", story.case(comment, "cut", raw=everything + end, **UNCOVERED)
+
+
+def lies() -> Cases:
+    story = whole()
+    story.find("malformed")
+    over = wire.bundle(ORIGIN, story.pairs, b"\x82\x5a" + ((256 << 20) - 5).to_bytes(4))
+    yield "trailer-lies", story.case("a note longer than the trailer may be [BDL-6]", "trailer", raw=over, **UNCOVERED)
 
 
 def headers() -> Cases:

@@ -20,7 +20,6 @@ from invoke_log.format.merkle import HASH_BYTES
 MAGIC: Final = "invoke-log bundle 1"
 TRAILER_BYTES_MAX: Final = 256 << 20
 """Bytes of a trailer with all its attachments: it is held in memory whole."""
-_ENTRY_BYTES_MAX: Final = limits.BODY_BYTES_MAX + 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +82,7 @@ class BundleReader:
     def entries(self) -> Iterator[tuple[bytes, bytes]]:
         """Return body and signature of each leaf in order, exactly as many as the header says [BDL-3]."""
         while self.index < self.header.size:
-            item = self._items.read_item(bytes_max=_ENTRY_BYTES_MAX)
+            item = self._items.read_item(bytes_max=limits.LEAF_ITEM_BYTES_MAX)
             if item is None:
                 raise CutError(f"bundle: ends before leaf {self.index}, want {self.header.size} leaves and a trailer")
             yield _entry(item.value, self.index)

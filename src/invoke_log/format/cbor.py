@@ -230,6 +230,11 @@ def _refuse(path: _Path, found: str, wanted: str) -> NoReturn:
     raise MalformedError(f"{path}{''.join(step[:40] for step in steps[-2::-1])}: {found}, want {wanted}")
 
 
+_PIECE_BYTES: Final = 65_536
+"""cbor2 asks for longer strings in pieces of this size."""
+_LENGTH_BYTES_MAX: Final = 8
+
+
 class _Meter:
     """A stream as cbor2 reads it: exactly what the item needs, at most `bytes_max` bytes, and every byte kept."""
 
@@ -249,7 +254,7 @@ class _Meter:
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, or fewer where the stream ends or the item would grow past its bound."""
-        if self.taken + size > self._bytes_max:
+        if self.taken + self._wanted(size) > self._bytes_max:
             self.overlong = True
             return b""
         self.in_stream = True
@@ -260,6 +265,11 @@ class _Meter:
         self.chunks.append(chunk)
         self.taken += len(chunk)
         return chunk
+
+    def _wanted(self, size: int) -> int:
+        """Return the bytes that are asked for: of a long string, whose first piece follows its length, all of it."""
+        head = self.chunks[-1] if self.chunks else b""
+        return int.from_bytes(head) if size >= _PIECE_BYTES and len(head) <= _LENGTH_BYTES_MAX else size
 
 
 class _NoTags(Mapping[int, NoReturn]):

@@ -23,6 +23,9 @@ BODY_BYTES_MAX: Final = 64_000
 ENTRY_BYTES_MAX: Final = 65_535
 """Bytes of an entry: an entry bundle of C2SP tlog-tiles writes the length in two bytes."""
 
+LEAF_ITEM_BYTES_MAX: Final = BODY_BYTES_MAX + 128
+"""Bytes of a leaf's item in a bundle: a body, a signature and their heads. A receipt's has 64 hashes more."""
+
 RESOURCE_BYTES_MAX: Final = 512
 """UTF-8 bytes of a resource: it is part of chain names, which a store keeps as keys."""
 

@@ -15,7 +15,7 @@ from invoke_log.format.merkle import HASH_BYTES
 
 MAGIC: Final = "invoke-log receipt 1"
 _PROOF_HASHES_MAX: Final = 64
-_ITEM_BYTES_MAX: Final = limits.BODY_BYTES_MAX + 128 + _PROOF_HASHES_MAX * (HASH_BYTES + 2)
+ITEM_BYTES_MAX: Final = limits.LEAF_ITEM_BYTES_MAX + _PROOF_HASHES_MAX * (HASH_BYTES + 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ class ReceiptReader:
         self._items = SequenceReader(stream)
         self.note: bytes | None = None
         """The signed checkpoint, once `leaves` has been read to its end."""
-        first = self._items.read_item(bytes_max=_ITEM_BYTES_MAX)
+        first = self._items.read_item(bytes_max=ITEM_BYTES_MAX)
         if first is None:
             raise CutError("receipt: it is empty, want a header")
         self.header: Final = _header(first.value)
@@ -71,7 +71,7 @@ class ReceiptReader:
         """Return the leaves that are shown, ascending by index [RCP-2]."""
         before = -1
         while self.note is None:
-            item = self._items.read_item(bytes_max=_ITEM_BYTES_MAX)
+            item = self._items.read_item(bytes_max=ITEM_BYTES_MAX)
             if item is None:
                 raise CutError("receipt: ends before its checkpoint")
             if type(item.value) is list and len(item.value) == 1 and type(item.value[0]) is bytes:
