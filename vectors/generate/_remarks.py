@@ -7,7 +7,7 @@ from vectors.generate._intents import PROFILE, claimed
 from vectors.generate._lives import charge, started, unknown
 from vectors.generate._sample import ALLOW, CHARGE, condition, evidence, policy, rule
 from vectors.generate._story import Cases, Story
-from vectors.generate._wire import AGENT, LOG, STRANGER, Given, Map
+from vectors.generate._wire import AGENT, LOG, STRANGER, Given, Map, Value
 
 RICH = policy(rule("allow", condition(["snapshot", "balance"], "at_least", 100)))
 SEEN: Map = {"balance": 100}
@@ -24,6 +24,7 @@ def cases() -> Cases:
     yield from verdicts()
     yield from inputs()
     yield from start_inputs()
+    yield from drifts()
     yield from renderings()
     yield from snapshots()
     yield from attachments()
@@ -103,15 +104,26 @@ def inputs() -> Cases:
     story, effect = seeing(RICH)
     story.intent(effect, **saw(story, SEEN, inline=SEEN))
     yield "inputs-ok", story.case("a snapshot, and the field that the policy reads [POL-4] [SNP-1]", "verdict", "life")
+    boolean = profile(paid={"type": "boolean", "nullable": False})
+    story, effect = seeing(policy(rule("allow", condition(["snapshot", "paid"], "equals", 1))), profile=boolean)
+    story.intent(effect, **saw(story, {"paid": True}, inline={"paid": 1}), finds=("inputs-differ",))
+    yield "inputs-true-one", story.case("true is not 1 [RPL-6]", "verdict")
+    story, effect = seeing(policy(rule("allow"), rule("deny", condition(["snapshot", "gone"], "equals", 1), name="x")))
+    story.intent(effect, **saw(story, SEEN, inline={"gone": None}), finds=("inputs-differ",))
+    yield "inputs-null-missing", story.case("null for a field that is not there [RPL-6]", "verdict")
     story = Story(policy=RICH)
     invented: Map = {"now_ms": story.now, "snapshot": SEEN, "budgets": {}}
     story.intent(story.effect(), verdict=story.verdict(inputs=invented), finds=("inputs-differ",))
     yield "inputs-invented", story.case("a field of a snapshot that was never taken [POL-4] [RPL-5]", "verdict")
 
 
-def seeing(policy_data: Map) -> tuple[Story, Effect]:
+def profile(**fields: Map) -> Map:
+    return {**PROFILE, "fields": {**fields}}
+
+
+def seeing(policy_data: Map, **promised: Value) -> tuple[Story, Effect]:
     """Return a story under a contract with a profile."""
-    story = Story(policy=policy_data, contract=charge(profile=PROFILE))
+    story = Story(policy=policy_data, contract=charge(**{"profile": PROFILE, **promised}))
     return story, story.effect()
 
 
@@ -147,6 +159,35 @@ def start_inputs() -> Cases:
     second = story.effect(order="790")
     story.intent(second, **saw(story, SEEN, inline={"balance": 500}), finds=("inputs-differ",))
     yield "inputs-second-other-value", story.case("one snapshot, two intents, one of them untrue [RPL-6]", "verdict")
+
+
+def drifts() -> Cases:
+    """The world is read again before the START: what may drift may differ."""
+    whole: Map = {"type": "integer", "min": 0, "max": 9999, "nullable": False}
+
+    def decided() -> tuple[Story, Effect]:
+        story, effect = seeing(ALLOW, profile=profile(balance=whole, visits=whole), may_drift=["visits"])
+        story.intent(effect, **saw(story, {"balance": 1, "visits": 1}, inline={}))
+        return story, effect
+
+    story, effect = decided()
+    story.start(effect, **saw(story, {"balance": 1, "visits": 2}, inline={}))
+    yield "drift-named", story.case("another in a field that may drift [SNP-3]", "life")
+    story, effect = decided()
+    story.start(effect, **saw(story, {"balance": 2, "visits": 1}, inline={}), finds=("snapshot-drifted",))
+    yield "drift-other", story.case("another in a field that may not [SNP-3] [RPL-6]", "attachment")
+    story, effect = decided()
+    story.start(effect)
+    yield "drift-unread", story.case("a START that read nothing again names no snapshot [SNP-3]", "life")
+    story, effect = decided()
+    story.start(effect, **saw(story, {"balance": 2, "visits": 1}, inline={}))
+    story.attachments.pop()
+    story.find("attachment-missing", story.next - 1)
+    yield "drift-missing", story.case("what was read again is not here: not checked [RPL-6]", "attachment")
+    story, effect = decided()
+    story.start(effect, **saw(story, {"balance": -1, "visits": 1}, inline={}))
+    story.find("snapshot-invalid", story.next - 1)
+    yield "drift-invalid", story.case("what is in no form is not compared [RPL-6]", "attachment")
 
 
 def renderings() -> Cases:

@@ -37,6 +37,9 @@ import { committedMax } from './world.js';
 /** One naming of an attachment: the leaf, the size where it is said, or a snapshot's profile and what was copied of it.
  * @typedef {{ index: number, size: number | null, profile: Reader | null, inline: ValueMap }} Named */
 
+/** A START that names another snapshot than its intent, and the fields that may differ.
+ * @typedef {{ index: number, decided: Hex, started: Hex, mayDrift: string[] }} Drift */
+
 const SETTLED = [COMMITTED, NOT_COMMITTED];
 
 export class Comparison {
@@ -44,6 +47,10 @@ export class Comparison {
   #lives = new Map();
   /** @type {Map<Hex, Named[]>} */
   #named = new Map();
+  /** @type {Drift[]} */
+  #drifts = [];
+  /** @type {Map<Hex, ValueMap | null>} the snapshots that drifts are between, once they are read */
+  #snapshots = new Map();
 
   /** @param {Fold} fold @param {Find} find */
   constructor(fold, find) {
@@ -114,6 +121,18 @@ export class Comparison {
     for (const [id, [first]] of missing) {
       this.find('attachment-missing', first.index, `attachment ${id} is not here: what it says is not checked`);
     }
+    this.#drifts.forEach((drift) => this.#checkDrift(drift));
+  }
+
+  /** @param {Drift} drift */
+  #checkDrift({ index, decided, started, mayDrift }) {
+    const before = this.#snapshots.get(decided);
+    const after = this.#snapshots.get(started);
+    if (!before || !after) return;
+    const names = [...new Set([...before.keys(), ...after.keys()])].filter((name) => !mayDrift.includes(name));
+    if (names.some((name) => !sameValues(before.get(name), after.get(name)))) {
+      this.find('snapshot-drifted', index, "the START's snapshot is not the intent's in a field that may not drift");
+    }
   }
 
   /** @param {Hex} id @param {Uint8Array} raw @param {Named} named */
@@ -121,7 +140,7 @@ export class Comparison {
     if (named.size !== null && named.size !== raw.length) {
       this.find('attachment-differs', named.index, `attachment ${id} has ${raw.length} bytes, want ${named.size}`);
     }
-    if (named.profile !== null) this.#checkSnapshot(raw, named, named.profile);
+    if (named.profile !== null) this.#checkSnapshot(id, raw, named, named.profile);
   }
 
   /** A finding about the leaf that was applied last. @param {string} code @param {string} message */
@@ -131,7 +150,9 @@ export class Comparison {
 
   /** @param {Hex} id @param {Omit<Named, 'index'>} named */
   #name(id, named) {
-    this.#named.set(id, [...(this.#named.get(id) ?? []), { index: this.fold.index, ...named }]);
+    const known = this.#named.get(id) ?? [];
+    known.push({ index: this.fold.index, ...named });
+    this.#named.set(id, known);
   }
 
   /** @param {Hex} effect @returns {Life} */
@@ -248,12 +269,17 @@ export class Comparison {
     if (unseen || unread || inputs.get('budgets').size > 0) {
       this.#find('inputs-differ', "the verdict's inputs are not those that the policy reads");
     }
-    if (event.data.snapshot_id !== null)
-      this.#name(event.data.snapshot_id, { size: null, profile: contract.profile, inline });
+    const { snapshot_id: started } = event.data;
+    if (started === null) return;
+    this.#name(started, { size: null, profile: contract.profile, inline });
+    const { snapshot_id: decided } = intent.data;
+    if (decided === null || decided === started) return;
+    this.#drifts.push({ index: this.fold.index, decided, started, mayDrift: contract.mayDrift });
+    this.#snapshots.set(decided, null).set(started, null);
   }
 
-  /** @param {Uint8Array} raw @param {Named} named @param {Reader} profile */
-  #checkSnapshot(raw, { index, inline }, profile) {
+  /** @param {Hex} id @param {Uint8Array} raw @param {Named} named @param {Reader} profile */
+  #checkSnapshot(id, raw, { index, inline }, profile) {
     let snapshot;
     try {
       snapshot = il1.decode(raw, { bytesMax: BODY_BYTES_MAX });
@@ -263,14 +289,24 @@ export class Comparison {
       this.find('snapshot-invalid', index, error.message);
       return;
     }
+    const seen = /** @type {ValueMap} */ (snapshot);
+    if (this.#snapshots.has(id)) this.#snapshots.set(id, seen);
     for (const [name, value] of inline) {
-      const seen = /** @type {ValueMap} */ (snapshot).get(name);
-      if (seen === undefined || !sameBytes(il1.encode(seen), il1.encode(value))) {
+      if (!sameValues(seen.get(name), value)) {
         this.find('inputs-differ', index, `the verdict's snapshot field ${name} is not the snapshot's`);
       }
     }
   }
 }
+
+/**
+ * Whether two fields are there and of one value.
+ *
+ * @param {Value | undefined} one
+ * @param {Value | undefined} other
+ */
+const sameValues = (one, other) =>
+  one !== undefined && other !== undefined && sameBytes(il1.encode(one), il1.encode(other));
 
 /**
  * Whether an event settled its effect: a claim that returns to where it came from settles nothing.

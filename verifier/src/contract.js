@@ -39,7 +39,7 @@ import {
  *   observability: string, sendDeadlineMs: number, settleMs: number, claimTtlMs: number,
  *   providerKey: { retention_ms: number, stores: string } | null, keyed: boolean, definiteFailures: string[],
  *   provesAbsence: boolean, positiveMessages: string[], negativeMessages: string[], void: string | null,
- *   profile: Reader | null, approvalsCount: number, approvalsTtlMs: number, reconcilers: number,
+ *   profile: Reader | null, mayDrift: string[], approvalsCount: number, approvalsTtlMs: number, reconcilers: number,
  * }} Contract
  */
 
@@ -154,6 +154,7 @@ export function readContract(data, at) {
     negativeMessages: form.webhook?.negative ?? [],
     void: form.void,
     profile,
+    mayDrift: form.may_drift,
     approvalsCount: form.approvals.count,
     approvalsTtlMs: form.approvals.ttl_ms,
     reconcilers: form.reconcilers,

@@ -36,6 +36,7 @@ from invoke_log.rules.kind import (
 from invoke_log.rules.policy import Judgement, judge
 from invoke_log.rules.render import rendering_digest
 from invoke_log.rules.schema import Schema
+from invoke_log.rules.snapshot import drifted
 from invoke_log.rules.world import EffectState
 
 Find = Callable[[str, int | None, str], None]
@@ -68,6 +69,16 @@ class _Named:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Drift:
+    """A START that names another snapshot than its intent, and the fields that may differ."""
+
+    index: int
+    decided: bytes
+    started: bytes
+    may_drift: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Before:
     """What has to be read before an event moves it, and the verdict that the policy gives on the recorded inputs."""
 
@@ -84,6 +95,8 @@ class Comparison:
         self._find = find
         self._lives: dict[bytes, _Life] = {}
         self._named: dict[bytes, list[_Named]] = {}
+        self._drifts: list[_Drift] = []
+        self._snapshots: dict[bytes, dict[str, Value] | None] = {}
         self._map = MapHistory()
 
     def before(self, event: Event, index: int) -> Before:
@@ -133,13 +146,22 @@ class Comparison:
             self._find(
                 "attachment-missing", first.index, f"attachment {key.hex()} is not here: what it says is not checked"
             )
+        self._check_drifts()
 
     def _check_attachment(self, key: bytes, raw: bytes, named: _Named) -> None:
         if named.size is not None and named.size != len(raw):
             words = f"attachment {key.hex()} has {len(raw)} bytes, want {named.size}"
             self._find("attachment-differs", named.index, words)
         if named.profile is not None:
-            self._check_snapshot(raw, named, named.profile)
+            self._check_snapshot(key, raw, named, named.profile)
+
+    def _check_drifts(self) -> None:
+        """A guard that read the world again before its START lets only what the contract names be different [SNP-3]."""
+        for drift in self._drifts:
+            before, after = self._snapshots[drift.decided], self._snapshots[drift.started]
+            found = drifted(before, after, drift.may_drift) if before is not None and after is not None else None
+            if found is not None:
+                self._find("snapshot-drifted", drift.index, f"the START's snapshot is not the intent's: {found}")
 
     def _effect(self, key: bytes, state: EffectState) -> EffectReport:
         life = self._lives[key]
@@ -277,6 +299,12 @@ class Comparison:
             self._find("inputs-differ", index, "the verdict's inputs are not those that the policy reads")
         if data.snapshot_id is not None:
             self._name(data.snapshot_id, _Named(index=index, profile=contract.profile, inline=inline))
+            self._note_drift(intent.data.snapshot_id, data.snapshot_id, contract.may_drift, index)
+
+    def _note_drift(self, decided: bytes | None, seen: bytes, may_drift: frozenset[str], index: int) -> None:
+        if decided is not None and decided != seen:
+            self._drifts.append(_Drift(index=index, decided=decided, started=seen, may_drift=may_drift))
+            self._snapshots |= {decided: None, seen: None}
 
     def _compare_rendering(self, intent: Event, data: Approval | Denial, index: int) -> None:
         assert isinstance(intent.data, Intent)
@@ -291,7 +319,7 @@ class Comparison:
         for key, size in references_of(event).items():
             self._name(key, _Named(index=index, size=size))
 
-    def _check_snapshot(self, raw: bytes, named: _Named, profile: Schema) -> None:
+    def _check_snapshot(self, key: bytes, raw: bytes, named: _Named, profile: Schema) -> None:
         try:
             value = cbor.decode(raw, bytes_max=limits.BODY_BYTES_MAX)
             schema.compile_schema(profile)(value, "snapshot")
@@ -299,6 +327,9 @@ class Comparison:
             self._find("snapshot-invalid", named.index, error.message)
             return
         assert isinstance(value, dict)
+        if key in self._snapshots:
+            self._snapshots[key] = value
         for name, inline in named.inline.items():
-            if value.get(name) != inline:
+            # Compared as bytes: in Python True equals 1, and a field that is not there reads as null.
+            if name not in value or cbor.encode(value[name]) != cbor.encode(inline):
                 self._find("inputs-differ", named.index, f"the verdict's snapshot field {name} is not the snapshot's")
