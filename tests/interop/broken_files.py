@@ -9,7 +9,7 @@ from invoke_log.format import bundle, cbor, checkpoint
 from invoke_log.format.checkpoint import Checkpoint
 from invoke_log.format.digest import TreeSize
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, PRESENT, UNKNOWN, Evidence, Freeze, Release, Revoke
-from tests.interop.agreements import BRIEF, BY_ORDER, CONTRACTS, call
+from tests.interop.agreements import BRIEF, BY_ORDER, CONTRACTS, TRANSFER, call, snapshot
 from tests.interop.cases import SMALL_ORDER, claimed, committed, recover, redrive, resolve, started
 from tests.interop.log_writer import EVERYTHING, KEYS, LogWriter
 
@@ -156,6 +156,24 @@ def _() -> bytes:
 def _() -> bytes:
     log = LogWriter().begin(CONTRACTS, policy=BY_ORDER)
     committed(log)
+    return log.bundle()
+
+
+@file("snapshot-drifted")
+def _() -> bytes:
+    log = LogWriter().begin(CONTRACTS)
+    (_, decided, decided_id), (_, seen, seen_id) = snapshot(), snapshot(is_open=False)
+    log.attachments += [decided, seen]
+    log.start(log.intent(TRANSFER, call(TRANSFER), snapshot=decided_id), snapshot=seen_id)
+    return log.bundle()
+
+
+@file("ok snapshot that drifted where it may")
+def _() -> bytes:
+    log = LogWriter().begin(CONTRACTS)
+    (_, decided, decided_id), (_, seen, seen_id) = snapshot(), snapshot(etag="e2")
+    log.attachments += [decided, seen]
+    log.start(log.intent(TRANSFER, call(TRANSFER), snapshot=decided_id), snapshot=seen_id)
     return log.bundle()
 
 

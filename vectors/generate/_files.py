@@ -8,8 +8,12 @@ from vectors.generate._lives import started, unknown
 from vectors.generate._story import Cases, Leaf, Story
 from vectors.generate._wire import AGENT, LOG, ORIGIN, STRANGER, T0, Case, Key, Map
 
-NOWHERE: Case = {"trusted": False, "origin": None, "covered": {"size": None, "cosignatures": 0}}
-UNCOVERED: Case = {"trusted": False, "covered": {"size": None, "cosignatures": 0}}
+NOWHERE: Case = {
+    "trusted": False,
+    "origin": None,
+    "covered": {"size": None, "cosignatures": 0, "cosignatures_not_checked": 0},
+}
+UNCOVERED: Case = {"trusted": False, "covered": {"size": None, "cosignatures": 0, "cosignatures_not_checked": 0}}
 WITNESS = Key(14)
 
 
@@ -209,8 +213,14 @@ def notes() -> Cases:
     raw = wire.bundle(ORIGIN, story.pairs, wire.trailer_item(story.note(cosigner=WITNESS)))
     yield (
         "note-cosigned",
-        story.case("a cosignature under a key that is not known: not checked [CKPT-7]", "life", raw=raw),
+        story.case(
+            "a cosignature under a key that is not known: not checked [CKPT-7]", "life", raw=raw, **cosigned(story)
+        ),
     )
+    story = whole()
+    raw = wire.bundle(ORIGIN, story.pairs, wire.trailer_item(_flip(story.note(cosigner=WITNESS), -9)))
+    comment = "a bit of it is another: not seen, and said not to be [CKPT-7]"
+    yield "note-cosigned-flip", story.case(comment, "life", raw=raw, **cosigned(story))
     story = whole()
     story.trust = wire.vkey("example.com/other", LOG)
     story.find("trust-mismatch")
@@ -244,6 +254,10 @@ def forged() -> Story:
     story.log_id = bytes(32)
     story.log_id = story.govern("genesis", data, STRANGER)
     return story
+
+
+def cosigned(story: Story) -> Case:
+    return {"covered": {"size": story.next, "cosignatures": 0, "cosignatures_not_checked": 1}}
 
 
 def _flip(raw: bytes, at: int) -> bytes:

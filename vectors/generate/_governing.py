@@ -358,5 +358,9 @@ def begun(comment: str, fields: Map, key: Key) -> Case:
     story = Story(policy=None, contract=None)
     story.leaves, story.governance = [], None
     story.put(fields, key, void="genesis-invalid")
-    nothing: Given = {"trusted": False, "origin": None, "covered": {"size": None, "cosignatures": 0}}
+    nothing: Given = {
+        "trusted": False,
+        "origin": None,
+        "covered": {"size": None, "cosignatures": 0, "cosignatures_not_checked": 0},
+    }
     return story.case(comment, "genesis", **nothing)

@@ -465,7 +465,7 @@ class Story:
             "size": self.next,
             "root": self.root.hex(),
             "state_root": self.state_root().hex() if self.governance else None,
-            "covered": {"size": self.next, "cosignatures": 0},
+            "covered": {"size": self.next, "cosignatures": 0, "cosignatures_not_checked": 0},
             "effects": [effect.report() for _, effect in sorted(self.effects.items())],
             "findings": findings,
         }

@@ -82,10 +82,11 @@ async function keyLine(trust) {
 /** @param {import('../src/report.js').Report} report */
 function rendered(report) {
   const { origin, size, state_root: stateRoot, covered, trusted } = report;
+  const { cosignatures_not_checked: unchecked } = covered;
   const lines = [
     `${report.ok ? 'ok' : 'does not verify'}: ${origin ?? 'no log'}, ${size} leaves, state root ${stateRoot ?? 'none'}`,
     `covered by: ${covered.size === null ? 'no checkpoint' : `the log's checkpoint of size ${covered.size}`}`,
-    'cosignatures: not checked',
+    `cosignatures: not checked${unchecked === 0 ? '' : ` (${unchecked} under keys that were not given)`}`,
     trusted
       ? 'trusted: the key that was given signed all of it'
       : 'not trusted: self-consistent at best; origin not checked',

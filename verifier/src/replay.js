@@ -51,7 +51,7 @@ export async function replay(bytes, { trust = null } = {}) {
       size: 0,
       root: null,
       state_root: null,
-      covered: { size: null, cosignatures: 0 },
+      covered: { size: null, cosignatures: 0, cosignatures_not_checked: 0 },
       effects: [],
       findings: [finding(stopCode(error), null, error.message)],
     });
@@ -179,7 +179,11 @@ class Audit {
       size,
       root: size > 0 ? toHex(this.#frontier.root()) : null,
       state_root: replayed ? this.#fold.stateRoot(size) : null,
-      covered: { size: covering?.size ?? null, cosignatures: covering?.cosignatures.length ?? 0 },
+      covered: {
+        size: covering?.size ?? null,
+        cosignatures: covering?.cosignatures.length ?? 0,
+        cosignatures_not_checked: covering?.unchecked.length ?? 0,
+      },
       effects: replayed ? this.comparison.effects() : [],
       findings: this.#findings,
     });

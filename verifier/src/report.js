@@ -9,9 +9,10 @@
  *   attempts: number, grade: string | null, relies_on: string[], events: string[],
  * }} EffectReport */
 /** `state_root` is null where the bytes could not be replayed; `covered.size` where no checkpoint covers the leaves.
+ * `cosignatures_not_checked` counts lines under keys that were not given: of these nothing is known.
  * @typedef {{
  *   v: 1, ok: boolean, trusted: boolean, origin: string | null, size: number, root: Hex | null, state_root: Hex | null,
- *   covered: { size: number | null, cosignatures: number }, effects: EffectReport[], findings: Finding[],
+ *   covered: { size: number | null, cosignatures: number, cosignatures_not_checked: number }, effects: EffectReport[], findings: Finding[],
  * }} Report */
 /** Takes a finding. @typedef {(code: string, index: number | null, message: string) => void} Find */
 

@@ -186,6 +186,7 @@ class _Audit:
             state_root=self._fold.state_root(size) if replayed else None,
             covered=covering.checkpoint.size if covering else None,
             cosignatures=len(covering.cosignatures) if covering else 0,
+            unchecked=len(covering.unchecked) if covering else 0,
             effects=self._comparison.effects() if replayed else (),
             findings=tuple(self._findings),
         )

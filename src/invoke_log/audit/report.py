@@ -55,7 +55,8 @@ class EffectReport:
 class Report:
     """The result of an audit. state_root is None where the bytes could not be replayed at all.
 
-    covered: the size of the checkpoint that covers the leaves, None without one; cosignatures: those that were checked.
+    covered: the size of the checkpoint that covers the leaves, None without one. cosignatures: those of its lines that
+    were checked. unchecked: those under keys that the reader was not given, of which nothing is known.
     trusted_size: how many leaves a checkpoint under the reader's own verifier key covers, 0 where it has none.
     """
 
@@ -66,6 +67,7 @@ class Report:
     state_root: bytes | None
     covered: int | None
     cosignatures: int
+    unchecked: int = 0
     effects: tuple[EffectReport, ...] = ()
     findings: tuple[Finding, ...] = field(default=())
 
@@ -89,7 +91,11 @@ class Report:
             "size": self.size,
             "root": self.root.hex() if self.root else None,
             "state_root": self.state_root.hex() if self.state_root else None,
-            "covered": {"size": self.covered, "cosignatures": self.cosignatures},
+            "covered": {
+                "size": self.covered,
+                "cosignatures": self.cosignatures,
+                "cosignatures_not_checked": self.unchecked,
+            },
         }
         if effects:
             head["effects"] = [_effect_json(effect) for effect in self.effects]

@@ -263,12 +263,21 @@ def report_view(report: Report, *, effects: bool) -> View:
         f"size        {report.size}",
         f"root        {report.root.hex() if report.root else '-'}",
         f"state root  {report.state_root.hex() if report.state_root else '-'}",
-        f"covered by  {covered}; cosignatures checked: {report.cosignatures}",
+        f"covered by  {covered}; cosignatures: {_cosignatures(report)}",
         f"trust       {_trust_line(report)}",
         *(_effect_line(effect) for effect in (report.effects if effects else ())),
         *_finding_lines(report),
     ]
     return View(fields=report.as_json(effects=effects), text="\n".join(lines))
+
+
+def _cosignatures(report: Report) -> str:
+    unchecked = (
+        f"not checked ({report.unchecked} under keys that were not given)" if report.unchecked else "not checked"
+    )
+    if not report.cosignatures:
+        return unchecked
+    return f"{report.cosignatures} checked" + (f", {report.unchecked} not checked" if report.unchecked else "")
 
 
 def _trust_line(report: Report) -> str:
