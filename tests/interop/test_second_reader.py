@@ -1,7 +1,7 @@
 """Two readers that share no code, one in Python and one in JavaScript, say the same of every log.
 
-The corpus is random logs, one log for each broken rule, files that are no bundles, cut and flipped bytes. Node reads
-all of it in one process while Python does. SPEC §16.
+The corpus is random logs, logs with a few changes in their structure, one log for each broken rule, files that are no
+bundles, cut and flipped bytes. Node reads all of it in one process while Python does. SPEC §16.
 """
 
 import json
@@ -25,6 +25,7 @@ from tests.interop.agreements import CHARGE, CONTRACTS, NOTIFY, call
 from tests.interop.broken_files import FILES, items, whole
 from tests.interop.cases import BROKEN, LAST
 from tests.interop.log_writer import LogWriter
+from tests.interop.mutated_logs import mutated
 from tests.interop.random_logs import RandomLog
 
 ROOT: Final = Path(__file__).parents[2]
@@ -33,6 +34,7 @@ RANDOM_LOGS: Final = 300
 RANDOM_STEPS: Final = 32
 CUTS: Final = 60
 FLIPS: Final = 160
+MUTATED: Final = 150
 UNREADABLE: Final = ("cut", "malformed")
 NOT_IN_A_BUNDLE: Final = frozenset(("empty-log", "not-covered", "partly-covered", "now-stale"))
 """Findings about a store, and answers of a live one: a bundle has leaves, and a checkpoint of its own size."""
@@ -69,6 +71,11 @@ def random_files() -> Iterator[tuple[str, bytes, str | None]]:
         log = RandomLog(seed).write(RANDOM_STEPS)
         trust = (None, log.trust, LogWriter(origin="example.com/elsewhere").begin(()).trust)[seed % 3]
         yield f"random {seed}", log.bundle(), trust
+
+
+def mutated_files() -> Iterator[tuple[str, bytes, str | None]]:
+    for seed in range(MUTATED):
+        yield (f"mutated {seed}", *mutated(seed))
 
 
 def broken_files() -> Iterator[tuple[str, bytes, str | None]]:
@@ -111,7 +118,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[Read]:
     command = [node(), str(VERIFIER / "bin" / "invoke-log-verify.js"), "--batch"]
     files: list[tuple[str, Path, str | None]] = []
     with (place / "lines").open("w+", encoding="utf-8") as lines:
-        for name, raw, trust in (*random_files(), *broken_files(), *damaged_files()):
+        for name, raw, trust in (*random_files(), *mutated_files(), *broken_files(), *damaged_files()):
             path = place / f"{len(files)}.bundle"
             path.write_bytes(raw)
             files.append((name, path, trust))
@@ -147,7 +154,7 @@ def comparable(report: Report) -> Report:
 
 def test_both_readers_say_the_same_of_every_log(corpus: list[Read]) -> None:
     whole_files = [read for read in corpus if not read.name.startswith("flipped")]
-    assert len(whole_files) > RANDOM_LOGS + len(BROKEN) + len(FILES) + CUTS
+    assert len(whole_files) > RANDOM_LOGS + MUTATED + len(BROKEN) + len(FILES) + CUTS
     found = [line for read in whole_files for line in differences(read)]
     assert found == []
 
