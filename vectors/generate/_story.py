@@ -357,19 +357,15 @@ class Story:
         """Resolve an effect: absent where a `tick` is given or the kind says so, present by default."""
         presence = str(given.pop("presence", "present" if kind in ("tag_seen", "response") else "absent"))
         tick, observations = cast("Value", given.pop("tick", None)), cast("Value", given.pop("observations", []))
-        reference = given.pop("reference", "pi_1" if presence == "present" else None)
+        reference = cast("Value", given.pop("reference", "pi_1" if presence == "present" else None))
         failure = "charge.voided" if (kind, presence) == ("webhook", "absent") else None
-        read: Map = {
-            "tick": tick,
-            "observations": observations,
-            "reference": cast("Value", reference),
-            "failure": failure,
-        }
+        read: Map = {"tick": tick, "observations": observations, "reference": reference, "failure": failure}
         data: Map = {
             "presence": presence,
             "contract_id": wire.named("contract", effect.contract),
             "generation": effect.generation,
             "evidence": evidence(kind, **read),
+            "of": effect.parts if presence == "present" and not effect.attempt else None,
         }
         event_id = self.of(effect, "resolution", data, by, **given)
         words = ["executor" if kind == "response" else "reconciler"]

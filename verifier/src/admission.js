@@ -8,7 +8,7 @@ import * as digest from './digest.js';
 import { OPEN, claimedOrUnknown, settles, step } from './effect.js';
 import { MalformedError } from './errors.js';
 import { Refused, govern } from './governance.js';
-import { decisionKeyOf, rederive, retiredEffect } from './intent.js';
+import { decisionKeyOf, rederive, rederiveKey, retiredEffect } from './intent.js';
 import { CHAINED_KINDS, COMMITTED, FREE, GOVERNANCE_KINDS, NOT_COMMITTED, PRESENT } from './kind.js';
 import { INTEGER_MAX } from './limits.js';
 
@@ -83,7 +83,7 @@ function admitChained(event, world) {
   const state = world.effect(effect, resource);
   if (state.resource !== resource)
     return new Refused('resource-differs', `the effect belongs to resource ${state.resource}`);
-  const refusal = authorise(event, state, world);
+  const refusal = authorise(event, state, world) ?? checkNamed(event, state, world);
   if (refusal !== null) return refusal;
   if (event.prev !== state.last) return new Refused('chain-broken', "prev is not the head of the effect's chain");
   if (event.kind === 'start' && event.data.verdict.policy_id !== world.governance.policy?.id) {
@@ -121,6 +121,29 @@ function authorise(event, state, world) {
     : new Refused('grant-missing', `key_${by} holds no grant as ${role ?? 'any role'} over this effect`);
 }
 
+/**
+ * Why a presence does not show which effect it is about, or null. An intent has derived the key already; without one,
+ * nobody else says that the key belongs to class and resource.
+ *
+ * @param {Event} event
+ * @param {EffectState} state
+ * @param {World} world
+ */
+function checkNamed({ kind, data, effect, resource }, state, { governance }) {
+  if (kind !== 'resolution' || data.presence !== PRESENT) return null;
+  const contract = /** @type {Contract} */ (governance.contracts.get(data.contract_id));
+  let named = state.attempt > 0 && state.effectClass === contract.effectClass;
+  if (data.of !== null) {
+    const derived = derivedOrRefused(() => rederiveKey(contract, data.of));
+    if (derived instanceof Refused) return derived;
+    named = derived.effect === effect && derived.resource === resource;
+  }
+  if (!named) return new Refused('effect-differs', "nothing shows that effect and resource are the contract's");
+  return contract.effectClass === 'none'
+    ? new Refused('effect-none', 'the contract declares a read: nothing is present by it')
+    : null;
+}
+
 /** @param {Event} event @param {World} world */
 function admitIntent(event, world) {
   const { governance } = world;
@@ -133,14 +156,12 @@ function admitIntent(event, world) {
   if (!governance.holds(event.by, role, contract.effectClass, resource)) {
     return new Refused('grant-missing', `key_${event.by} holds no grant as ${role} over this effect`);
   }
-  const bound = boundOrRefused(contract, data);
+  const bound = derivedOrRefused(() => rederive(contract, data));
   if (bound instanceof Refused) return bound;
   if (effect !== bound.effect || resource !== bound.resource) {
     return new Refused('effect-differs', 'effect and resource do not re-derive from contract, purpose and identity');
   }
   const state = world.effect(effect, resource);
-  if (state.resource !== resource)
-    return new Refused('resource-differs', `the effect belongs to resource ${state.resource}`);
   const refusal =
     occupied(event, bound, state) ??
     stale(event, contract, state, world) ??
@@ -155,10 +176,10 @@ function admitIntent(event, world) {
 /** @param {Event} event */
 const namesOf = ({ effect, resource }) => /** @type {{ effect: Hex, resource: string }} */ ({ effect, resource });
 
-/** @param {Contract} contract @param {any} data */
-function boundOrRefused(contract, data) {
+/** @template T @param {() => T} derive @returns {T | Refused} */
+function derivedOrRefused(derive) {
   try {
-    return rederive(contract, data);
+    return derive();
   } catch (error) {
     if (error instanceof MalformedError) return new Refused('arguments-invalid', error.message);
     throw error;

@@ -168,7 +168,10 @@ export class Comparison {
         this.#find('rendering-differs', 'what was shown is not render/1 of the intent');
       }
     }
-    if (kind === 'resolution' && data.presence === PRESENT) this.#comparePresence(data, before, life);
+    if (kind === 'resolution' && data.presence === PRESENT) {
+      life.purpose = data.of?.purpose ?? life.purpose;
+      this.#comparePresence(data, before, life);
+    }
     if (after.status !== CLAIMED) life.intent = null;
     if (settledBy(event, before, after)) {
       life.grade = gradeOf(event, contract, this.#observers(event));

@@ -174,6 +174,7 @@ class Comparison:
             case Approval() | Denial() as data if life.intent is not None:
                 self._compare_rendering(life.intent, data, index)
             case Resolution() as data if data.presence == PRESENT:
+                life.purpose = data.of.purpose if data.of is not None else life.purpose
                 self._compare_presence(data, index, before, after, life)
             case _:
                 pass
