@@ -32,9 +32,10 @@ from vectors.generate._wire import (
 D, Q, TTL, APPROVAL_TTL, RETENTION = 10_000, 60_000, 300_000, 3_600_000, 86_400_000
 CHARGES: Final[Map] = {"effect_class": "money.charge/1", "prefix": "stripe:acct_1/test/"}
 CAST: Final = (("agent", AGENT), ("executor", AGENT), ("reconciler", RECONCILER))
-WARNINGS: Final = frozenset(
-    ("attachment-missing", "contradiction", "duplicate-effect", "suspect", "policy-unchecked", "not-covered")
-)
+WARNINGS: Final = {"attachment-missing", "contradiction", "duplicate-effect", "key-suspect", "not-covered"} | {
+    "policy-unchecked",
+    "suspect",
+}
 OPEN: Final = ("claimed", "started", "unknown")
 SHOWS: Final = {"committed": "response", "not_committed": "never_sent", "unknown": "no_answer"}
 

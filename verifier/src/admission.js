@@ -38,6 +38,9 @@ const ROLE_OF = new Map([
   ['attestation', 'attestor'],
 ]);
 
+/** Refusals that come before duplicate in the order of answers; all others come after it. */
+export const AUTHORITY = ['log-mismatch', 'grant-missing', 'contract-unknown'];
+
 /**
  * Form and signature are checked before, genesis and duplicates elsewhere.
  *

@@ -35,7 +35,7 @@ import { committedMax } from './world.js';
  *   intent: Event | null,
  * }} Life */
 /** One naming of an attachment: the leaf, the size where it is said, or a snapshot's profile and what was copied of it.
- * @typedef {{ index: number, size: number | null, profile: Reader | null, inline: ValueMap }} Named */
+ * @typedef {{ index: number, size: number | null, profile: Reader | null, inline: ValueMap, reads: Set<string> }} Named */
 
 const SETTLED = [COMMITTED, NOT_COMMITTED];
 
@@ -44,6 +44,10 @@ export class Comparison {
   #lives = new Map();
   /** @type {Map<Hex, Named[]>} */
   #named = new Map();
+  /** @type {Map<Hex, number[]>} the leaves of every key */
+  #signed = new Map();
+  /** @type {Map<Hex, number>} */
+  #suspects = new Map();
 
   /** @param {Fold} fold @param {Find} find */
   constructor(fold, find) {
@@ -71,12 +75,36 @@ export class Comparison {
    */
   after(event, before, admitted) {
     for (const { attachment, size } of referencesOf(event))
-      this.#name(attachment, { size, profile: null, inline: new Map() });
+      this.#name(attachment, { size, profile: null, inline: new Map(), reads: new Set() });
+    this.#suspect(event);
     if (event.kind === 'tick') this.#compareTick(event, before);
     if (event.kind === 'revoke' && event.data.suspect_from !== null) {
       this.#find('suspect', `what rests on this key or grant is suspect from leaf ${event.data.suspect_from} on`);
     }
     if (admitted.effect !== undefined) this.#compareEffect(event, before, admitted.effect);
+  }
+
+  /**
+   * Remark once on each leaf that a suspect key signed, before the revoke that says so or after it.
+   *
+   * @param {Event} event
+   */
+  #suspect({ by }) {
+    const { suspects } = this.fold.governance;
+    const before = this.#suspects;
+    const remark = (/** @type {number} */ leaf, /** @type {number} */ since) =>
+      this.find('key-suspect', leaf, `signed by a key that is suspect from leaf ${since} on`);
+    for (const [key, since] of suspects === before ? [] : suspects) {
+      for (const leaf of this.#signed.get(key) ?? []) {
+        if (since <= leaf && leaf < (before.get(key) ?? Infinity)) remark(leaf, since);
+      }
+    }
+    const since = suspects.get(by) ?? Infinity;
+    if (since <= this.fold.index) remark(this.fold.index, since);
+    const signed = this.#signed.get(by);
+    if (signed === undefined) this.#signed.set(by, [this.fold.index]);
+    else signed.push(this.fold.index);
+    this.#suspects = suspects;
   }
 
   /** The report of every effect, by key. @returns {EffectReport[]} */
@@ -251,11 +279,16 @@ export class Comparison {
       this.#find('inputs-differ', "the verdict's inputs are not those that the policy reads");
     }
     if (event.data.snapshot_id !== null)
-      this.#name(event.data.snapshot_id, { size: null, profile: contract.profile, inline });
+      this.#name(event.data.snapshot_id, {
+        size: null,
+        profile: contract.profile,
+        inline,
+        reads: policy.snapshotFields,
+      });
   }
 
   /** @param {Uint8Array} raw @param {Named} named @param {Reader} profile */
-  #checkSnapshot(raw, { index, inline }, profile) {
+  #checkSnapshot(raw, { index, inline, reads }, profile) {
     let snapshot;
     try {
       snapshot = il1.decode(raw, { bytesMax: BODY_BYTES_MAX });
@@ -265,9 +298,11 @@ export class Comparison {
       this.find('snapshot-invalid', index, error.message);
       return;
     }
-    for (const [name, value] of inline) {
-      const seen = /** @type {ValueMap} */ (snapshot).get(name);
-      if (seen === undefined || !sameBytes(il1.encode(seen), il1.encode(value))) {
+    const seen = /** @type {ValueMap} */ (snapshot);
+    const read = [...reads].filter((name) => seen.has(name));
+    for (const name of new Set([...inline.keys(), ...read])) {
+      const there = seen.has(name) && inline.has(name);
+      if (!there || !sameBytes(il1.encode(seen.get(name)), il1.encode(inline.get(name)))) {
         this.find('inputs-differ', index, `the verdict's snapshot field ${name} is not the snapshot's`);
       }
     }

@@ -40,13 +40,17 @@ export class Refused {
 export const covers = (scope, effectClass, resource) =>
   ['*', effectClass].includes(scope.effect_class) && resource.startsWith(scope.prefix);
 
-/** Everything that governance events say, folded. `retired` maps an effect class to the contract that retired it. */
+/**
+ * Everything that governance events say, folded. `retired` maps an effect class to the contract that retired it,
+ * `suspects` a key to the leaf that it is suspect from.
+ */
 export class Governance {
   /**
    * @param {{
    *   head: Hex, logId: Hex, origin: string, logKey: Hex, grants: Granted[], contracts: Map<Hex, Contract>,
    *   latest: Map<string, Hex>, withdrawn: Hex[], retired: Map<string, Hex>, policy: Policy | null,
    *   policies: Map<Hex, Policy>, freezes: Scope[], recoveries: Recovered[],
+   *   suspects: Map<Hex, number>,
    * }} state
    */
   constructor(state) {
@@ -63,6 +67,7 @@ export class Governance {
     this.policies = state.policies;
     this.freezes = state.freezes;
     this.recoveries = state.recoveries;
+    this.suspects = state.suspects;
   }
 
   /** @param {Partial<Governance>} changes */
@@ -148,6 +153,7 @@ export function found(event) {
     policies: new Map(),
     freezes: [],
     recoveries: [],
+    suspects: new Map(),
   });
 }
 
@@ -209,14 +215,19 @@ function grant(before, { id, data }) {
   return before.with({ grants: [...before.grants, { id, key: data.key, role: data.role, scope: data.scope }] });
 }
 
-/** @param {Governance} before @param {{ key: Hex | null, grant: Hex | null }} data */
+/** @param {Governance} before @param {{ key: Hex | null, grant: Hex | null, suspect_from: number | null }} data */
 function revoke(before, data) {
   const left = before.grants.filter((each) => (data.key !== null ? each.key !== data.key : each.id !== data.grant));
   if (left.length === before.grants.length)
     return new Refused('grant-unknown', 'no grant in force has this key or event id');
   if (!left.some(({ role }) => role === 'admin'))
     return new Refused('last-admin', 'this would leave the log without an admin');
-  return before.with({ grants: left });
+  if (data.suspect_from === null) return before.with({ grants: left });
+  const suspects = new Map(before.suspects);
+  for (const { key } of before.grants.filter((each) => !left.includes(each))) {
+    suspects.set(key, Math.min(data.suspect_from, suspects.get(key) ?? Infinity));
+  }
+  return before.with({ grants: left, suspects });
 }
 
 /** @param {Governance} before @param {Contract} contract */

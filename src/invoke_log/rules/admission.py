@@ -41,6 +41,9 @@ ROLE_OF: Final = {
 }
 """Kinds whose issuer needs a role over the effect. An intent needs agent or repeat, others any grant or START's key."""
 
+AUTHORITY: Final = frozenset(("log-mismatch", "grant-missing", "contract-unknown"))
+"""Refusals that come before DUPLICATE in the order of answers; all others come after it [ADM-3], [ADM-6]."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:

@@ -48,7 +48,7 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Governance:
-    """Everything that governance events say, folded. `suspects`: key or grant id to the leaf it is suspect from."""
+    """Everything that governance events say, folded. `suspects`: a key to the leaf that it is suspect from."""
 
     head: bytes
     log_id: bytes
@@ -198,7 +198,8 @@ def _revoke(before: Governance, data: Revoke) -> Governance | Refused:
         return Refused(code="last-admin", reason="this would leave the log without an admin")
     suspects = before.suspects
     if data.suspect_from is not None:
-        suspects = {**suspects, named: min(data.suspect_from, suspects.get(named, data.suspect_from))}
+        for key in {grant.key for grant in before.grants if grant not in left}:
+            suspects = {**suspects, key: min(data.suspect_from, suspects.get(key, data.suspect_from))}
     return replace(before, grants=left, suspects=suspects)
 
 
