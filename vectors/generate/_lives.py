@@ -12,6 +12,7 @@ from vectors.generate._wire import (
     SECOND_AGENT,
     SECOND_APPROVER,
     SECOND_RECONCILER,
+    TIME_MS_MAX,
     Given,
     Map,
     Value,
@@ -371,6 +372,11 @@ def others() -> Cases:
     story.revoke(key=AGENT.public)
     story.outcome(effect)
     yield "life-revoked-outcome", story.case("a revoked key may still bring evidence [EFF-9] [GOV-6]", "life")
+    story = Story()
+    story.tick(TIME_MS_MAX - D - Q - 1)
+    story, effect = unknown(story)
+    absent(story, effect)
+    yield "life-latest", story.case("the last second that a log can have [TIME-6] [TIME-4]", "life")
     executor = (("agent", AGENT), ("executor", EXECUTOR), ("reconciler", RECONCILER))
     story = Story(grants=executor)
     effect = story.effect()

@@ -20,7 +20,7 @@ import {
   SCOPED_ROLES,
   UNKNOWN,
 } from './kind.js';
-import { RAW_INLINE_BYTES_MAX, RESOURCE_BYTES_MAX } from './limits.js';
+import { RAW_INLINE_BYTES_MAX, RESOURCE_BYTES_MAX, TIME_MS_MAX } from './limits.js';
 import { readPolicy, readVerdict } from './policy.js';
 import { anything, blob, boolean, choice, integer, mapping, nullable, record, text, token, unique } from './schema.js';
 
@@ -52,7 +52,7 @@ const id = blob(32, 32);
 const idOrNull = nullable(id);
 const ids = unique(id, 16);
 const reason = text(4096);
-const time = integer(0);
+const time = integer(0, TIME_MS_MAX);
 const reference = nullable(record({ attachment: id, size: integer(0) }));
 const scope = record({ effect_class: text(48), prefix: text(RESOURCE_BYTES_MAX) });
 const evidence = record({

@@ -19,8 +19,7 @@ const PROOFS_OF_ABSENCE = ['absence', 'key_burnt', 'void', 'abort', 'webhook'];
 const READS = ['absence', 'key_burnt'];
 
 /**
- * Whether a duration has passed since an event whose hi is `since`; null: no tick came after it. Times are compared
- * by their difference: it is exact, where the sum of a time and a duration may be past 2^53.
+ * Whether a duration has passed since an event whose hi is `since`; null: no tick came after it.
  *
  * @param {number | null} since
  * @param {number} durationMs

@@ -74,7 +74,7 @@ _EVIDENCE: Final = schema.record(
 _KEY_SET: Final = schema.unique(_ID, 64)
 
 
-_TIME: Final = schema.integer(0)
+_TIME: Final = schema.integer(0, limits.TIME_MS_MAX)
 _VERDICT: Final = VERDICT_SCHEMA
 _DATA: Final[dict[str, tuple[type, dict[str, schema.Schema]]]] = {
     "genesis": (
