@@ -246,14 +246,17 @@ def guards() -> Cases:
     yield "intent-denied", story.case(comment, "intent")
 
 
+RETIRES: Map = {
+    "effect_class": "money.charge/1",
+    "resource": CHARGE["resource"],
+    "purpose": "order",
+    "identity": ["customer"],
+}
+SECOND = charge(name="charge", effect_class="money.charge/2", retires=RETIRES)
+
+
 def predecessors() -> Cases:
-    retires: Map = {
-        "effect_class": "money.charge/1",
-        "resource": CHARGE["resource"],
-        "purpose": "order",
-        "identity": ["customer"],
-    }
-    second = charge(name="charge", effect_class="money.charge/2", retires=retires)
+    retires, second = RETIRES, SECOND
     yield from retired(second)
     both: Map = {**CHARGES, "effect_class": "*"}
 

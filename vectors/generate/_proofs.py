@@ -2,7 +2,7 @@
 
 from vectors.generate import _wire as wire
 from vectors.generate._effect import Effect
-from vectors.generate._intents import claimed
+from vectors.generate._intents import SECOND, claimed
 from vectors.generate._lives import ATTESTED, REPEATED, WEBHOOK, absent, charge, settle, started, unknown
 from vectors.generate._sample import CHARGE, EVERYTHING, evidence
 from vectors.generate._story import CHARGES, Cases, D, Q, Story
@@ -32,6 +32,7 @@ def cases() -> Cases:
     yield from recoveries()
     yield from after_recovery()
     yield from oaths()
+    yield from retired_classes()
     yield from bad_recoveries()
 
 
@@ -273,6 +274,19 @@ def recoveries() -> Cases:
     settle(story)
     story.attest(effect)
     yield "recovery-attested", story.case("a person's word [REC-5]", "recovery")
+    story, effect = started(Story(also=REPEATED))
+    story.recover()
+    story.resolution(effect)
+    story.intent(effect, again=effect.head, status="unknown")
+    absent(story, effect)
+    story.intent(effect)
+    story.start(effect)
+    story.outcome(effect)
+    story.intent(effect, again=effect.head, status="unknown")
+    yield (
+        "recovery-generations",
+        story.case("the lost tail may have repeated it: the first intent of each generation pays [REC-4]", "recovery"),
+    )
     story = Story()
     effect = story.effect()
     story.recover()
@@ -406,6 +420,15 @@ def oaths() -> Cases:
     swear(story, EVERYTHING, void="grant-missing")
     swear(story, {**CHARGES, "prefix": "stripe:"}, void="form-invalid")
     yield "oath-scope", story.case("by an admin, or about more than its key may attest [GOV-2]", "recovery")
+    story = Story(also=(*ATTESTED, *REPEATED))
+    story.recover()
+    swear(story, CHARGES)
+    effect = story.effect()
+    for again in (False, True, True):
+        story.intent(effect, again=effect.head if again else None)
+        story.start(effect)
+        story.outcome(effect)
+    yield "oath-generations", story.case("it covers every generation [REC-4] [REC-5]", "recovery")
     story = Story(also=ATTESTED)
     swear(story, CHARGES, void="recovery-unknown")
     yield "oath-no-recovery", story.case("about what is no recovery [REC-2]", "recovery")
@@ -413,6 +436,52 @@ def oaths() -> Cases:
     story.recover(amnesia=False, checkpoint=story.note())
     swear(story, CHARGES, void="recovery-unknown")
     yield "oath-planned", story.case("about a recovery that forgot nothing [REC-2]", "recovery")
+
+
+def retired_classes() -> Cases:
+    covered: Map = {"effect_class": "*", "prefix": CHARGES["prefix"]}
+
+    def recovered(*, retired_first: bool = False) -> Story:
+        story = Story(grants=())
+        for role, key in (("agent", AGENT), ("reconciler", RECONCILER), ("attestor", ATTESTOR)):
+            story.grant(role, key, EVERYTHING)
+        if retired_first:
+            story.contract(SECOND)
+        story.recover()
+        if not retired_first:
+            story.contract(SECOND)
+        return story
+
+    story = recovered()
+    story.intent(story.effect(), void="predecessor-open")
+    yield (
+        "recovery-retired-class",
+        story.case(
+            "the lost tail may hold the retired class's effect, whose key takes no intent now [REC-7]", "recovery"
+        ),
+    )
+    story = recovered()
+    swear(story, covered)
+    story.intent(story.effect())
+    yield "recovery-retired-oath", story.case("an oath covers the retired class's key [REC-7] [REC-5]", "recovery")
+    story = recovered()
+    swear(story, {**covered, "effect_class": "money.charge/2"})
+    story.intent(story.effect(), void="predecessor-open")
+    yield "recovery-retired-oath-other", story.case("an oath about the new class alone [REC-7]", "recovery")
+    story = recovered(retired_first=True)
+    story.intent(story.effect(), status="unknown")
+    yield "recovery-retired-before", story.case("the lost tail held no intent of the class [REC-7]", "recovery")
+    story = Story(grants=())
+    story.grant("agent", AGENT, EVERYTHING)
+    story.grant("reconciler", RECONCILER, EVERYTHING)
+    effect = story.effect()
+    story.recover()
+    story.intent(effect, status="unknown")
+    story.wait(1)
+    absent(story, effect)
+    story.contract(SECOND)
+    story.intent(story.effect(), status="unknown")
+    yield "recovery-retired-settled", story.case("settled since the recovery, then retired [REC-7]", "recovery")
 
 
 def bad_recoveries() -> Cases:
@@ -431,6 +500,11 @@ def bad_recoveries() -> Cases:
         story = Story()
         story.govern("recovery", story.recovery(origin=origin), void="recovery-invalid")
         yield f"recovery-bad-{name}", story.case("no new name [REC-1] [KEY-4]", "recovery")
+    story = Story()
+    story.recover()
+    story.govern("recovery", story.recovery(origin=ORIGIN), void="recovery-invalid")
+    story.recover(origin=f"{ORIGIN}.e2")
+    yield "recovery-bad-old-name", story.case("a name that the log has had before [REC-1]", "recovery")
     story = Story()
     note = story.note()
     story.wait(1)

@@ -5,7 +5,7 @@
  * refused by a guard, else admitted.
  */
 import * as digest from './digest.js';
-import { OPEN, claimedOrUnknown, settles, step } from './effect.js';
+import { OPEN, claimedOrUnknown, mayBeLost, settles, step } from './effect.js';
 import { MalformedError } from './errors.js';
 import { Refused, govern } from './governance.js';
 import { decisionKeyOf, rederive, rederiveKey, retiredEffect } from './intent.js';
@@ -261,8 +261,11 @@ function checkIntent({ data }, bound, contract, state, world) {
   }
   for (const retires of governance.lineage(contract)) {
     const old = retiredEffect(bound, retires);
-    const status = old === null ? FREE : world.effect(old.effect, old.resource).status;
-    if (status !== FREE && status !== NOT_COMMITTED) {
+    if (old === null) continue;
+    const before = world.effect(old.effect, old.resource);
+    const lost = mayBeLost(before, retires.effect_class, governance.recoveries);
+    if (lost || ![FREE, NOT_COMMITTED].includes(before.status)) {
+      const status = lost ? 'in a tail that a recovery has lost, or not' : before.status;
       return new Refused('predecessor-open', `the key that ${retires.effect_class} gave these arguments is ${status}`);
     }
   }
@@ -289,7 +292,7 @@ function claim(event, bound, contract, state, world) {
   const generation = state.generation + (repeats ? 1 : 0);
   return {
     ...state,
-    ...claimedOrUnknown(state, contract.effectClass, recoveries),
+    ...claimedOrUnknown(state, contract.effectClass, recoveries, { repeats }),
     effectClass: contract.effectClass,
     generation,
     attempt: state.attempt + 1,

@@ -321,8 +321,12 @@ def _check_intent(
         )
     for retires in governance.lineage(contract):
         old = retired_effect(contract, bound, retires)
-        status = world.effect(*old).status if old is not None else FREE
-        if status not in (FREE, NOT_COMMITTED):
+        if old is None:
+            continue
+        before = world.effect(*old)
+        lost = effects.may_be_lost(before, retires.effect_class, governance.recoveries)
+        if lost or before.status not in (FREE, NOT_COMMITTED):
+            status = "in a tail that a recovery has lost, or not" if lost else before.status
             return Refused(
                 code="predecessor-open", reason=f"the key that {retires.effect_class} gave these arguments is {status}"
             )
@@ -337,7 +341,9 @@ def _claim(
     event: Event, data: Intent, bound: Bound, contract: Contract, state: EffectState, world: World
 ) -> EffectState:
     recoveries = world.governance.recoveries
-    status, tainted = effects.claimed_or_unknown(state, contract.effect_class, recoveries)
+    status, tainted = effects.claimed_or_unknown(
+        state, contract.effect_class, recoveries, repeats=data.again is not None
+    )
     generation = state.generation + (data.again is not None)
     claim = Claim(
         id=event.id,
