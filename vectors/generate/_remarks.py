@@ -266,14 +266,14 @@ def suspects() -> Cases:
     story.revoke(key=AGENT.public, suspect_from=start)
     story.find("key-suspect", start)
     story.find("key-suspect", outcome)
-    yield "suspect-key", story.case("what the key signed from that leaf on stands, and is suspect [RPL-10]", "revoke")
+    yield "suspect-key", story.case("what the key signed from that leaf on stands, and is suspect [RPL-11]", "revoke")
     assert intent < start
     story, effect = started()
     story.revoke(grant=story.leaves[2].id, suspect_from=story.next)
     story.outcome(effect, finds=("key-suspect",))
     yield (
         "suspect-grant",
-        story.case("a grant names its key; evidence comes after the revoke [RPL-10] [EFF-9]", "revoke"),
+        story.case("a grant names its key; evidence comes after the revoke [RPL-11] [EFF-9]", "revoke"),
     )
     story, effect = started(Story(also=(("repeat", AGENT),)))
     start = story.next - 1
@@ -282,7 +282,7 @@ def suspects() -> Cases:
     story.find("key-suspect", start)
     story.revoke(grant=executor, suspect_from=start - 1)
     story.find("key-suspect", start - 1)
-    yield "suspect-earlier", story.case("the earliest leaf counts, and each leaf is found once [RPL-10]", "revoke")
+    yield "suspect-earlier", story.case("the earliest leaf counts, and each leaf is found once [RPL-11]", "revoke")
     story, effect = started()
     story.revoke(key=AGENT.public, suspect_from=story.next)
-    yield "suspect-nothing", story.case("before that leaf nothing is suspect [RPL-10]", "revoke")
+    yield "suspect-nothing", story.case("before that leaf nothing is suspect [RPL-11]", "revoke")

@@ -120,7 +120,7 @@ class Comparison:
                 pass
 
     def _suspect(self, event: Event, index: int) -> None:
-        """Remark once on each leaf that a suspect key signed, before the revoke that says so or after it [RPL-10]."""
+        """Remark once on each leaf that a suspect key signed, before the revoke that says so or after it [RPL-11]."""
         suspects, before = self._fold.governance.suspects, self._suspects
         for key in suspects.keys() if suspects is not before else ():
             for leaf in self._signed.get(key, ()):

@@ -17,6 +17,7 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier, leaf_hash
 from invoke_log.rules.event import parse_event
 from invoke_log.rules.fold import Fold, Void
+from invoke_log.rules.governance import Governance
 
 
 def replay(where: "str | Path | Source", *, trust: VerifierKey | None = None) -> Report:
@@ -64,6 +65,7 @@ class _Audit:
         self._frontier: Frontier = EMPTY_FRONTIER
         self._covers: int | None = None
         self._covered_root: bytes | None = None
+        self._covered_under: Governance | None = None
         self._findings: list[Finding] = []
         self._comparison = Comparison(self._fold, self._find)
 
@@ -113,6 +115,8 @@ class _Audit:
         code, reason = self._judge(leaf, root)
         if code is not None:
             self._find(code, leaf.index, reason)
+        if self._frontier.size == self._covers and not (leaf.index == 0 and code is not None):
+            self._covered_under = self._fold.governance
         if leaf.index == 1 and not self._fold.ticked:
             self._find("tick-missing", 1, "leaf 1 is not a tick that counts")
         return not (leaf.index == 0 and code is not None)
@@ -134,8 +138,11 @@ class _Audit:
         return None, ""
 
     def _check_checkpoint(self, note: bytes | None) -> OpenedCheckpoint | None:
-        """Return the checkpoint if it is the log's own and true of these leaves."""
-        governance = self._fold.governance
+        """Return the checkpoint if it is the log's own and true of these leaves.
+
+        One from before a recovery is signed under the name and key that the log had then [RPL-9].
+        """
+        governance = self._covered_under or self._fold.governance
         if note is None:
             self._find("not-covered", None, "no checkpoint was ever signed over these leaves")
             return None
@@ -163,7 +170,8 @@ class _Audit:
         governance = self._fold.governance if replayed else None
         trusted = False
         if governance is not None and self._trust is not None:
-            trusted = (self._trust.name, self._trust.public_key) == (governance.origin, governance.log_key)
+            signer = self._covered_under or governance
+            trusted = (self._trust.name, self._trust.public_key) == (signer.origin, signer.log_key)
             if not trusted:
                 self._find(
                     "trust-mismatch", None, f"the log is {governance.origin!r} under another key than the trusted one"
