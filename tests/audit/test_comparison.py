@@ -283,7 +283,11 @@ def test_a_key_that_is_suspect_is_named_and_nothing_is_void(live: Live) -> None:
     data = Revoke(key=live.agent.public_key, grant=None, suspect_from=3)
     live.put(live.log.draft(data, live.admin))
     report = live.audit()
-    assert [(finding.code, finding.severity) for finding in report.findings] == [("suspect", "warning")]
+    intent = report.size - 4
+    assert [(finding.code, finding.severity, finding.index) for finding in report.findings] == [
+        *(("key-suspect", "warning", intent + at) for at in range(3)),
+        ("suspect", "warning", intent + 3),
+    ]
     assert (report.ok, report.effects[0].status) == (True, COMMITTED)
 
 

@@ -89,8 +89,8 @@ def test_an_honest_log_has_no_findings_and_every_effect_is_derived(told: tuple[b
     statuses = {effect.purpose: (effect.status, effect.attempts, effect.grade) for effect in report.effects}
     assert statuses == {
         "1": (COMMITTED, 1, "E0"),
-        "2": (NOT_COMMITTED, 2, "E1"),
-        "789": (COMMITTED, 1, "E1"),
+        "2": (NOT_COMMITTED, 2, "E0"),
+        "789": (COMMITTED, 1, "E0"),
         "3": ("free", 2, None),
     }
 

@@ -16,11 +16,11 @@ from invoke_log.rules.kind import (
     Evidence,
     Genesis,
     Grant,
+    KeyParts,
     Note,
     Oath,
     Recovery,
     Release,
-    Resolution,
     Revoke,
     Suspect,
     Tick,
@@ -85,6 +85,7 @@ RECOVERY: Final = Recovery(
 )
 ATTESTATION: Final = Attestation(status="committed", reason="r", attachment=None)
 READ: Final = Evidence(kind="absence")
+SEEN: Final = Evidence(kind="tag_seen")
 
 CASES: Final[list[tuple[str, str, Callable[[], bytes | str]]]] = []
 
@@ -194,12 +195,14 @@ breaks("[SNP-1]", "snapshot-differs")(lambda: Play().intend(snapshot_id=ID))
 breaks("[EFF-2]", "verdict-deny")(lambda: Play().intend(verdict=verdict("deny")))
 
 
-@breaks("[EFF-2]", "resource-differs")
-def _() -> bytes | str:
-    play = Play()
-    seen = Resolution(presence="present", contract_id=CONTRACT.id, generation=1, evidence=Evidence(kind="tag_seen"))
-    must(play.say(seen, RECONCILER, resource="elsewhere"))
-    return play.intend()
+breaks("[EFF-15]", "effect-differs")(lambda: Play().resolve("present", SEEN, of=None))
+breaks("[EFF-15]", "effect-differs")(
+    lambda: Play().resolve("present", SEEN, of=KeyParts(purpose="0", identity={"customer": "cus_1"}))
+)
+breaks("[EFF-15]", "arguments-invalid")(
+    lambda: Play().resolve("present", SEEN, of=KeyParts(purpose="789", identity={}))
+)
+breaks("[EFF-15]", "effect-none")(lambda: Play(contract(effect_class="none")).resolve("present", SEEN))
 
 
 @breaks("[EFF-2]", "state-stale")

@@ -1,6 +1,6 @@
 """SPEC.md's sections 12 and 14: bundles that are wrong in one thing, and what replay finds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -9,6 +9,7 @@ import pytest
 
 from invoke_log.audit.replay import replay
 from invoke_log.audit.report import Report
+from invoke_log.audit.source import Closing
 from invoke_log.errors import SnapshotInvalidError
 from invoke_log.format import bundle, digest, envelope
 from invoke_log.format.cbor import Value
@@ -32,6 +33,7 @@ from tests.harness.play import (
     committed,
     governed,
     must,
+    recovered,
     settled_tick,
     unknown,
 )
@@ -397,3 +399,31 @@ def test_the_map_holds_the_hash_of_what_is_known_of_an_effect() -> None:
     """[ID-15], [MAP-7]"""
     made = digest.map_value("committed", 2, [1, 2], bytes(32), 11)
     assert made == digest.derive_item("map value", ["committed", 2, [1, 2], bytes(32), 11])
+
+
+class Directory:
+    """A log that was not published since a checkpoint over its first leaves."""
+
+    origin = None
+
+    def __init__(self, play: Play, note: bytes, covers: int) -> None:
+        self._play, self._note, self.covers = play, note, covers
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        return ((sealed.body, sealed.signature) for sealed in self._play.envelopes)
+
+    def closing(self, named: Iterable[bytes]) -> Closing:
+        return Closing(note=self._note, attachments=())
+
+
+def test_a_checkpoint_from_before_a_recovery_still_covers_the_leaves_before_it() -> None:
+    """[RPL-9], [RPL-10]: it is the old name's; the new one has signed nothing yet."""
+    play = committed()
+    note, covers = note_of(play), len(play.envelopes)
+    report = replay(Directory(recovered(play), note, covers), trust=TRUST)
+    assert [finding.code for finding in report.findings] == ["partly-covered"]
+    assert (report.ok, report.trusted, report.trusted_size, report.covered) == (True, False, covers, covers)
+    assert report.size == covers + 2
+    renamed = replace(TRUST, name=f"{ORIGIN}.e1")
+    later = replay(Directory(play, note, covers), trust=renamed)
+    assert [finding.code for finding in later.findings] == ["partly-covered", "trust-mismatch"]

@@ -73,6 +73,7 @@ PRELUDE: Final = """\
 value = bool / null / int53 / bstr / tstr / [* value] / {* tstr => value}
 int53 = -9007199254740991..9007199254740991
 uint53 = 0..9007199254740991
+time-ms = 0..9000000000000000
 pos53 = 1..9007199254740991
 id = bstr .size 32
 token = tstr .regexp "[A-Za-z0-9_.:/@+=-]+"
@@ -80,6 +81,7 @@ token = tstr .regexp "[A-Za-z0-9_.:/@+=-]+"
 INTEGERS: Final = {
     (-limits.INTEGER_MAX, limits.INTEGER_MAX): "int53",
     (0, limits.INTEGER_MAX): "uint53",
+    (0, limits.TIME_MS_MAX): "time-ms",
     (1, limits.INTEGER_MAX): "pos53",
 }
 
@@ -163,6 +165,7 @@ def test_the_bounds_are_those_of_the_code() -> None:
     listed = [int(value.replace(",", "")) for _, value in table("2. Canonical form: IL1", "bound")]
     assert listed == [
         limits.INTEGER_MAX,
+        limits.TIME_MS_MAX,
         limits.NESTING_MAX,
         limits.MAP_KEY_BYTES_MAX,
         limits.BODY_BYTES_MAX,

@@ -277,7 +277,8 @@ class Live:
         self, bound: Bound | None = None, *, generation: int = 1, reference: str = "pi_1", by: FileSigner | None = None
     ) -> Envelope:
         evidence = Evidence(kind="tag_seen", reference=reference)
-        return self.draw(self.resolution(PRESENT, generation, evidence), by or self.agent, bound)
+        present = replace(self.resolution(PRESENT, generation, evidence), of=(bound or self.bound()).parts)
+        return self.draw(present, by or self.agent, bound)
 
     def absent(self, bound: Bound | None = None, *, kind: str = "absence", tick: bytes | None = None) -> Envelope:
         """Absence, by a read that began now or when `tick` was the last one."""

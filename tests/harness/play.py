@@ -135,7 +135,11 @@ class Play(Worked):
     def resolve(self, presence: str, evidence: Evidence, by: FileSigner = RECONCILER, **changes: object) -> bytes | str:
         """Append a resolution under the contract and generation that are played on."""
         resolution = Resolution(
-            presence=presence, contract_id=self.contract.id, generation=self.state.generation, evidence=evidence
+            presence=presence,
+            contract_id=self.contract.id,
+            generation=self.state.generation,
+            evidence=evidence,
+            of=None if presence == "absent" or self.state.attempt else self.bound.parts,
         )
         return self.say(replace(resolution, **cast("dict[str, Any]", changes)), by)
 

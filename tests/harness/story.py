@@ -305,10 +305,17 @@ class Story:
         kind: str = "tag_seen",
         observations: Iterable[Leaf] = (),
         under: bytes | None = None,
+        unseen: Bound | None = None,
         body: Given = AS_IS,
     ) -> Leaf:
         evidence = Evidence(kind=kind, observations=tuple(sorted(leaf.id for leaf in observations)))
-        return self._resolve(of, PRESENT, generation, evidence, by=by, under=under, body=body)
+        contract_id, parts = under or self.contract.id, unseen.parts if unseen else None
+        if unseen:
+            body = {"effect": unseen.effect, "resource": unseen.resource, **body}
+        data = say.Resolution(
+            presence=PRESENT, contract_id=contract_id, generation=generation, evidence=evidence, of=parts
+        )
+        return self.put(data, by=by, of=of, body=body)
 
     def absent(
         self,
@@ -329,23 +336,9 @@ class Story:
             tick=tick.id if tick else None,
             observations=tuple(sorted(leaf.id for leaf in observations)),
         )
-        return self._resolve(of, ABSENT, generation or self.state(of).generation, evidence, by=by, under=under)
-
-    def _resolve(
-        self,
-        of: Leaf,
-        presence: str,
-        generation: int,
-        evidence: Evidence,
-        *,
-        by: str,
-        under: bytes | None,
-        body: Given = AS_IS,
-    ) -> Leaf:
-        data = say.Resolution(
-            presence=presence, contract_id=under or self.contract.id, generation=generation, evidence=evidence
-        )
-        return self.put(data, by=by, of=of, body=body)
+        contract_id, generation = under or self.contract.id, generation or self.state(of).generation
+        data = say.Resolution(presence=ABSENT, contract_id=contract_id, generation=generation, evidence=evidence)
+        return self.put(data, by=by, of=of)
 
     def observe(
         self,

@@ -5,7 +5,7 @@ tick.
 from collections.abc import Callable
 from typing import Final
 
-from invoke_log.format import bundle, cbor, checkpoint
+from invoke_log.format import bundle, cbor, checkpoint, limits
 from invoke_log.format.checkpoint import Checkpoint
 from invoke_log.format.digest import TreeSize
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, PRESENT, UNKNOWN, Evidence, Freeze, Release, Revoke
@@ -52,14 +52,14 @@ def replaced(at: int, item: bytes) -> bytes:
 file("ok")(lambda: whole().bundle())
 
 
-@file("ok times at the end of what integers can say")
+@file("ok times at the end of what an event can say")
 def _() -> bytes:
     log = LogWriter().begin((BRIEF,))
-    log.tick(2**53 - 1 - log.now_ms)
+    log.tick(limits.TIME_MS_MAX - log.now_ms)
     effect = log.intent(BRIEF, call(BRIEF))
     log.start(effect)
     log.outcome(effect, UNKNOWN, "no_answer")
-    redrive(log, effect)  # now + D + Q and lo(START) + retention are past 2^53, one apart
+    redrive(log, effect)  # now + D + Q and lo(START) + retention are one apart
     return log.bundle()
 
 

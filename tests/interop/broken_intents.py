@@ -1,5 +1,7 @@
 """Events without form, signature or authority, and intents that may not stand: one broken rule each."""
 
+from dataclasses import replace
+
 from invoke_log.format.cbor import Value
 from invoke_log.rules.intent import bind
 from invoke_log.rules.kind import (
@@ -10,6 +12,7 @@ from invoke_log.rules.kind import (
     Attestation,
     Evidence,
     Freeze,
+    KeyParts,
     Note,
     Oath,
     Release,
@@ -378,12 +381,34 @@ def _(log: LogWriter) -> None:
     log.on(effect, Release(intent=log.state(effect).last or b"", reason=""), "agent", resource="charge:acct_1/cus_2")
 
 
-@breaks("resource-differs intent on an effect that a presence has bound elsewhere")
+@breaks("effect-differs presence on a key of another resource")
 def _(log: LogWriter) -> None:
-    said = Resolution(presence=PRESENT, contract_id=CHARGE.id, generation=1, evidence=Evidence(kind="tag_seen"))
-    effect = bind(CHARGE, call(CHARGE)).effect
-    log.say(said, "reconciler", effect=effect, resource="charge:acct_1/cus_2")
-    claimed(log)
+    log.say(unseen(), "reconciler", effect=bind(CHARGE, call(CHARGE)).effect, resource="charge:acct_1/cus_2")
+
+
+@breaks("effect-differs presence that does not say which effect it is about")
+def _(log: LogWriter) -> None:
+    bound = bind(CHARGE, call(CHARGE))
+    log.say(replace(unseen(), of=None), "reconciler", effect=bound.effect, resource=bound.resource)
+
+
+@breaks("arguments-invalid presence")
+def _(log: LogWriter) -> None:
+    bound, of = bind(CHARGE, call(CHARGE)), KeyParts(purpose="", identity={})
+    log.say(replace(unseen(), of=of), "reconciler", effect=bound.effect, resource=bound.resource)
+
+
+@breaks("effect-none presence")
+def _(log: LogWriter) -> None:
+    bound = bind(READ, call(READ))
+    said = replace(unseen(), contract_id=READ.id, of=bound.parts)
+    log.say(said, "reconciler", effect=bound.effect, resource=bound.resource)
+
+
+def unseen() -> Resolution:
+    """A presence of an effect that the log need not know."""
+    seen, of = Evidence(kind="tag_seen"), bind(CHARGE, call(CHARGE)).parts
+    return Resolution(presence=PRESENT, contract_id=CHARGE.id, generation=1, evidence=seen, of=of)
 
 
 @breaks("effect-none")

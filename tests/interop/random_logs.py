@@ -13,6 +13,7 @@ from invoke_log.format.cbor import Value
 from invoke_log.rules.admission import Admitted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.event import data_map, parse_event
+from invoke_log.rules.intent import bind
 from invoke_log.rules.kind import (
     ABSENT,
     COMMITTED,
@@ -237,8 +238,7 @@ def resolve(log: RandomLog) -> None:
     contract = state.claim.contract_id if state.claim is not None else log.random.choice(CONTRACTS).id
     by = log.random.choice(("reconciler", "reconciler", "executor", "scoped", "agent"))
     if log.chance(0.05):
-        said = Resolution(presence=PRESENT, contract_id=contract, generation=1, evidence=Evidence(kind="tag_seen"))
-        log.say(said, by, effect=log.random.randbytes(32), resource="charge:acct_1/cus_9")
+        _unseen(log, by)
     elif log.chance(0.4):
         kind = log.random.choice(("tag_seen", "response", "webhook", "absence"))
         proof = Evidence(kind=kind, reference=log.random.choice(REFERENCES))
@@ -252,6 +252,16 @@ def resolve(log: RandomLog) -> None:
         log.on(
             effect, Resolution(presence=ABSENT, contract_id=contract, generation=state.generation, evidence=proof), by
         )
+
+
+def _unseen(log: RandomLog, by: str) -> None:
+    """A presence of an effect that has no intent, now and then without what the effect is."""
+    contract = log.random.choice(CONTRACTS)
+    bound = bind(contract, call(contract, order=log.random.randrange(90, 99)))
+    of = log.random.choice((bound.parts, bound.parts, bound.parts, None))
+    proof = Evidence(kind="tag_seen")
+    said = Resolution(presence=PRESENT, contract_id=contract.id, generation=1, evidence=proof, of=of)
+    log.say(said, by, effect=bound.effect, resource=bound.resource)
 
 
 def _read(log: RandomLog) -> Evidence:

@@ -168,11 +168,11 @@ def test_bad_bytes_a_flipped_signature_and_a_stranger_are_refused_before_all_els
 
 
 def test_an_effect_belongs_to_the_resource_that_its_first_event_names(live: Live) -> None:
-    """A presence may be about a key that the log has never seen, and binds it to the resource that it names."""
-    elsewhere = live.draw(live.resolution("present"), live.agent, resource="elsewhere/1")
-    assert live.answer(elsewhere) == "accepted"
-    assert live.answer(live.intent()) == "refused resource-differs"
-    assert live.answer(live.present()) == "refused resource-differs"
+    """A presence may be about a key that the log has never seen, but not about any resource [EFF-15]."""
+    said = live.resolution("present")
+    assert live.answer(live.draw(said, live.agent, resource="elsewhere/1")) == "refused effect-differs"
+    assert live.answer(live.present()) == "accepted"
+    assert live.answer(live.draw(said, live.agent, resource="elsewhere/1")) == "refused resource-differs"
     assert live.audit().findings == ()
 
 

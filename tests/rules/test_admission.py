@@ -53,12 +53,12 @@ def test_a_repeat_needs_the_grant_to_repeat(story: Story) -> None:
 
 def test_a_presence_of_an_effect_that_nobody_saw_needs_a_reconciler_of_its_contracts_class(story: Story) -> None:
     """S8, [GOV-4], [EFF-12]"""
-    names = {"effect": story.bound().effect, "resource": story.bound().resource}
+    unseen = story.bound()
     story.grant("newcomer", "reconciler", Scope(effect_class="money.refund/1", prefix=""))
     for by in ("agent", "newcomer"):
-        assert story.present(story.leaves[0], by=by, body=names).code == "grant-missing"
+        assert story.present(story.leaves[0], by=by, unseen=unseen).code == "grant-missing"
     story.grant("newcomer", "reconciler", Scope(effect_class="money.charge/1", prefix=""))
-    assert story.present(story.leaves[0], by="newcomer", body=names).code == "accepted"
+    assert story.present(story.leaves[0], by="newcomer", unseen=unseen).code == "accepted"
 
 
 def test_names_re_derive_from_what_the_intent_records(story: Story) -> None:
@@ -70,11 +70,34 @@ def test_names_re_derive_from_what_the_intent_records(story: Story) -> None:
     assert story.intent(body={"effect": story.bound(order="790").effect}).code == "effect-differs"
 
 
-def test_an_effect_belongs_to_the_resource_that_its_first_event_names(story: Story) -> None:
-    """[EFF-2]: a presence binds its key to the resource that it names."""
-    names = {"effect": story.bound().effect, "resource": "stripe:acct_1/test/customer/cus_2"}
-    assert story.present(story.leaves[0], body=names).code == "accepted"
-    assert story.intent().code == "resource-differs"
+def test_a_presence_that_nobody_intended_says_which_effect_it_is_about(story: Story) -> None:
+    """[EFF-15]: or whoever may reconcile one class could spend another class's keys, or bind them elsewhere."""
+    bound, other = story.bound(), story.bound(order="790")
+    first, names = story.leaves[0], {"effect": bound.effect, "resource": bound.resource}
+    assert story.present(first, body=names).code == "effect-differs"
+    assert story.present(first, unseen=other, body=names).code == "effect-differs"
+    elsewhere = {"resource": "stripe:acct_1/test/customer/cus_2"}
+    assert story.present(first, unseen=bound, body=elsewhere).code == "effect-differs"
+    refund = contract(name="refund-customer", effect_class="money.refund/1")
+    story.register(refund)
+    assert story.present(first, unseen=bound, under=refund.id).code == "effect-differs"
+    assert story.intent().code == "accepted"
+
+
+def test_a_presence_of_what_was_intended_need_not_say_it_and_may(story: Story) -> None:
+    """[EFF-15], S15: whoever draws it up may not have seen the intent, or have seen nothing else."""
+    start, bound = lost(story), story.bound()
+    assert story.present(start).code == "accepted"
+    assert story.present(start, unseen=bound).code == "accepted"
+    assert story.present(start, unseen=story.bound(order="790"), body={"effect": bound.effect}).code == "effect-differs"
+
+
+def test_a_read_is_never_present(story: Story) -> None:
+    """[EFF-15]: it claims nothing, so there is nothing to commit."""
+    read = contract(name="look-up", effect_class="none")
+    story.register(read)
+    unseen = story.bound(under=read)
+    assert story.present(story.leaves[0], unseen=unseen, under=read.id).code == "effect-none"
 
 
 # Collision, conflict, blocked: compared with the latest intent of the generation.

@@ -161,6 +161,7 @@ def test_a_profile_is_a_record_that_is_always_there_and_may_drift_names_its_fiel
     assert "profile" in refused(profile={"type": "boolean"})
     assert "profile" in refused(profile={**profile, "nullable": True})
     assert "may_drift" in refused(profile=profile, may_drift=["other"])
+    assert "may_drift" in refused(may_drift=["balance"])
     assert contract(profile=profile, may_drift=["balance"]).may_drift == {"balance"}
 
 

@@ -2,11 +2,24 @@
 
 import pytest
 
+from invoke_log.format.cbor import Value
+from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import absorb
 from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, STARTED, UNKNOWN, Scope
 from tests.harness.story import BOUND, D, Leaf, Story, contract, done, lost, reach, started, undone
 
 CHARGES = "stripe:acct_1/test/"
+
+
+def successor(old: Contract) -> Contract:
+    """Return a contract whose class replaces another one, with the same key."""
+    retires: dict[str, Value] = {
+        "effect_class": old.effect_class,
+        "resource": old.resource,
+        "purpose": old.purpose,
+        "identity": list(old.identity),
+    }
+    return contract(name="charge-2", effect_class="money.charge/2", retires=retires)
 
 
 @pytest.fixture
@@ -159,12 +172,57 @@ def test_an_unknown_that_nobody_sent_is_found_absent_by_several_too() -> None:
 
 
 def test_presence_ends_the_taint(story: Story) -> None:
-    """[REC-5]: and the next generation is claimed again."""
+    """[REC-6]: of this generation, and of no later one."""
     start = lost(story)
     story.recover()
     assert story.present(start).code == "accepted"
     assert story.state(start).tainted is None
-    assert story.status(story.again(start)) == CLAIMED
+    assert story.status(story.again(start)) == UNKNOWN
+
+
+def test_each_generation_pays_for_a_recovery_once(story: Story) -> None:
+    """S1, [REC-4]: the lost tail may have repeated the effect, and then it happens twice."""
+    start = lost(story)
+    recovery = story.recover()
+    story.present(start)
+    for _ in range(2):
+        intent = story.again(start)
+        assert (story.status(intent), story.state(intent).tainted) == (UNKNOWN, recovery.index)
+        assert story.start(intent).code == "transition-invalid"
+        assert story.absent(intent, story.wait(BOUND)).code == "accepted"
+        after = story.intent()
+        assert story.status(after) == CLAIMED
+        assert story.outcome(story.start(after)).code == "accepted"
+
+
+def test_a_class_retired_after_a_recovery_may_have_been_at_work_in_the_lost_tail(story: Story) -> None:
+    """S1, [REC-7]: its key takes no intent that could pay, so an oath is wanted."""
+    recovery = story.recover()
+    later = successor(story.contract)
+    story.register(later)
+    assert story.intent(under=later).code == "predecessor-open"
+    assert story.swear(recovery, "money.charge/1", CHARGES).code == "accepted"
+    intent = story.intent(under=later)
+    assert (intent.code, story.status(intent)) == ("accepted", UNKNOWN)
+
+
+def test_a_class_retired_before_a_recovery_was_at_work_in_no_tail(story: Story) -> None:
+    """[REC-7], L1: the log that was kept says so."""
+    later = successor(story.contract)
+    story.register(later)
+    story.recover()
+    intent = story.intent(under=later)
+    assert (intent.code, story.status(intent)) == ("accepted", UNKNOWN)
+
+
+def test_a_retired_key_that_was_settled_since_the_recovery_blocks_nothing(story: Story) -> None:
+    """[REC-7], L1"""
+    start = lost(story)
+    story.recover()
+    assert story.absent(start, story.wait(BOUND)).code == "accepted"
+    later = successor(story.contract)
+    story.register(later)
+    assert story.intent(under=later).code == "accepted"
 
 
 def test_an_oath_lets_its_keys_follow_the_normal_rules(story: Story) -> None:

@@ -37,7 +37,7 @@ def test_presence_of_an_effect_that_the_log_never_saw_commits_it_at_attempt_0(st
     """[EFF-12]: it moves S, and the key is spent."""
     bound = story.bound()
     moved = story.fold.state_hash(bound.resource)
-    present = story.present(story.leaves[0], 3, body={"effect": bound.effect, "resource": bound.resource})
+    present = story.present(story.leaves[0], 3, unseen=bound)
     state = story.state(present)
     assert (state.status, state.generation, state.attempt, state.effect_class) == (
         COMMITTED,
@@ -157,7 +157,7 @@ def test_a_reconcilers_scope_is_that_of_the_effect_and_not_of_the_contract_that_
     start = lost(story)
     assert story.present(start, by="newcomer", under=refund.id).code == "grant-missing"
     assert story.present(start, by="newcomer").code == "grant-missing"
-    assert story.present(start, by="reconciler", under=refund.id).code == "accepted"
+    assert story.present(start, by="reconciler", under=refund.id).code == "effect-differs"
     assert story.state(start).effect_class == "money.charge/1"
 
 

@@ -166,6 +166,14 @@ def test_suspicion_taints_from_its_leaf_on_and_voids_nothing(story: Story) -> No
         assert story.fold.governance.suspects == {key: kept}
 
 
+def test_a_revoke_of_one_grant_makes_its_key_suspect(story: Story) -> None:
+    """[GOV-6], [RPL-11]"""
+    grant = story.grant("newcomer", "executor")
+    revoke = Revoke(key=None, grant=grant.id, suspect_from=3)
+    assert story.put(revoke, by="admin").code == "accepted"
+    assert story.fold.governance.suspects == {KEYS["newcomer"].public_key: 3}
+
+
 # Contracts and classes.
 
 

@@ -38,6 +38,11 @@ class Effect:
         """The row of the state root."""
         return [self.key, self.status, self.generation, self.attempt, self.head]
 
+    @property
+    def parts(self) -> Map:
+        """What its key derives from beside the contract."""
+        return {"purpose": self.purpose, "identity": self.identity}
+
     def map_value(self, leaf_index: int) -> bytes:
         """Return the value in the map, the head standing at this leaf."""
         committed: list[Value] = [*self.committed]
@@ -50,7 +55,7 @@ class Effect:
             "effect_key": f"eff_{self.key.hex()}",
             "resource": self.resource,
             "effect_class": self.contract["effect_class"],
-            "purpose": self.purpose if self.attempt else "",
+            "purpose": self.purpose,
             "status": self.status,
             "generation": self.generation,
             "attempts": self.attempt,

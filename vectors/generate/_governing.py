@@ -307,6 +307,19 @@ def duplicates() -> Cases:
     yield "duplicate-observation", story.case("the very same observation again [ADM-6]", "duplicate")
 
     story, effect = started()
+    story.about(effect, "note", effect.head or b"")
+    story.revoke(key=AGENT.public)
+    story.repeat(story.next - 2, void="grant-missing")
+    yield (
+        "duplicate-revoked",
+        story.case("again, and its key has lost its grants meanwhile [ADM-3] [ADM-6]", "duplicate"),
+    )
+    story = Story()
+    story.recover()
+    story.repeat(1, void="log-mismatch")
+    yield "duplicate-recovered", story.case("again, and the log is another one meanwhile [ADM-6] [GOV-3]", "duplicate")
+
+    story, effect = started()
     story.repeat(story.next - 2, void="collision")
     yield (
         "duplicate-intent",

@@ -6,7 +6,7 @@ from vectors.generate import _wire as wire
 from vectors.generate._effect import Effect
 from vectors.generate._intents import claimed
 from vectors.generate._lives import ATTESTED, REPEATED, charge, settle, started, unknown
-from vectors.generate._sample import ALLOW, ASK, CHARGE, evidence, policy, rule
+from vectors.generate._sample import ALLOW, ASK, CHARGE, EVERYTHING, evidence, policy, rule
 from vectors.generate._story import APPROVAL_TTL, CHARGES, RETENTION, TTL, Cases, D, Q, Story
 from vectors.generate._wire import (
     AGENT,
@@ -28,6 +28,7 @@ APPROVERS = (("approver", APPROVER), ("approver", SECOND_APPROVER))
 def cases() -> Cases:
     yield from chains()
     yield from authority()
+    yield from named()
     yield from starts()
     yield from approvals()
     yield from approved_starts()
@@ -164,6 +165,53 @@ def borrowed() -> Cases:
             "authority",
         ),
     )
+
+
+def named() -> Cases:
+    mail = charge(name="send-mail", effect_class="mail.send/1")
+    story = Story(grants=(("agent", AGENT), ("executor", AGENT)))
+    story.grant("reconciler", RECONCILER, {"effect_class": "mail.send/1", "prefix": ""})
+    story.contract(mail)
+    story.contract_data = CHARGE
+    effect = story.effect()
+    story.resolution(effect, contract_id=wire.named("contract", mail), void="effect-differs")
+    story.intent(effect)
+    yield (
+        "presence-other-class",
+        story.case("a key of a class that this reconciler has no grant over [EFF-15] [GOV-4]", "presence"),
+    )
+    faults: dict[str, tuple[str, str, Map | None]] = {
+        "missing": ("effect-differs", "nobody says which effect this key names", None),
+        "purpose": ("effect-differs", "another order's", {"purpose": "790", "identity": {"customer": "cus_1"}}),
+        "identity": ("effect-differs", "another customer's", {"purpose": "789", "identity": {"customer": "cus_2"}}),
+        "prose": ("arguments-invalid", "a purpose of free text", {"purpose": "of monday", "identity": {}}),
+        "names": (
+            "arguments-invalid",
+            "an argument too many",
+            {"purpose": "789", "identity": {"customer": "c", "a": 1}},
+        ),
+    }
+    for name, (code, comment, of) in faults.items():
+        story = Story()
+        story.resolution(story.effect(), of=of, void=code)
+        yield f"presence-of-{name}", story.case(f"{comment} [EFF-15]", "presence")
+    story, effect = unknown(Story())
+    story.resolution(effect, of={"purpose": "790", "identity": effect.identity}, void="effect-differs")
+    yield "presence-of-known", story.case("known, and said to be another [EFF-15]", "presence")
+    story = Story(also=(("reconciler", AGENT),))
+    effect = story.effect()
+    story.resolution(effect)
+    story.resolution(effect, by=AGENT, of=None, void="effect-differs")
+    story.resolution(effect, by=AGENT)
+    yield "presence-of-again", story.case("a presence is no intent: the next one says it again [EFF-15]", "presence")
+    story, effect = unknown()
+    story.contract(charge(name="other", effect_class="money.pay/1"))
+    story.resolution(effect, contract_id=wire.named("contract", story.contract_data), void="effect-differs")
+    yield "presence-class-differs", story.case("under a contract of another class [EFF-15]", "presence")
+    story = Story(grants=(), contract=charge(effect_class="none"))
+    story.grant("reconciler", RECONCILER, EVERYTHING)
+    story.resolution(story.effect(), void="effect-none")
+    yield "presence-none", story.case("a read does nothing that could be present [EFF-15]", "presence")
 
 
 def starts() -> Cases:

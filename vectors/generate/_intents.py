@@ -100,14 +100,11 @@ def forms() -> Cases:
     story.grant("agent", AGENT, EVERYTHING)
     comment, story = void_intent("effect-differs", "another resource [INT-4]", story, resource="stripe:acct_2/x")
     yield "intent-resource", story.case(comment, "intent")
-    story = Story(grants=(("agent", AGENT),))
-    story.grant("reconciler", RECONCILER, EVERYTHING)
+    story = Story()
     effect = story.effect()
-    bound, resource = effect.resource, "stripe:acct_1/test/customer/other"
-    effect.resource = resource
-    story.resolution(effect)
-    story.intent(effect, resource=bound, state=story.state(bound), void="resource-differs")
-    yield "intent-bound-elsewhere", story.case("a presence has bound the key to another resource [EFF-12]", "intent")
+    story.resolution(effect, resource="stripe:acct_1/test/customer/other", void="effect-differs")
+    story.intent(effect)
+    yield "intent-not-bound-elsewhere", story.case("no presence binds the key to another resource [EFF-15]", "intent")
 
 
 def occupied() -> Cases:
@@ -249,14 +246,17 @@ def guards() -> Cases:
     yield "intent-denied", story.case(comment, "intent")
 
 
+RETIRES: Map = {
+    "effect_class": "money.charge/1",
+    "resource": CHARGE["resource"],
+    "purpose": "order",
+    "identity": ["customer"],
+}
+SECOND = charge(name="charge", effect_class="money.charge/2", retires=RETIRES)
+
+
 def predecessors() -> Cases:
-    retires: Map = {
-        "effect_class": "money.charge/1",
-        "resource": CHARGE["resource"],
-        "purpose": "order",
-        "identity": ["customer"],
-    }
-    second = charge(name="charge", effect_class="money.charge/2", retires=retires)
+    retires, second = RETIRES, SECOND
     yield from retired(second)
     both: Map = {**CHARGES, "effect_class": "*"}
 

@@ -12,6 +12,7 @@ from vectors.generate._wire import (
     SECOND_AGENT,
     SECOND_APPROVER,
     SECOND_RECONCILER,
+    TIME_MS_MAX,
     Given,
     Map,
     Value,
@@ -252,7 +253,10 @@ def presences() -> Cases:
     story = Story()
     effect = story.effect()
     story.resolution(effect)
-    yield "presence-never-seen", story.case("a key that this log has never seen [EFF-12]", "presence")
+    yield "presence-never-seen", story.case("a key that this log has never seen [EFF-12] [EFF-15]", "presence")
+    story, effect = unknown()
+    story.resolution(effect, of=effect.parts)
+    yield "presence-named-twice", story.case("an intent has said what it is, and this says so too [EFF-15]", "presence")
     story = Story()
     effect = story.effect()
     story.intent(effect)
@@ -269,10 +273,9 @@ def presences() -> Cases:
     )
     story = Story(grants=())
     story.grant("reconciler", RECONCILER, EVERYTHING)
-    for order, resource in (("1", "b"), ("2", "aa"), ("3", "a"), ("4", "\U00010151"), ("5", "\uffe0")):
-        effect = story.effect(order=order)
-        effect.resource = resource
-        story.resolution(effect)
+    for letter, resource in (("a", "b"), ("b", "aa"), ("c", "a"), ("d", "\U00010151"), ("e", "\uffe0")):
+        story.contract(charge(name=letter, effect_class=f"{letter}/1", resource=resource, purpose="order"))
+        story.resolution(story.effect())
     yield "presence-order", story.case("resources by their UTF-8 bytes, a shorter prefix first [RPL-7]", "presence")
     story, effect = started()
     story.outcome(effect, "not_committed")
@@ -369,6 +372,11 @@ def others() -> Cases:
     story.revoke(key=AGENT.public)
     story.outcome(effect)
     yield "life-revoked-outcome", story.case("a revoked key may still bring evidence [EFF-9] [GOV-6]", "life")
+    story = Story()
+    story.tick(TIME_MS_MAX - D - Q - 1)
+    story, effect = unknown(story)
+    absent(story, effect)
+    yield "life-latest", story.case("the last second that a log can have [TIME-6] [TIME-4]", "life")
     executor = (("agent", AGENT), ("executor", EXECUTOR), ("reconciler", RECONCILER))
     story = Story(grants=executor)
     effect = story.effect()

@@ -29,6 +29,7 @@ def cases() -> Cases:
     yield from snapshots()
     yield from attachments()
     yield from firsts()
+    yield from suspects()
 
 
 def verdicts() -> Cases:
@@ -111,6 +112,10 @@ def inputs() -> Cases:
     story, effect = seeing(policy(rule("allow"), rule("deny", condition(["snapshot", "gone"], "equals", 1), name="x")))
     story.intent(effect, **saw(story, SEEN, inline={"gone": None}), finds=("inputs-differ",))
     yield "inputs-null-missing", story.case("null for a field that is not there [RPL-6]", "verdict")
+    poor = rule("deny", condition(["snapshot", "balance"], "at_most", 99), name="poor")
+    story, effect = seeing(policy(rule("allow"), poor))
+    story.intent(effect, **saw(story, SEEN, inline={}), finds=("inputs-differ",))
+    yield "inputs-left-out", story.case("a field that the policy reads was left out [POL-4] [RPL-6]", "verdict")
     story = Story(policy=RICH)
     invented: Map = {"now_ms": story.now, "snapshot": SEEN, "budgets": {}}
     story.intent(story.effect(), verdict=story.verdict(inputs=invented), finds=("inputs-differ",))
@@ -293,3 +298,32 @@ def firsts() -> Cases:
     fields = story.body("tick", {"time_ms": 1000, "covers": 0, "map": None}, LOG)
     story.put_raw(wire.il1(fields), bytes(64), fields, void="signature-invalid", finds=("tick-missing",))
     yield "first-unsigned", story.case("leaf 1 is a tick that nobody signed [TIME-2]", "time")
+
+
+def suspects() -> Cases:
+    story, effect = started(Story(also=(("repeat", AGENT),)))
+    story.outcome(effect)
+    intent, start, outcome = range(story.next - 3, story.next)
+    story.revoke(key=AGENT.public, suspect_from=start)
+    story.find("key-suspect", start)
+    story.find("key-suspect", outcome)
+    yield "suspect-key", story.case("what the key signed from that leaf on stands, and is suspect [RPL-11]", "revoke")
+    assert intent < start
+    story, effect = started()
+    story.revoke(grant=story.leaves[2].id, suspect_from=story.next)
+    story.outcome(effect, finds=("key-suspect",))
+    yield (
+        "suspect-grant",
+        story.case("a grant names its key; evidence comes after the revoke [RPL-11] [EFF-9]", "revoke"),
+    )
+    story, effect = started(Story(also=(("repeat", AGENT),)))
+    start = story.next - 1
+    executor = story.leaves[3].id
+    story.revoke(grant=story.leaves[2].id, suspect_from=start)
+    story.find("key-suspect", start)
+    story.revoke(grant=executor, suspect_from=start - 1)
+    story.find("key-suspect", start - 1)
+    yield "suspect-earlier", story.case("the earliest leaf counts, and each leaf is found once [RPL-11]", "revoke")
+    story, effect = started()
+    story.revoke(key=AGENT.public, suspect_from=story.next)
+    yield "suspect-nothing", story.case("before that leaf nothing is suspect [RPL-11]", "revoke")

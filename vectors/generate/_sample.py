@@ -166,6 +166,7 @@ DATA: Final[dict[str, Map]] = {
         "contract_id": CONTRACT_ID,
         "generation": 1,
         "evidence": evidence("tag_seen", reference="pi_1", tick=OTHER_ID),
+        "of": {"purpose": "789", "identity": IDENTITY},
     },
     "attestation": {"status": "committed", "reason": "the bank has confirmed it by phone", "attachment": None},
     "note": {"about": ID, "text": "the customer called"},

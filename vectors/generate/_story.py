@@ -32,9 +32,10 @@ from vectors.generate._wire import (
 D, Q, TTL, APPROVAL_TTL, RETENTION = 10_000, 60_000, 300_000, 3_600_000, 86_400_000
 CHARGES: Final[Map] = {"effect_class": "money.charge/1", "prefix": "stripe:acct_1/test/"}
 CAST: Final = (("agent", AGENT), ("executor", AGENT), ("reconciler", RECONCILER))
-WARNINGS: Final = frozenset(
-    ("attachment-missing", "contradiction", "duplicate-effect", "suspect", "policy-unchecked", "not-covered")
-)
+WARNINGS: Final = {"attachment-missing", "contradiction", "duplicate-effect", "key-suspect", "not-covered"} | {
+    "policy-unchecked",
+    "suspect",
+}
 OPEN: Final = ("claimed", "started", "unknown")
 SHOWS: Final = {"committed": "response", "not_committed": "never_sent", "unknown": "no_answer"}
 
@@ -357,19 +358,15 @@ class Story:
         """Resolve an effect: absent where a `tick` is given or the kind says so, present by default."""
         presence = str(given.pop("presence", "present" if kind in ("tag_seen", "response") else "absent"))
         tick, observations = cast("Value", given.pop("tick", None)), cast("Value", given.pop("observations", []))
-        reference = given.pop("reference", "pi_1" if presence == "present" else None)
+        reference = cast("Value", given.pop("reference", "pi_1" if presence == "present" else None))
         failure = "charge.voided" if (kind, presence) == ("webhook", "absent") else None
-        read: Map = {
-            "tick": tick,
-            "observations": observations,
-            "reference": cast("Value", reference),
-            "failure": failure,
-        }
+        read: Map = {"tick": tick, "observations": observations, "reference": reference, "failure": failure}
         data: Map = {
             "presence": presence,
             "contract_id": wire.named("contract", effect.contract),
             "generation": effect.generation,
             "evidence": evidence(kind, **read),
+            "of": effect.parts if presence == "present" and not effect.attempt else None,
         }
         event_id = self.of(effect, "resolution", data, by, **given)
         words = ["executor" if grade == "E0" else "reconciler"]

@@ -25,6 +25,7 @@ Given: TypeAlias = dict[str, Any]
 
 ORIGIN: Final = "example.com/payments"
 T0: Final = 1_790_000_000_000
+TIME_MS_MAX: Final = 9_000_000_000_000_000
 CONTENT_TYPE: Final = "application/vnd.invoke-log.event+cbor"
 ISSUER: Final = "urn:ietf:params:oauth:ckt:sha-256:"
 

@@ -91,6 +91,7 @@ def accepted() -> Iterator[tuple[str, Value]]:
         yield "text-unicode-13", written
     for written in ("\xe9", "q\u0307", "\uac00", "\u1e9b\u0323", "\xc5", "\u03a9", "\u0308\u0301"):
         yield "text-nfc", written
+    yield "text-byte-order-mark", "\ufeffabc"
     yield "text-utf-8-widths", "\x7f\x80\u07ff\u0800\uffee\U00010000"
     yield "array", []
     for size in (1, 23, 24, 256):

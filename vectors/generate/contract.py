@@ -276,6 +276,7 @@ def bad_promises() -> Iterator[tuple[str, str, Value]]:
         "a profile with a mapping",
         contract(profile=schema("record", fields={"a": schema("mapping", of=TOKEN, max=9)})),
     )
+    yield "drift-no-profile", "fields that may drift in no profile [CTR-7]", contract(may_drift=["balance"])
     yield "drift-unknown", "a field that the profile does not have", contract(profile=PROFILE, may_drift=["country"])
     yield (
         "retires-unknown",

@@ -22,6 +22,7 @@ from vectors.generate._wire import (
     RECONCILER,
     STRANGER,
     T0,
+    TIME_MS_MAX,
     Case,
     Key,
     Map,
@@ -139,7 +140,8 @@ def good_edges() -> Iterator[tuple[str, Case]]:
     entry = bytes.fromhex(str(case["entry"]))
     kept = ("comment", "expect", "flags", "body", "signature", "event_id", "leaf_hash")
     yield "ok-body-largest", {name: case[name] for name in kept} | {"entry_bytes": len(entry)}
-    yield "ok-at-largest", valid("a time of 2^53 - 1", body_of("note") | {"at_ms": 2**53 - 1})
+    yield "ok-at-largest", valid("the latest time [TIME-6]", body_of("note") | {"at_ms": TIME_MS_MAX})
+    yield "ok-tick-largest", valid("the latest tick [TIME-6]", body_of("tick", time_ms=TIME_MS_MAX))
     yield "ok-at-0", valid("a time of 0", body_of("note") | {"at_ms": 0})
     yield "ok-resource-largest", valid("a resource of 512 bytes", body_of("note") | {"resource": "\xe9" * 256})
     yield "ok-resource-empty", valid("an empty resource is of the form", body_of("note") | {"resource": ""})
@@ -252,6 +254,7 @@ def bad_common_fields() -> Iterator[tuple[str, Case]]:
         "kind-case": ("an upper-case kind", tick | {"kind": "Tick"}),
         "kind-null": ("kind null", tick | {"kind": None}),
         "at-negative": ("a negative time", tick | {"at_ms": -1}),
+        "at-late": ("a millisecond too late [TIME-6]", tick | {"at_ms": TIME_MS_MAX + 1}),
         "at-text": ("a time as text", tick | {"at_ms": str(T0)}),
         "at-null": ("no time", tick | {"at_ms": None}),
         "prev-31": ("prev of 31 bytes", start | {"prev": bytes(31)}),
@@ -314,6 +317,8 @@ def bad_governance() -> Faults:
         "recovery-amnesia-1": ("1 is not true", "recovery", {"amnesia": 1}),
         "recovery-checkpoint-empty": ("a checkpoint of no bytes", "recovery", {"checkpoint": b""}),
         "tick-time-negative": ("before 1970", "tick", {"time_ms": -1}),
+        "tick-time-late": ("a millisecond too late [TIME-6]", "tick", {"time_ms": TIME_MS_MAX + 1}),
+        "refusal-time-late": ("a millisecond too late", "refusal", {"last_ms": TIME_MS_MAX + 1}),
         "tick-time-text": ("as text", "tick", {"time_ms": str(T0)}),
         "tick-map-31": ("31 bytes", "tick", {"covers": 1, "map": bytes(31)}),
         "policy-rule-then": (
@@ -338,6 +343,11 @@ def bad_intents() -> Faults:
         "intent-answer-unknown": ("no such answer", "intent", {"verdict": {**sample.VERDICT, "answer": "maybe"}}),
         "intent-rule-empty": ("an empty rule", "intent", {"verdict": {**sample.VERDICT, "rule": ""}}),
         "intent-approvals-17": ("seventeen", "intent", {"verdict": {**sample.VERDICT, "approvals": 17}}),
+        "intent-now-late": (
+            "a millisecond too late [TIME-6]",
+            "intent",
+            {"verdict": {**sample.VERDICT, "inputs": {**inputs, "now_ms": TIME_MS_MAX + 1}}},
+        ),
         "intent-inputs-extra": (
             "a field more",
             "intent",
@@ -378,6 +388,7 @@ def bad_effects() -> Faults:
         ),
         "outcome-attachment-id": ("a bare digest", "outcome", {"evidence": evidence("response", attachment=ID)}),
         "resolution-presence-maybe": ("present or absent", "resolution", {"presence": "unclear"}),
+        "resolution-of-purpose": ("no purpose beside the identity", "resolution", {"of": {"identity": {}}}),
         "resolution-generation-0": ("from 1 on", "resolution", {"generation": 0}),
         "attestation-unknown": ("nobody attests that", "attestation", {"status": "unknown"}),
         "attestation-size-negative": ("below 0", "attestation", {"attachment": {**reference, "size": -1}}),
@@ -397,6 +408,11 @@ def bad_relations() -> Iterator[tuple[str, Case]]:
         "genesis-no-admin": ("no admin key", "genesis", {"admin_keys": []}),
         "grant-admin-scoped": ("an admin governs everything", "grant", {"role": "admin", "scope": narrow}),
         "grant-log-scoped": ("so does the log", "grant", {"role": "log", "scope": {**EVERYTHING, "prefix": "a/"}}),
+        "resolution-absent-of": (
+            "what is absent has an intent that says what it is",
+            "resolution",
+            {"presence": "absent"},
+        ),
         "grant-prefix-open": ("a prefix that ends inside a name", "grant", {"scope": prefix}),
         "freeze-prefix-open": ("likewise", "freeze", {"scope": prefix}),
         "unfreeze-prefix-open": ("likewise", "unfreeze", {"scope": prefix}),

@@ -5,10 +5,10 @@
  * refused by a guard, else admitted.
  */
 import * as digest from './digest.js';
-import { OPEN, claimedOrUnknown, settles, step } from './effect.js';
+import { OPEN, claimedOrUnknown, mayBeLost, settles, step } from './effect.js';
 import { MalformedError } from './errors.js';
 import { Refused, govern } from './governance.js';
-import { decisionKeyOf, rederive, retiredEffect } from './intent.js';
+import { decisionKeyOf, rederive, rederiveKey, retiredEffect } from './intent.js';
 import { CHAINED_KINDS, COMMITTED, FREE, GOVERNANCE_KINDS, NOT_COMMITTED, PRESENT } from './kind.js';
 import { INTEGER_MAX } from './limits.js';
 
@@ -37,6 +37,9 @@ const ROLE_OF = new Map([
   ['resolution', 'reconciler'],
   ['attestation', 'attestor'],
 ]);
+
+/** Refusals that come before duplicate in the order of answers; all others come after it. */
+export const AUTHORITY = ['log-mismatch', 'grant-missing', 'contract-unknown'];
 
 /**
  * Form and signature are checked before, genesis and duplicates elsewhere.
@@ -83,7 +86,7 @@ function admitChained(event, world) {
   const state = world.effect(effect, resource);
   if (state.resource !== resource)
     return new Refused('resource-differs', `the effect belongs to resource ${state.resource}`);
-  const refusal = authorise(event, state, world);
+  const refusal = authorise(event, state, world) ?? checkNamed(event, state, world);
   if (refusal !== null) return refusal;
   if (event.prev !== state.last) return new Refused('chain-broken', "prev is not the head of the effect's chain");
   if (event.kind === 'start' && event.data.verdict.policy_id !== world.governance.policy?.id) {
@@ -121,6 +124,29 @@ function authorise(event, state, world) {
     : new Refused('grant-missing', `key_${by} holds no grant as ${role ?? 'any role'} over this effect`);
 }
 
+/**
+ * Why a presence does not show which effect it is about, or null. An intent has derived the key already; without one,
+ * nobody else says that the key belongs to class and resource.
+ *
+ * @param {Event} event
+ * @param {EffectState} state
+ * @param {World} world
+ */
+function checkNamed({ kind, data, effect, resource }, state, { governance }) {
+  if (kind !== 'resolution' || data.presence !== PRESENT) return null;
+  const contract = /** @type {Contract} */ (governance.contracts.get(data.contract_id));
+  let named = state.attempt > 0 && state.effectClass === contract.effectClass;
+  if (data.of !== null) {
+    const derived = derivedOrRefused(() => rederiveKey(contract, data.of));
+    if (derived instanceof Refused) return derived;
+    named = derived.effect === effect && derived.resource === resource;
+  }
+  if (!named) return new Refused('effect-differs', "nothing shows that effect and resource are the contract's");
+  return contract.effectClass === 'none'
+    ? new Refused('effect-none', 'the contract declares a read: nothing is present by it')
+    : null;
+}
+
 /** @param {Event} event @param {World} world */
 function admitIntent(event, world) {
   const { governance } = world;
@@ -133,14 +159,12 @@ function admitIntent(event, world) {
   if (!governance.holds(event.by, role, contract.effectClass, resource)) {
     return new Refused('grant-missing', `key_${event.by} holds no grant as ${role} over this effect`);
   }
-  const bound = boundOrRefused(contract, data);
+  const bound = derivedOrRefused(() => rederive(contract, data));
   if (bound instanceof Refused) return bound;
   if (effect !== bound.effect || resource !== bound.resource) {
     return new Refused('effect-differs', 'effect and resource do not re-derive from contract, purpose and identity');
   }
   const state = world.effect(effect, resource);
-  if (state.resource !== resource)
-    return new Refused('resource-differs', `the effect belongs to resource ${state.resource}`);
   const refusal =
     occupied(event, bound, state) ??
     stale(event, contract, state, world) ??
@@ -155,10 +179,10 @@ function admitIntent(event, world) {
 /** @param {Event} event */
 const namesOf = ({ effect, resource }) => /** @type {{ effect: Hex, resource: string }} */ ({ effect, resource });
 
-/** @param {Contract} contract @param {any} data */
-function boundOrRefused(contract, data) {
+/** @template T @param {() => T} derive @returns {T | Refused} */
+function derivedOrRefused(derive) {
   try {
-    return rederive(contract, data);
+    return derive();
   } catch (error) {
     if (error instanceof MalformedError) return new Refused('arguments-invalid', error.message);
     throw error;
@@ -237,8 +261,11 @@ function checkIntent({ data }, bound, contract, state, world) {
   }
   for (const retires of governance.lineage(contract)) {
     const old = retiredEffect(bound, retires);
-    const status = old === null ? FREE : world.effect(old.effect, old.resource).status;
-    if (status !== FREE && status !== NOT_COMMITTED) {
+    if (old === null) continue;
+    const before = world.effect(old.effect, old.resource);
+    const lost = mayBeLost(before, retires.effect_class, governance.recoveries);
+    if (lost || ![FREE, NOT_COMMITTED].includes(before.status)) {
+      const status = lost ? 'in a tail that a recovery has lost, or not' : before.status;
       return new Refused('predecessor-open', `the key that ${retires.effect_class} gave these arguments is ${status}`);
     }
   }
@@ -265,7 +292,7 @@ function claim(event, bound, contract, state, world) {
   const generation = state.generation + (repeats ? 1 : 0);
   return {
     ...state,
-    ...claimedOrUnknown(state, contract.effectClass, recoveries),
+    ...claimedOrUnknown(state, contract.effectClass, recoveries, { repeats }),
     effectClass: contract.effectClass,
     generation,
     attempt: state.attempt + 1,

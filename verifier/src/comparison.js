@@ -35,7 +35,7 @@ import { committedMax } from './world.js';
  *   intent: Event | null,
  * }} Life */
 /** One naming of an attachment: the leaf, the size where it is said, or a snapshot's profile and what was copied of it.
- * @typedef {{ index: number, size: number | null, profile: Reader | null, inline: ValueMap }} Named */
+ * @typedef {{ index: number, size: number | null, profile: Reader | null, inline: ValueMap, reads: Set<string> }} Named */
 
 /** A START that names another snapshot than its intent, and the fields that may differ.
  * @typedef {{ index: number, decided: Hex, started: Hex, mayDrift: string[] }} Drift */
@@ -51,6 +51,10 @@ export class Comparison {
   #drifts = [];
   /** @type {Map<Hex, ValueMap | null>} the snapshots that drifts are between, once they are read */
   #snapshots = new Map();
+  /** @type {Map<Hex, number[]>} the leaves of every key */
+  #signed = new Map();
+  /** @type {Map<Hex, number>} */
+  #suspects = new Map();
 
   /** @param {Fold} fold @param {Find} find */
   constructor(fold, find) {
@@ -78,12 +82,36 @@ export class Comparison {
    */
   after(event, before, admitted) {
     for (const { attachment, size } of referencesOf(event))
-      this.#name(attachment, { size, profile: null, inline: new Map() });
+      this.#name(attachment, { size, profile: null, inline: new Map(), reads: new Set() });
+    this.#suspect(event);
     if (event.kind === 'tick') this.#compareTick(event, before);
     if (event.kind === 'revoke' && event.data.suspect_from !== null) {
       this.#find('suspect', `what rests on this key or grant is suspect from leaf ${event.data.suspect_from} on`);
     }
     if (admitted.effect !== undefined) this.#compareEffect(event, before, admitted.effect);
+  }
+
+  /**
+   * Remark once on each leaf that a suspect key signed, before the revoke that says so or after it.
+   *
+   * @param {Event} event
+   */
+  #suspect({ by }) {
+    const { suspects } = this.fold.governance;
+    const before = this.#suspects;
+    const remark = (/** @type {number} */ leaf, /** @type {number} */ since) =>
+      this.find('key-suspect', leaf, `signed by a key that is suspect from leaf ${since} on`);
+    for (const [key, since] of suspects === before ? [] : suspects) {
+      for (const leaf of this.#signed.get(key) ?? []) {
+        if (since <= leaf && leaf < (before.get(key) ?? Infinity)) remark(leaf, since);
+      }
+    }
+    const since = suspects.get(by) ?? Infinity;
+    if (since <= this.fold.index) remark(this.fold.index, since);
+    const signed = this.#signed.get(by);
+    if (signed === undefined) this.#signed.set(by, [this.fold.index]);
+    else signed.push(this.fold.index);
+    this.#suspects = suspects;
   }
 
   /** The report of every effect, by key. @returns {EffectReport[]} */
@@ -189,7 +217,10 @@ export class Comparison {
         this.#find('rendering-differs', 'what was shown is not render/1 of the intent');
       }
     }
-    if (kind === 'resolution' && data.presence === PRESENT) this.#comparePresence(data, before, life);
+    if (kind === 'resolution' && data.presence === PRESENT) {
+      life.purpose = data.of?.purpose ?? life.purpose;
+      this.#comparePresence(data, before, life);
+    }
     if (after.status !== CLAIMED) life.intent = null;
     if (settledBy(event, before, after)) {
       const byExecutor = this.fold.startedBy(after.effect, event.by);
@@ -271,7 +302,7 @@ export class Comparison {
     }
     const { snapshot_id: started } = event.data;
     if (started === null) return;
-    this.#name(started, { size: null, profile: contract.profile, inline });
+    this.#name(started, { size: null, profile: contract.profile, inline, reads: policy.snapshotFields });
     const { snapshot_id: decided } = intent.data;
     if (decided === null || decided === started) return;
     this.#drifts.push({ index: this.fold.index, decided, started, mayDrift: contract.mayDrift });
@@ -279,7 +310,7 @@ export class Comparison {
   }
 
   /** @param {Hex} id @param {Uint8Array} raw @param {Named} named @param {Reader} profile */
-  #checkSnapshot(id, raw, { index, inline }, profile) {
+  #checkSnapshot(id, raw, { index, inline, reads }, profile) {
     let snapshot;
     try {
       snapshot = il1.decode(raw, { bytesMax: BODY_BYTES_MAX });
@@ -291,8 +322,10 @@ export class Comparison {
     }
     const seen = /** @type {ValueMap} */ (snapshot);
     if (this.#snapshots.has(id)) this.#snapshots.set(id, seen);
-    for (const [name, value] of inline) {
-      if (!sameValues(seen.get(name), value)) {
+    const read = [...reads].filter((name) => seen.has(name));
+    for (const name of new Set([...inline.keys(), ...read])) {
+      const there = seen.has(name) && inline.has(name);
+      if (!there || !sameValues(seen.get(name), inline.get(name))) {
         this.find('inputs-differ', index, `the verdict's snapshot field ${name} is not the snapshot's`);
       }
     }

@@ -300,6 +300,7 @@ function checkNames(form, at) {
     at,
     "the retired class's key cannot be made in this contract",
   );
+  demand(form.profile !== null || form.may_drift.length === 0, at, 'may_drift without a profile');
   if (form.profile !== null) {
     demand(form.profile.get('type') === 'record' && !form.profile.get('nullable'), at, 'the profile is no record');
     const fields = form.profile.get('fields');

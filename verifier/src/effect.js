@@ -93,20 +93,46 @@ export function absorb(state, recoveries) {
 }
 
 /**
- * The status that an accepted intent leads to, and the recovery that taints it.
+ * The status that an accepted intent leads to, and the recovery that taints it. One that repeats begins a generation,
+ * of which no intent has accounted for any recovery.
  *
  * @param {EffectState} state
  * @param {string} effectClass
  * @param {Recovered[]} recoveries
+ * @param {{ repeats: boolean }} how
  * @returns {{ status: string, tainted: number | null }}
  */
-export function claimedOrUnknown(state, effectClass, recoveries) {
-  const unsworn = recoveries
-    .slice(state.absorbed)
-    .filter(({ oaths }) => !oaths.some((scope) => covers(scope, effectClass, state.resource)));
+export function claimedOrUnknown(state, effectClass, recoveries, { repeats }) {
+  const unsworn = recoveries.slice(repeats ? 0 : state.absorbed).filter(forgot(effectClass, state.resource));
   const last = unsworn.at(-1);
   return last === undefined ? { status: CLAIMED, tainted: null } : { status: UNKNOWN, tainted: last.index };
 }
+
+/**
+ * Whether a lost tail may hold what became of an effect of a class that is retired now: its key takes no intent any
+ * more that could account for a recovery before which it still took some.
+ *
+ * @param {EffectState} state
+ * @param {string} effectClass
+ * @param {Recovered[]} recoveries
+ */
+export const mayBeLost = (state, effectClass, recoveries) =>
+  recoveries
+    .slice(state.absorbed)
+    .filter(forgot(effectClass, state.resource))
+    .some(({ retired }) => !retired.includes(effectClass));
+
+/**
+ * Whether a recovery's lost tail may have touched an effect: nobody has sworn that it did not.
+ *
+ * @param {string} effectClass
+ * @param {string} resource
+ * @returns {(recovery: Recovered) => boolean}
+ */
+const forgot =
+  (effectClass, resource) =>
+  ({ oaths }) =>
+    !oaths.some((scope) => covers(scope, effectClass, resource));
 
 /**
  * The state with a generation committed, which is final.

@@ -20,7 +20,7 @@ import {
   SCOPED_ROLES,
   UNKNOWN,
 } from './kind.js';
-import { RAW_INLINE_BYTES_MAX, RESOURCE_BYTES_MAX } from './limits.js';
+import { RAW_INLINE_BYTES_MAX, RESOURCE_BYTES_MAX, TIME_MS_MAX } from './limits.js';
 import { readPolicy, readVerdict } from './policy.js';
 import { anything, blob, boolean, choice, integer, mapping, nullable, record, text, token, unique } from './schema.js';
 
@@ -52,7 +52,7 @@ const id = blob(32, 32);
 const idOrNull = nullable(id);
 const ids = unique(id, 16);
 const reason = text(4096);
-const time = integer(0);
+const time = integer(0, TIME_MS_MAX);
 const reference = nullable(record({ attachment: id, size: integer(0) }));
 const scope = record({ effect_class: text(48), prefix: text(RESOURCE_BYTES_MAX) });
 const evidence = record({
@@ -121,7 +121,13 @@ const DATA = {
   }),
   suspect: record({ start: id }),
   redrive: record({ start: id, nonce_hash: id, provider_key: id }),
-  resolution: record({ presence: choice([PRESENT, ABSENT]), contract_id: id, generation: integer(1), evidence }),
+  resolution: record({
+    presence: choice([PRESENT, ABSENT]),
+    contract_id: id,
+    generation: integer(1),
+    evidence,
+    of: nullable(record({ purpose: text(512), identity: mapping(anything(), 64) })),
+  }),
   attestation: record({ status: choice([COMMITTED, NOT_COMMITTED]), reason, attachment: reference }),
   note: record({ about: id, text: text(16_384) }),
   observation: record({ about: id, presence: choice([PRESENT, ABSENT, 'unclear']), evidence }),
@@ -208,6 +214,9 @@ function checkShape(kind, data) {
   }
   if (kind === 'revoke' && (data.key === null) === (data.grant === null)) {
     throw new MalformedError('$.data: want exactly one of key and grant, the other null');
+  }
+  if (kind === 'resolution' && data.presence === ABSENT && data.of !== null) {
+    throw new MalformedError('$.data.of: found the parts of a key, want null where an effect is absent');
   }
   if (kind === 'attestation' && data.reason === '') {
     throw new MalformedError('$.data.reason: found no text, want what the attestor knows and how');

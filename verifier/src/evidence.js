@@ -21,8 +21,7 @@ const READS = ['absence', 'key_burnt'];
 const SEEN = ['tag_seen'];
 
 /**
- * Whether a duration has passed since an event whose hi is `since`; null: no tick came after it. Times are compared
- * by their difference: it is exact, where the sum of a time and a duration may be past 2^53.
+ * Whether a duration has passed since an event whose hi is `since`; null: no tick came after it.
  *
  * @param {number | null} since
  * @param {number} durationMs

@@ -3,7 +3,7 @@
  *
  * It keeps every effect and resource, the ids of notes and ticks, and the approvals of open claims; no bodies.
  */
-import { admit } from './admission.js';
+import { AUTHORITY, admit } from './admission.js';
 import { compareBytes, fromHex, utf8 } from './bytes.js';
 import * as digest from './digest.js';
 import { OPEN, absorb } from './effect.js';
@@ -109,8 +109,10 @@ export class Fold {
     this.index = index;
     this.root = root;
     if (this.#governance === null) return this.#begin(event);
-    if (this.#unchained.has(event.id)) return new Refused('duplicate', 'this very event stands at an earlier leaf');
     const admitted = await admit(event, this);
+    const unauthorised = admitted instanceof Refused && AUTHORITY.includes(admitted.code);
+    if (this.#unchained.has(event.id) && !unauthorised)
+      return new Refused('duplicate', 'this very event stands at an earlier leaf');
     if (!(admitted instanceof Refused)) this.#keep(event, admitted);
     return admitted;
   }

@@ -19,9 +19,9 @@ import { LOG_KEY, checkKeyName, checkPublicKey, verifierKey } from './keys.js';
 /** `id` is the event that gave it; empty for genesis's admin keys, which only their key can name.
  * @typedef {{ id: Hex, key: Hex, role: string, scope: Scope }} Granted */
 /**
- * One recovery with amnesia: its leaf, and the scopes that oaths have sworn clean.
+ * One recovery with amnesia: its leaf, the classes retired before it, and the scopes that oaths have sworn clean.
  *
- * @typedef {{ id: Hex, index: number, oaths: Scope[] }} Recovered
+ * @typedef {{ id: Hex, index: number, retired: string[], oaths: Scope[] }} Recovered
  */
 
 const EVERYTHING = { effect_class: '*', prefix: '' };
@@ -40,19 +40,25 @@ export class Refused {
 export const covers = (scope, effectClass, resource) =>
   ['*', effectClass].includes(scope.effect_class) && resource.startsWith(scope.prefix);
 
-/** Everything that governance events say, folded. `retired` maps an effect class to the contract that retired it. */
+/**
+ * Everything that governance events say, folded. `retired` maps an effect class to the contract that retired it,
+ * `suspects` a key to the leaf that it is suspect from.
+ */
 export class Governance {
   /**
    * @param {{
-   *   head: Hex, logId: Hex, origin: string, logKey: Hex, grants: Granted[], contracts: Map<Hex, Contract>,
+   *   head: Hex, logId: Hex, origin: string, origins: string[], logKey: Hex, grants: Granted[],
+   *   contracts: Map<Hex, Contract>,
    *   latest: Map<string, Hex>, withdrawn: Hex[], retired: Map<string, Hex>, policy: Policy | null,
    *   policies: Map<Hex, Policy>, freezes: Scope[], recoveries: Recovered[],
+   *   suspects: Map<Hex, number>,
    * }} state
    */
   constructor(state) {
     this.head = state.head;
     this.logId = state.logId;
     this.origin = state.origin;
+    this.origins = state.origins;
     this.logKey = state.logKey;
     this.grants = state.grants;
     this.contracts = state.contracts;
@@ -63,6 +69,7 @@ export class Governance {
     this.policies = state.policies;
     this.freezes = state.freezes;
     this.recoveries = state.recoveries;
+    this.suspects = state.suspects;
   }
 
   /** @param {Partial<Governance>} changes */
@@ -138,6 +145,7 @@ export function found(event) {
     head: event.id,
     logId: event.id,
     origin: data.origin,
+    origins: [data.origin],
     logKey: data.log_key,
     grants: data.admin_keys.map((/** @type {Hex} */ key) => ({ id: '', key, role: 'admin', scope: EVERYTHING })),
     contracts: new Map(),
@@ -148,6 +156,7 @@ export function found(event) {
     policies: new Map(),
     freezes: [],
     recoveries: [],
+    suspects: new Map(),
   });
 }
 
@@ -209,14 +218,19 @@ function grant(before, { id, data }) {
   return before.with({ grants: [...before.grants, { id, key: data.key, role: data.role, scope: data.scope }] });
 }
 
-/** @param {Governance} before @param {{ key: Hex | null, grant: Hex | null }} data */
+/** @param {Governance} before @param {{ key: Hex | null, grant: Hex | null, suspect_from: number | null }} data */
 function revoke(before, data) {
   const left = before.grants.filter((each) => (data.key !== null ? each.key !== data.key : each.id !== data.grant));
   if (left.length === before.grants.length)
     return new Refused('grant-unknown', 'no grant in force has this key or event id');
   if (!left.some(({ role }) => role === 'admin'))
     return new Refused('last-admin', 'this would leave the log without an admin');
-  return before.with({ grants: left });
+  if (data.suspect_from === null) return before.with({ grants: left });
+  const suspects = new Map(before.suspects);
+  for (const { key } of before.grants.filter((each) => !left.includes(each))) {
+    suspects.set(key, Math.min(data.suspect_from, suspects.get(key) ?? Infinity));
+  }
+  return before.with({ grants: left, suspects });
 }
 
 /** @param {Governance} before @param {Contract} contract */
@@ -304,10 +318,10 @@ async function recover(before, { id, data }, { index, root }) {
     checkPublicKey(data.log_key);
   });
   if (fault !== null) return new Refused('recovery-invalid', fault);
-  if (data.old_origin !== before.origin || data.origin === before.origin) {
+  if (data.old_origin !== before.origin || before.origins.includes(data.origin)) {
     return new Refused(
       'recovery-invalid',
-      `a recovery names the origin ${before.origin} as its old one and takes a new one`,
+      `a recovery names the origin ${before.origin} as its old one and takes one that the log never had`,
     );
   }
   if (data.size !== index || data.root !== toHex(root)) {
@@ -316,8 +330,14 @@ async function recover(before, { id, data }, { index, root }) {
   if (!data.amnesia && !(await endsAtCheckpoint(before, data))) {
     return new Refused('recovery-invalid', "without amnesia, the old key's last checkpoint over this prefix is wanted");
   }
-  const recoveries = data.amnesia ? [...before.recoveries, { id, index, oaths: [] }] : before.recoveries;
-  return before.with({ logId: id, origin: data.origin, logKey: data.log_key, recoveries });
+  const recovered = { id, index, retired: [...before.retired.keys()], oaths: [] };
+  return before.with({
+    logId: id,
+    origin: data.origin,
+    origins: [...before.origins, data.origin],
+    logKey: data.log_key,
+    recoveries: data.amnesia ? [...before.recoveries, recovered] : before.recoveries,
+  });
 }
 
 /**

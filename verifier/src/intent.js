@@ -27,22 +27,38 @@ const checkReference = record({ attachment: blob(32, 32), size: integer(RAW_INLI
  * @returns {Bound}
  */
 export function rederive(contract, { purpose, identity, content }) {
+  const { effect, resource, values } = rederiveKey(contract, { purpose, identity });
   const contentNames = [...contract.arguments].filter(([, { role }]) => role === 'content').map(([name]) => name);
-  if (!hasExactly(identity, contract.identity) || !hasExactly(content, contentNames)) {
-    throw new MalformedError("$.data: identity and content are not exactly the contract's arguments of these roles");
+  if (!hasExactly(content, contentNames)) {
+    throw new MalformedError("$.data.content: not exactly the contract's content arguments");
   }
-  const values = new Map([...identity, ...content]);
-  for (const [name, value] of values) checkArgument(contract, name, value);
-  const typed = checkPurpose(contract, purpose);
-  if (contract.purpose !== null) values.set(contract.purpose, typed);
-  const named = new Map([...contract.realm, ...values]);
-  const resource = expand(contract.resource, named);
+  for (const [name, value] of content) checkArgument(contract, name, value);
   return {
     resource,
-    effect: digest.effectKey(contract.effectClass, resource, purpose, identity),
+    effect,
     request: digest.requestDigest(new Map([...identity, ...content])),
-    values: named,
+    values: new Map([...values, ...content]),
   };
+}
+
+/**
+ * The effect key and the resource that purpose and identity have under a contract; throws where it does not accept
+ * them.
+ *
+ * @param {Contract} contract
+ * @param {{ purpose: string, identity: ValueMap }} parts
+ * @returns {{ resource: string, effect: Hex, values: Map<string, Value> }}
+ */
+export function rederiveKey(contract, { purpose, identity }) {
+  if (!hasExactly(identity, contract.identity)) {
+    throw new MalformedError("$.data.identity: not exactly the contract's identity arguments");
+  }
+  for (const [name, value] of identity) checkArgument(contract, name, value);
+  const typed = checkPurpose(contract, purpose);
+  const values = new Map([...contract.realm, ...identity]);
+  if (contract.purpose !== null) values.set(contract.purpose, typed);
+  const resource = expand(contract.resource, values);
+  return { resource, effect: digest.effectKey(contract.effectClass, resource, purpose, identity), values };
 }
 
 /**

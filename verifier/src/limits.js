@@ -3,6 +3,7 @@
  */
 
 export const INTEGER_MAX = Number.MAX_SAFE_INTEGER;
+export const TIME_MS_MAX = 9_000_000_000_000_000;
 export const NESTING_MAX = 16;
 export const MAP_KEY_BYTES_MAX = 256;
 export const ITEM_BYTES_MAX = 1 << 20;

@@ -7,6 +7,7 @@
 import { sameBytes } from './bytes.js';
 import * as digest from './digest.js';
 import { MalformedError } from './errors.js';
+import { TIME_MS_MAX } from './limits.js';
 import { anything, blob, choice, integer, listing, mapping, nullable, record, token } from './schema.js';
 
 /** @typedef {import('./bytes.js').Hex} Hex */
@@ -40,7 +41,7 @@ const readRule = record({
 });
 const readRules = record({ rules: listing(readRule, 256) });
 const checkInputs = record({
-  now_ms: integer(0),
+  now_ms: integer(0, TIME_MS_MAX),
   snapshot: mapping(anything(), 64),
   budgets: mapping(record({ value: integer(), as_of: integer(0) }), 64),
 });

@@ -19,6 +19,7 @@
 /** The codes that say less than "this log lies"; every other code is an error. */
 const WARNINGS = new Set([
   'attachment-missing',
+  'key-suspect',
   'contradiction',
   'duplicate-effect',
   'not-covered',

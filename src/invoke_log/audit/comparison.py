@@ -4,8 +4,10 @@ These disagreements are findings and void nothing: every honest replayer, whatev
 root.
 """
 
+from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from invoke_log.audit.map_history import MapHistory
 from invoke_log.audit.report import EffectReport
@@ -39,6 +41,8 @@ from invoke_log.rules.schema import Schema
 from invoke_log.rules.snapshot import drifted
 from invoke_log.rules.world import EffectState
 
+_SUSPECT: Final = "signed by a key that is suspect from leaf {} on"
+
 Find = Callable[[str, int | None, str], None]
 
 
@@ -66,6 +70,7 @@ class _Named:
     size: int | None = None
     profile: Schema | None = None
     inline: dict[str, Value] = field(default_factory=dict)
+    reads: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,8 @@ class Comparison:
         self._drifts: list[_Drift] = []
         self._snapshots: dict[bytes, dict[str, Value] | None] = {}
         self._map = MapHistory()
+        self._signed: dict[bytes, array[int]] = {}
+        self._suspects: dict[bytes, int] = {}
 
     def before(self, event: Event, index: int) -> Before:
         """Return what `after` needs of the state that the event is about to move, and nothing recorded."""
@@ -107,6 +114,7 @@ class Comparison:
     def after(self, event: Event, index: int, before: Before, admitted: Admitted) -> None:
         """Compare an event that was admitted with what it recorded."""
         self._name_attachments(event, index)
+        self._suspect(event, index)
         match event.data:
             case Tick() as data:
                 if data.time_ms < before.now_ms:
@@ -123,6 +131,18 @@ class Comparison:
                 self._compare_effect(event, index, before, admitted.effect)
             case _:
                 pass
+
+    def _suspect(self, event: Event, index: int) -> None:
+        """Remark once on each leaf that a suspect key signed, before the revoke that says so or after it [RPL-11]."""
+        suspects, before = self._fold.governance.suspects, self._suspects
+        for key in suspects.keys() if suspects is not before else ():
+            for leaf in self._signed.get(key, ()):
+                if suspects[key] <= leaf and not (key in before and before[key] <= leaf):
+                    self._find("key-suspect", leaf, _SUSPECT.format(suspects[key]))
+        if event.by in suspects and suspects[event.by] <= index:
+            self._find("key-suspect", index, _SUSPECT.format(suspects[event.by]))
+        self._signed.setdefault(event.by, array("Q")).append(index)
+        self._suspects = suspects
 
     def effects(self) -> tuple[EffectReport, ...]:
         """Return the report of every effect, by key."""
@@ -196,6 +216,7 @@ class Comparison:
             case Approval() | Denial() as data if life.intent is not None:
                 self._compare_rendering(life.intent, data, index)
             case Resolution() as data if data.presence == PRESENT:
+                life.purpose = data.of.purpose if data.of is not None else life.purpose
                 self._compare_presence(data, index, before, after, life)
             case _:
                 pass
@@ -298,7 +319,10 @@ class Comparison:
         if unseen or unread or verdict.inputs["budgets"] != {}:
             self._find("inputs-differ", index, "the verdict's inputs are not those that the policy reads")
         if data.snapshot_id is not None:
-            self._name(data.snapshot_id, _Named(index=index, profile=contract.profile, inline=inline))
+            self._name(
+                data.snapshot_id,
+                _Named(index=index, profile=contract.profile, inline=inline, reads=policy.snapshot_fields),
+            )
             self._note_drift(intent.data.snapshot_id, data.snapshot_id, contract.may_drift, index)
 
     def _note_drift(self, decided: bytes | None, seen: bytes, may_drift: frozenset[str], index: int) -> None:
@@ -329,7 +353,8 @@ class Comparison:
         assert isinstance(value, dict)
         if key in self._snapshots:
             self._snapshots[key] = value
-        for name, inline in named.inline.items():
+        for name in sorted({*named.inline, *(named.reads & value.keys())}):
+            there = name in value and name in named.inline
             # Compared as bytes: in Python True equals 1, and a field that is not there reads as null.
-            if name not in value or cbor.encode(value[name]) != cbor.encode(inline):
+            if not there or cbor.encode(value[name]) != cbor.encode(named.inline[name]):
                 self._find("inputs-differ", named.index, f"the verdict's snapshot field {name} is not the snapshot's")

@@ -69,6 +69,7 @@ class _Audit:
         self._frontier: Frontier = EMPTY_FRONTIER
         self._covers: int | None = None
         self._covered_root: bytes | None = None
+        self._covered_under: Governance | None = None
         self._findings: list[Finding] = []
         self._comparison = Comparison(self._fold, self._find)
 
@@ -118,6 +119,8 @@ class _Audit:
         code, reason = self._judge(leaf, root)
         if code is not None:
             self._find(code, leaf.index, reason)
+        if self._frontier.size == self._covers and not (leaf.index == 0 and code is not None):
+            self._covered_under = self._fold.governance
         if leaf.index == 1 and not self._fold.ticked:
             self._find("tick-missing", 1, "leaf 1 is not a tick that counts")
         return not (leaf.index == 0 and code is not None)
@@ -139,8 +142,11 @@ class _Audit:
         return None, ""
 
     def _check_checkpoint(self, note: bytes | None) -> OpenedCheckpoint | None:
-        """Return the checkpoint if it is the log's own and true of these leaves."""
-        governance = self._fold.governance
+        """Return the checkpoint if it is the log's own and true of these leaves.
+
+        One from before a recovery is signed under the name and key that the log had then [RPL-9].
+        """
+        governance = self._covered_under or self._fold.governance
         if note is None:
             self._find("not-covered", None, "no checkpoint was ever signed over these leaves")
             if self._trust is not None:
@@ -179,7 +185,7 @@ class _Audit:
         governance = self._fold.governance if replayed else None
         size = int(self._frontier.size)
         return Report(
-            trusted_size=self._trusted_size(governance, covering) if governance else 0,
+            trusted_size=self._trusted_size(self._covered_under or governance, covering) if governance else 0,
             origin=governance.origin if governance else None,
             size=size,
             root=self._frontier.root() if size else None,

@@ -11,6 +11,7 @@ WARNING: Final = "warning"
 WARNINGS: Final = frozenset(
     (
         "attachment-missing",
+        "key-suspect",
         "contradiction",
         "duplicate-effect",
         "not-covered",

@@ -8,6 +8,9 @@ from typing import Final
 INTEGER_MAX: Final = 2**53 - 1
 """Largest absolute value of an integer: past it a JSON reader rounds, and two readers see two numbers."""
 
+TIME_MS_MAX: Final = 9_000_000_000_000_000
+"""Latest point in time, in the year 287,000: with every duration that a rule adds, the sum stays an exact integer."""
+
 NESTING_MAX: Final = 16
 """Arrays and maps inside each other, the outermost counted as 1: no reader's stack depends on what it reads."""
 

@@ -15,7 +15,7 @@ from invoke_log.ledger import chain
 from invoke_log.ledger.memo import encode_memo
 from invoke_log.ledger.state import LiveWorld, Memory, landed
 from invoke_log.log.engine import Appended, Engine, Pending, Reader
-from invoke_log.rules.admission import Admitted, Stale, admit
+from invoke_log.rules.admission import AUTHORITY, Admitted, Stale, admit
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event, parse_event
 from invoke_log.rules.governance import Refused, found
@@ -24,9 +24,6 @@ from invoke_log.rules.world import PENDING, EffectState, placed
 
 APPEND_ATTEMPTS_MAX: Final = 100
 """Judgements of one event before UNAVAILABLE: each lost race means that another append was accepted."""
-
-AUTHORITY: Final = frozenset(("log-mismatch", "grant-missing", "contract-unknown"))
-"""Refusals that come before DUPLICATE in the order of answers; all others come after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import decision_key_of
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event
 from invoke_log.rules.governance import Governance, Refused, govern
-from invoke_log.rules.intent import Bound, rederive, retired_effect
+from invoke_log.rules.intent import Bound, rederive, rederive_key, retired_effect
 from invoke_log.rules.kind import (
     COMMITTED,
     FREE,
@@ -40,6 +40,9 @@ ROLE_OF: Final = {
     "attestation": "attestor",
 }
 """Kinds whose issuer needs a role over the effect. An intent needs agent or repeat, others any grant or START's key."""
+
+AUTHORITY: Final = frozenset(("log-mismatch", "grant-missing", "contract-unknown"))
+"""Refusals that come before DUPLICATE in the order of answers; all others come after it [ADM-3], [ADM-6]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +139,7 @@ def _admit_chained(event: Event, world: World) -> Judgement:
     state = world.effect(event.effect, event.resource)
     if state.resource != event.resource:
         return Refused(code="resource-differs", reason=f"the effect belongs to resource {state.resource[:80]!r}")
-    refusal = _authorise(event, state, world)
+    refusal = _authorise(event, state, world) or _check_named(event, state, world)
     if refusal is not None:
         return refusal
     if event.prev != state.last:
@@ -185,6 +188,33 @@ def _authorise(event: Event, state: EffectState, world: World) -> Refused | None
     )
 
 
+def _check_named(event: Event, state: EffectState, world: World) -> Refused | None:
+    """Return why a presence does not show which effect it is about, or None [EFF-15].
+
+    An intent has derived the key already; without one, nobody else says that the key belongs to class and resource.
+    """
+    data = event.data
+    if not isinstance(data, Resolution) or data.presence != PRESENT:
+        return None
+    contract = world.governance.contracts[data.contract_id]
+    if data.of is not None:
+        try:
+            derived = rederive_key(contract, data.of)
+        except MalformedError as error:
+            return Refused(code="arguments-invalid", reason=error.message)
+        named = derived == (event.effect, event.resource)
+    else:
+        named = state.attempt > 0 and state.effect_class == contract.effect_class
+    if not named:
+        return Refused(
+            code="effect-differs",
+            reason="nothing shows that effect and resource are the contract's: `of` has to derive them",
+        )
+    if contract.effect_class == "none":
+        return Refused(code="effect-none", reason="the contract declares a read: nothing is present by it")
+    return None
+
+
 def _admit_intent(event: Event, data: Intent, world: World) -> Judgement:
     governance = world.governance
     assert event.effect is not None
@@ -207,8 +237,6 @@ def _admit_intent(event: Event, data: Intent, world: World) -> Judgement:
             code="effect-differs", reason="effect and resource do not re-derive from contract, purpose and identity"
         )
     state = world.effect(event.effect, event.resource)
-    if state.resource != event.resource:
-        return Refused(code="resource-differs", reason=f"the effect belongs to resource {state.resource[:80]!r}")
     occupied = _occupied(event, data, bound, contract, state)
     if occupied is not None:
         return occupied
@@ -293,8 +321,12 @@ def _check_intent(
         )
     for retires in governance.lineage(contract):
         old = retired_effect(contract, bound, retires)
-        status = world.effect(*old).status if old is not None else FREE
-        if status not in (FREE, NOT_COMMITTED):
+        if old is None:
+            continue
+        before = world.effect(*old)
+        lost = effects.may_be_lost(before, retires.effect_class, governance.recoveries)
+        if lost or before.status not in (FREE, NOT_COMMITTED):
+            status = "in a tail that a recovery has lost, or not" if lost else before.status
             return Refused(
                 code="predecessor-open", reason=f"the key that {retires.effect_class} gave these arguments is {status}"
             )
@@ -309,7 +341,9 @@ def _claim(
     event: Event, data: Intent, bound: Bound, contract: Contract, state: EffectState, world: World
 ) -> EffectState:
     recoveries = world.governance.recoveries
-    status, tainted = effects.claimed_or_unknown(state, contract.effect_class, recoveries)
+    status, tainted = effects.claimed_or_unknown(
+        state, contract.effect_class, recoveries, repeats=data.again is not None
+    )
     generation = state.generation + (data.again is not None)
     claim = Claim(
         id=event.id,

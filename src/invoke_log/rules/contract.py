@@ -432,6 +432,8 @@ def _check_arguments(contract: Contract) -> None:
         raise _refuse(contract, f"{sorted(set(contract.realm) & set(contract.arguments))} are both realm and argument")
     if contract.retires is not None and not contract.derives(contract.retires):
         raise _refuse(contract, "the retired class's key names what no key can be made of in this contract")
+    if contract.profile is None and contract.may_drift:
+        raise _refuse(contract, "may_drift names fields, and there is no profile that would have them")
     if contract.profile is not None:
         schema.compile_schema(contract.profile)
         _check_published(contract.profile, "profile", contract)

@@ -66,13 +66,26 @@ def absorb(state: EffectState, recoveries: tuple[Recovered, ...]) -> EffectState
 
 
 def claimed_or_unknown(
-    state: EffectState, effect_class: str, recoveries: tuple[Recovered, ...]
+    state: EffectState, effect_class: str, recoveries: tuple[Recovered, ...], *, repeats: bool
 ) -> tuple[str, int | None]:
-    """Return the status that an accepted intent leads to, and the recovery that taints it [REC-4], [REC-5]."""
-    unsworn = [
-        r for r in recoveries[state.absorbed :] if not any(s.covers(effect_class, state.resource) for s in r.oaths)
-    ]
+    """Return the status that an accepted intent leads to, and the recovery that taints it [REC-4], [REC-5].
+
+    Args: repeats: it begins a generation, of which no intent has accounted for any recovery.
+    """
+    unsettled = recoveries if repeats else recoveries[state.absorbed :]
+    unsworn = [recovery for recovery in unsettled if recovery.forgot(effect_class, state.resource)]
     return (UNKNOWN, unsworn[-1].index) if unsworn else (CLAIMED, None)
+
+
+def may_be_lost(state: EffectState, effect_class: str, recoveries: tuple[Recovered, ...]) -> bool:
+    """Return whether a lost tail may hold what became of an effect of a class that is retired now [REC-7].
+
+    Its key takes no intent any more, so none can account for a recovery before which it still took some.
+    """
+    return any(
+        effect_class not in recovery.retired and recovery.forgot(effect_class, state.resource)
+        for recovery in recoveries[state.absorbed :]
+    )
 
 
 def step(state: EffectState, event: Event, world: World) -> EffectState | Refused:

@@ -33,6 +33,7 @@ from invoke_log.rules.kind import (
     Grant,
     Handle,
     Intent,
+    KeyParts,
     Note,
     Oath,
     Observation,
@@ -73,7 +74,7 @@ _EVIDENCE: Final = schema.record(
 _KEY_SET: Final = schema.unique(_ID, 64)
 
 
-_TIME: Final = schema.integer(0)
+_TIME: Final = schema.integer(0, limits.TIME_MS_MAX)
 _VERDICT: Final = VERDICT_SCHEMA
 _DATA: Final[dict[str, tuple[type, dict[str, schema.Schema]]]] = {
     "genesis": (
@@ -151,6 +152,9 @@ _DATA: Final[dict[str, tuple[type, dict[str, schema.Schema]]]] = {
             "contract_id": _ID,
             "generation": schema.integer(1),
             "evidence": _EVIDENCE,
+            "of": schema.record(
+                {"purpose": schema.text(512), "identity": schema.mapping(schema.anything(), 64)}, nullable=True
+            ),
         },
     ),
     "attestation": (
@@ -203,7 +207,7 @@ _BODY_CHECKS: Final = {
     "effect": schema.compile_schema(schema.record({**_COMMON, **_OF_EFFECT})),
     "intent": schema.compile_schema(schema.record({**_COMMON, **_OF_EFFECT, "state": _ID})),
 }
-_NESTED: Final[dict[str, type]] = {"scope": Scope, "evidence": Evidence, "verdict": Verdict}
+_NESTED: Final[dict[str, type]] = {"scope": Scope, "evidence": Evidence, "verdict": Verdict, "of": KeyParts}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +315,7 @@ def build_body(
 def _construct(kind: type, data: dict[str, Value]) -> object:
     values: dict[str, object] = {}
     for name, value in data.items():
-        if name in _NESTED:
+        if name in _NESTED and value is not None:
             values[name] = _construct(_NESTED[name], cast("dict[str, Value]", value))
         elif type(value) is list:
             values[name] = tuple(value)
@@ -324,7 +328,7 @@ def _to_map(data: object) -> dict[str, Value]:
     result: dict[str, Value] = {}
     for field in fields(data):  # type: ignore[arg-type]
         value = getattr(data, field.name)
-        if field.name in _NESTED:
+        if field.name in _NESTED and value is not None:
             value = _to_map(value)
         elif isinstance(value, tuple):
             value = list(value)
@@ -347,6 +351,8 @@ def _check_shape(data: Data) -> None:
             )
         case Revoke() if (data.key is None) == (data.grant is None):
             raise MalformedError("$.data: want exactly one of key and grant, the other null")
+        case Resolution() if data.presence == ABSENT and data.of is not None:
+            raise MalformedError("$.data.of: found the parts of a key, want null where an effect is absent")
         case Attestation() if not data.reason:
             raise MalformedError("$.data.reason: found no text, want what the attestor knows and how")
         case Tick() if data.map is None and data.covers != 0:

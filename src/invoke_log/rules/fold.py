@@ -10,7 +10,7 @@ from typing import Final
 
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
-from invoke_log.rules.admission import Admitted, Blocked, Collision, Conflict, Stale, admit
+from invoke_log.rules.admission import AUTHORITY, Admitted, Blocked, Collision, Conflict, Stale, admit
 from invoke_log.rules.effect import OPEN, absorb
 from invoke_log.rules.event import ABOUT_KINDS, Event
 from invoke_log.rules.governance import Governance, Refused, found
@@ -99,9 +99,10 @@ class Fold:
         """
         if self._governance is None:
             return self._begin(event)
-        if event.id in self._ticks or event.id in self._observations or event.id in self._others:
-            return Void(code="duplicate", reason="this very event stands at an earlier leaf")
         judgement = admit(event, self, index=index, root=root)
+        unauthorised = isinstance(judgement, Refused) and judgement.code in AUTHORITY
+        if not unauthorised and (event.id in self._ticks or event.id in self._observations or event.id in self._others):
+            return Void(code="duplicate", reason="this very event stands at an earlier leaf")
         match judgement:
             case Admitted():
                 self._keep(event, judgement, index)

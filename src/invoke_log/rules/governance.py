@@ -39,20 +39,28 @@ class Granted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """One recovery with amnesia: its leaf, and the scopes that oaths have sworn clean."""
+    """One recovery with amnesia: its leaf, the classes retired before it, and the scopes that oaths swore clean."""
 
     id: bytes
     index: int
+    retired: frozenset[str]
     oaths: tuple[Scope, ...] = ()
+
+    def forgot(self, effect_class: str, resource: str) -> bool:
+        """Return whether the lost tail may have touched an effect: nobody has sworn that it did not [REC-5]."""
+        return not any(scope.covers(effect_class, resource) for scope in self.oaths)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Governance:
-    """Everything that governance events say, folded. `suspects`: key or grant id to the leaf it is suspect from."""
+    """Everything that governance events say, folded. `suspects`: a key to the leaf that it is suspect from; `origins`:
+    every name that the log has had.
+    """
 
     head: bytes
     log_id: bytes
     origin: str
+    origins: frozenset[str]
     log_key: bytes
     grants: tuple[Granted, ...]
     contracts: dict[bytes, Contract]
@@ -111,6 +119,7 @@ def found(event: Event) -> Governance | Refused:
         head=event.id,
         log_id=event.id,
         origin=data.origin,
+        origins=frozenset((data.origin,)),
         log_key=data.log_key,
         grants=tuple(
             Granted(id=b"", key=key, role="admin", scope=EVERYTHING, subject="genesis") for key in data.admin_keys
@@ -198,7 +207,8 @@ def _revoke(before: Governance, data: Revoke) -> Governance | Refused:
         return Refused(code="last-admin", reason="this would leave the log without an admin")
     suspects = before.suspects
     if data.suspect_from is not None:
-        suspects = {**suspects, named: min(data.suspect_from, suspects.get(named, data.suspect_from))}
+        for key in {grant.key for grant in before.grants if grant not in left}:
+            suspects = {**suspects, key: min(data.suspect_from, suspects.get(key, data.suspect_from))}
     return replace(before, grants=left, suspects=suspects)
 
 
@@ -274,10 +284,10 @@ def _recover(
         keys.check_public_key(data.log_key)
     except InvokeLogError as error:
         return Refused(code="recovery-invalid", reason=error.message)
-    if data.old_origin != before.origin or data.origin == before.origin:
+    if data.old_origin != before.origin or data.origin in before.origins:
         return Refused(
             code="recovery-invalid",
-            reason=f"a recovery names the origin {before.origin!r} as its old one and takes a new one",
+            reason=f"a recovery names the origin {before.origin!r} as its old one and takes one that the log never had",
         )
     if data.size != index or (root is not None and data.root != root):
         return Refused(code="recovery-invalid", reason="size and root are not those of the leaves before it")
@@ -294,8 +304,15 @@ def _recover(
             return Refused(code="recovery-invalid", reason="the old key's last checkpoint is of another prefix")
     recoveries = before.recoveries
     if data.amnesia:
-        recoveries = (*recoveries, Recovered(id=event.id, index=index))
-    return replace(before, log_id=event.id, origin=data.origin, log_key=data.log_key, recoveries=recoveries)
+        recoveries = (*recoveries, Recovered(id=event.id, index=index, retired=frozenset(before.retired)))
+    return replace(
+        before,
+        log_id=event.id,
+        origin=data.origin,
+        origins=before.origins | {data.origin},
+        log_key=data.log_key,
+        recoveries=recoveries,
+    )
 
 
 def _swear(before: Governance, data: Oath) -> Governance | Refused:

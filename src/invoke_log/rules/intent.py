@@ -11,7 +11,7 @@ from invoke_log.format import digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules import schema
 from invoke_log.rules.contract import Contract, Retires, expand
-from invoke_log.rules.kind import Intent
+from invoke_log.rules.kind import Intent, KeyParts
 
 _REFERENCE: Final = schema.record(
     {"attachment": schema.blob(32, 32), "size": schema.integer(limits.RAW_INLINE_BYTES_MAX + 1)}
@@ -35,6 +35,11 @@ class Bound:
     attachments: tuple[bytes, ...] = ()
     effect: digest.EffectKey
     request: bytes
+
+    @property
+    def parts(self) -> KeyParts:
+        """What a presence says where no intent has said what the effect is [EFF-15]."""
+        return KeyParts(purpose=self.purpose, identity=self.identity)
 
 
 def bind(contract: Contract, arguments: dict[str, Value]) -> Bound:
@@ -73,13 +78,13 @@ def rederive(contract: Contract, intent: Intent) -> Bound:
 
     Raises: MalformedError: a map that the contract does not accept.
     """
+    identity = _typed_identity(contract, intent.purpose, intent.identity)
     content_names = {name for name, argument in contract.arguments.items() if argument.role == "content"}
-    if intent.identity.keys() != set(contract.identity) or intent.content.keys() != content_names:
-        raise MalformedError("$.data: identity and content are not exactly the contract's arguments of these roles")
-    recorded: dict[str, Value] = {**intent.identity, **intent.content}
-    for name, value in recorded.items():
+    if intent.content.keys() != content_names:
+        raise MalformedError("$.data.content: not exactly the contract's content arguments")
+    for name, value in intent.content.items():
         argument = contract.arguments[name]
-        path = f"$.data.{argument.role}.{name}"
+        path = f"$.data.content.{name}"
         if argument.raw and type(value) is dict:
             schema.compile_schema(_REFERENCE)(value, path)
             if cast("int", value["size"]) > cast("int", argument.schema["max"]):
@@ -90,15 +95,33 @@ def rederive(contract: Contract, intent: Intent) -> Bound:
             raise MalformedError(
                 f"{path}: {len(value)} bytes inline, want an attachment over {limits.RAW_INLINE_BYTES_MAX}"
             )
+    return _names(contract, intent.purpose, intent.identity, intent.content, {**identity, **intent.content})
+
+
+def rederive_key(contract: Contract, parts: KeyParts) -> tuple[digest.EffectKey, str]:
+    """Return the effect key and the resource that purpose and identity have under a contract [INT-4].
+
+    Raises: MalformedError: a map or purpose that the contract does not accept.
+    """
+    identity = _typed_identity(contract, parts.purpose, parts.identity)
+    resource = expand(contract.resource, {**contract.realm, **identity})
+    return digest.effect_key(contract.effect_class, resource, parts.purpose, parts.identity), resource
+
+
+def _typed_identity(contract: Contract, purpose: str, identity: dict[str, Value]) -> dict[str, Value]:
+    """Every identity argument, the purpose with them, each in its argument's schema [INT-2], [INT-3]."""
+    if identity.keys() != set(contract.identity):
+        raise MalformedError("$.data.identity: not exactly the contract's identity arguments")
+    for name, value in identity.items():
+        schema.compile_schema(contract.arguments[name].schema)(value, f"$.data.identity.{name}")
     if contract.purpose is None:
-        if intent.purpose:
+        if purpose:
             raise MalformedError("$.data.purpose: the contract has none, want an empty text")
-    else:
-        purpose_schema = contract.arguments[contract.purpose].schema
-        typed: Value = int(intent.purpose) if _is_integer(purpose_schema, intent.purpose) else intent.purpose
-        schema.compile_schema(purpose_schema)(typed, "$.data.purpose")
-        recorded = {**recorded, contract.purpose: typed}
-    return _names(contract, intent.purpose, intent.identity, intent.content, recorded)
+        return identity
+    purpose_schema = contract.arguments[contract.purpose].schema
+    typed: Value = int(purpose) if _is_integer(purpose_schema, purpose) else purpose
+    schema.compile_schema(purpose_schema)(typed, "$.data.purpose")
+    return {**identity, contract.purpose: typed}
 
 
 def _names(

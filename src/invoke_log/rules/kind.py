@@ -240,13 +240,25 @@ class Redrive:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyParts:
+    """What an effect key and its resource derive from, beside a contract: as an intent records it."""
+
+    purpose: str
+    identity: dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolution:
-    """What the outside showed about one generation of an effect: present or absent."""
+    """What the outside showed about one generation of an effect: present or absent.
+
+    of: what the effect is; a presence has it where no intent on the log says so, and may have it elsewhere.
+    """
 
     presence: str
     contract_id: bytes
     generation: int
     evidence: Evidence
+    of: KeyParts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from invoke_log.errors import MalformedError, PolicyInvalidError
-from invoke_log.format import digest
+from invoke_log.format import digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules import schema
 
@@ -45,7 +45,7 @@ _check_form: Final = schema.compile_schema(SCHEMA)
 _check_rules: Final = schema.compile_schema(_RULES)
 INPUTS_SCHEMA: Final = schema.record(
     {
-        "now_ms": schema.integer(0),
+        "now_ms": schema.integer(0, limits.TIME_MS_MAX),
         "snapshot": schema.mapping(schema.anything(), 64),
         "budgets": schema.mapping(schema.record({"value": schema.integer(), "as_of": schema.integer(0)}), 64),
     }
