@@ -217,8 +217,8 @@ class Comparison:
 
     def _note(self, state: EffectState, life: _Life, index: int) -> None:
         assert state.last is not None
-        value = digest.map_value(state.status, state.generation, life.committed, state.last, life.last_index)
-        self._map.note(index, state.effect, value)
+        noted = (state.status, state.generation, tuple(life.committed), state.last, life.last_index)
+        self._map.note(index, state.effect, noted)
 
     def _note_recovered(self, index: int) -> None:
         """A recovery moves statuses at its own leaf, and no head."""
