@@ -69,10 +69,10 @@ class Governance:
 
     def holds(self, key: bytes, role: str, effect_class: str = "*", resource: str = "") -> bool:
         """Return whether a key holds a role over an effect at this position [GOV-4]."""
-        return any(
-            grant.key == key and grant.role == role and grant.scope.covers(effect_class, resource)
-            for grant in self.grants
-        )
+        for grant in self.grants:
+            if grant.key == key and grant.role == role and grant.scope.covers(effect_class, resource):
+                return True
+        return False
 
     def granted(self, key: bytes) -> bool:
         """Return whether a key holds any grant at all, or is the log key [GOV-5]."""

@@ -111,6 +111,19 @@ def _compiled(raw: bytes) -> Check:
 
 
 def _compile(schema: Value, path: str) -> Check:
+    inner, nullable = _checked(schema, path)
+    if not nullable:
+        return inner
+
+    def check_nullable(value: Value, at: Path) -> None:
+        if value is not None:
+            inner(value, at)
+
+    return check_nullable
+
+
+def _checked(schema: Value, path: str) -> tuple[Check, bool]:
+    """Return the check of values that are not null, and whether null is one too."""
     if type(schema) is not dict:
         raise _wrong(path, schema, "a schema (a map)")
     name = schema.get("type")
@@ -121,15 +134,7 @@ def _compile(schema: Value, path: str) -> Check:
         raise _wrong(path, sorted(schema), f"exactly the fields {', '.join(sorted(('type', 'nullable', *fields)))}")
     if type(schema["nullable"]) is not bool:
         raise _wrong(f"{path}.nullable", schema["nullable"], "true or false")
-    inner = compiler(schema, path)
-    if not schema["nullable"]:
-        return inner
-
-    def nullable(value: Value, at: Path) -> None:
-        if value is not None:
-            inner(value, at)
-
-    return nullable
+    return compiler(schema, path), schema["nullable"]
 
 
 def _wrong(path: Path, found: object, wanted: str) -> MalformedError:
@@ -303,7 +308,7 @@ def _record(schema: Schema, path: str) -> Check:
     for name in fields:
         if not TOKEN_CHARACTERS.issuperset(name):
             raise _wrong(f"{path}.fields", name, "field names that are tokens")
-    checks = [(name, _compile(inner, f"{path}.fields.{name}")) for name, inner in fields.items()]
+    checks = [(name, *_checked(inner, f"{path}.fields.{name}")) for name, inner in fields.items()]
     names = fields.keys()
 
     def check_record(value: Value, at: Path) -> None:
@@ -311,8 +316,10 @@ def _record(schema: Schema, path: str) -> Check:
             raise _wrong(at, value, "a map")
         if value.keys() != names:
             raise _fields_differ(at, value, names)
-        for name, check_field in checks:
-            check_field(value[name], (at, name))
+        for name, check_field, nullable in checks:
+            field = value[name]
+            if field is not None or not nullable:
+                check_field(field, (at, name))
 
     return check_record
 
