@@ -294,7 +294,7 @@ class Comparison:
         inline = verdict.inputs["snapshot"]
         assert isinstance(inline, dict)
         unseen = data.snapshot_id is None and inline != {}
-        unread = own is not None and not inline.keys() <= policy.snapshot_fields
+        unread = own is not None and inline != {} and not inline.keys() <= policy.snapshot_fields
         if unseen or unread or verdict.inputs["budgets"] != {}:
             self._find("inputs-differ", index, "the verdict's inputs are not those that the policy reads")
         if data.snapshot_id is not None:

@@ -100,6 +100,8 @@ class SequenceReader:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+        self._meter = _Meter(stream)
+        self._decoder = cbor2.CBORDecoder(cast(IO[bytes], self._meter), **_STRICT)
         self.offset = 0
         """Bytes read so far: where the next item begins."""
 
@@ -109,10 +111,11 @@ class SequenceReader:
         Raises: CutError: the stream ends inside an item. MalformedError: not IL1, or longer than `bytes_max`, which is
         noticed before more than that is read. Whatever the stream's own `read` raises passes through.
         """
-        meter = _Meter(self._stream, bytes_max)
+        meter = self._meter
+        meter.begin(bytes_max)
         root = f"item at byte {self.offset}: $"
         try:
-            found = cbor2.CBORDecoder(cast(IO[bytes], meter), **_STRICT).decode()
+            found = self._decoder.decode()
         except cbor2.CBORDecodeError as error:
             if meter.in_stream and error.__cause__:  # the stream's own error, as cbor2 wrapped it
                 raise error.__cause__ from None
@@ -176,6 +179,8 @@ def _walk(container: _Container, path: _Path, room: int) -> _Container:
     for key, item in items:
         # What events are mostly made of goes first and calls nothing; `_check_scalar` knows all of the rule.
         if type(item) is bytes or item is None or (type(item) is str and item.isascii()):
+            continue
+        if type(item) is int and -_INTEGER_MAX <= item <= _INTEGER_MAX:
             continue
         if type(item) is dict or type(item) is list:
             walked = _walk(item, (path, key), room - 1)
@@ -264,8 +269,12 @@ _LENGTH_BYTES_MAX: Final = 8
 class _Meter:
     """A stream as cbor2 reads it: exactly what the item needs, at most `bytes_max` bytes, and every byte kept."""
 
-    def __init__(self, stream: ByteStream, bytes_max: int) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+        self.begin(0)
+
+    def begin(self, bytes_max: int) -> None:
+        """Start over, for an item of at most `bytes_max` bytes."""
         self._bytes_max = bytes_max
         self.chunks: list[bytes] = []
         self.taken = 0
