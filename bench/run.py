@@ -378,7 +378,7 @@ class Bench:
 
     def _note(self) -> Envelope:
         serial = next(self.serial)
-        note = Note(about=bytes(32), text=f"{serial:08d}" + "x" * 156)
+        note = Note(about=bytes(32), text=f"{serial:08d}" + "x" * 152)
         effect = digest.event_id(serial.to_bytes(8, "big"))
         return sign_event(note, _Signer(self.key), log=bytes(32), of=(effect, f"r/{serial % 100_000}"))
 
@@ -401,7 +401,7 @@ class Bench:
 
     def _draft(self, log: il.Log, signer: il.Signer) -> Envelope:
         serial = next(self.serial)
-        note = Note(about=bytes(32), text=f"{serial:08d}" + "x" * 156)
+        note = Note(about=bytes(32), text=f"{serial:08d}" + "x" * 152)
         effect = digest.event_id(serial.to_bytes(8, "big"))
         return log.draft(note, signer, effect=effect, resource=f"r/{serial % 100_000}")
 
