@@ -80,7 +80,7 @@ def test_a_tick_that_covers_leaves_after_its_own_is_refused(log: il.Log) -> None
 def test_the_history_goes_back_and_forth() -> None:
     history = MapHistory()
     for index in range(10):
-        history.note(index, bytes(31) + bytes([index % 3]), bytes([index]) * 32)
+        history.note(index, bytes(31) + bytes([index % 3]), ("committed", index, (), bytes(32), index))
     roots = [history.root_at(size) for size in range(11)]
     assert roots[0] == bytes(32)
     assert len(set(roots)) == 11

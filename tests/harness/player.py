@@ -129,7 +129,7 @@ def recover(live: Live, number: int = 1, *, sworn: bool = False) -> None:
         opened = open_event(log.draft(data, live.admin))
         assert isinstance(opened, Opened)
         world = LiveWorld(reader, Memory())
-        after = govern(world.governance, opened.event, index=size, root=root)
+        after = govern(world.governance, opened.event, index=size, root=lambda: root)
         assert isinstance(after, Governance)
         ready = admit._prepare(world, opened, Admitted(governance=after))
     assert isinstance(log._engine.append([ready.pending])[0], Appended)

@@ -164,7 +164,7 @@ class Story:
     def apply(self, sealed: envelope.Envelope) -> Leaf:
         """Apply sealed bytes at the next leaf, as a replay would that has nothing else."""
         event = parse_event(envelope.decode_body(sealed.body), digest.event_id(sealed.body))
-        index, root = len(self.leaves), self.frontier.root()
+        index, root = len(self.leaves), self.frontier.root
         answer = admit(event, self.fold, index=index, root=root) if self.leaves else None
         result = self.fold.apply(event, index=index, root=root)
         self.frontier, _ = self.frontier.append(merkle.leaf_hash(sealed.entry))

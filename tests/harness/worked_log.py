@@ -82,7 +82,7 @@ class Worked:
         """Append a body, void or not; return its id, or the code that makes it void."""
         sealed = envelope.seal(body, signer)
         event = parse_event(sealed.fields, digest.event_id(sealed.body))
-        applied = self.fold.apply(event, index=len(self.envelopes), root=self.frontier.root())
+        applied = self.fold.apply(event, index=len(self.envelopes), root=self.frontier.root)
         self.frontier, _ = self.frontier.append(merkle.leaf_hash(sealed.entry))
         self.envelopes.append(sealed)
         if isinstance(applied, Void):

@@ -22,6 +22,7 @@ from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import facts_of
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, build_body, kind_of, parse_event
 from invoke_log.rules.fold import Fold, Void
+from invoke_log.rules.governance import ReadRoot
 from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.kind import (
     COMMITTED,
@@ -139,7 +140,7 @@ class LogWriter:
 
     def put(self, sealed: Envelope, *, signed: bool) -> Said:
         """Append an envelope as it is; `signed` says whether its signature verifies."""
-        index, root = self.index, self.frontier.root()
+        index, root = self.index, self.frontier.root
         self.envelopes.append(sealed)
         self.frontier, _ = self.frontier.append(merkle.leaf_hash(sealed.entry))
         before = dict(self.fold.effects)
@@ -308,7 +309,7 @@ class LogWriter:
         state = self.fold.effects.get(effect) if isinstance(effect := body.get("effect"), bytes) else None
         return state.last if state is not None and kind_of(data) in CHAINED_KINDS else None
 
-    def _apply(self, sealed: Envelope, index: int, root: bytes) -> Said:
+    def _apply(self, sealed: Envelope, index: int, root: ReadRoot) -> Said:
         try:
             event = parse_event(sealed.fields, digest.event_id(sealed.body))
         except MalformedError:

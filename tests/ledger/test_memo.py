@@ -31,7 +31,7 @@ class Auditor:
 
     def catch_up(self) -> None:
         for entry in self.live.log.entries(int(self.frontier.size)):
-            folded = self.fold.apply(entry.event, index=entry.index, root=self.frontier.root())
+            folded = self.fold.apply(entry.event, index=entry.index, root=self.frontier.root)
             assert not isinstance(folded, Void), (entry.event.kind, folded)
             leaf = merkle.leaf_hash(entry_of(entry.body, entry.signature))
             self.frontier, _ = self.frontier.append(leaf)

@@ -238,8 +238,8 @@ class Comparison:
 
     def _note(self, state: EffectState, life: _Life, index: int) -> None:
         assert state.last is not None
-        value = digest.map_value(state.status, state.generation, life.committed, state.last, life.last_index)
-        self._map.note(index, state.effect, value)
+        noted = (state.status, state.generation, tuple(life.committed), state.last, life.last_index)
+        self._map.note(index, state.effect, noted)
 
     def _note_recovered(self, index: int) -> None:
         """A recovery moves statuses at its own leaf, and no head."""
@@ -315,7 +315,7 @@ class Comparison:
         inline = verdict.inputs["snapshot"]
         assert isinstance(inline, dict)
         unseen = data.snapshot_id is None and inline != {}
-        unread = own is not None and not inline.keys() <= policy.snapshot_fields
+        unread = own is not None and inline != {} and not inline.keys() <= policy.snapshot_fields
         if unseen or unread or verdict.inputs["budgets"] != {}:
             self._find("inputs-differ", index, "the verdict's inputs are not those that the policy reads")
         if data.snapshot_id is not None:

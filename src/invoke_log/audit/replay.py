@@ -17,7 +17,7 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier, leaf_hash
 from invoke_log.rules.event import parse_event
 from invoke_log.rules.fold import Fold, Void
-from invoke_log.rules.governance import Governance
+from invoke_log.rules.governance import Governance, ReadRoot
 
 
 def replay(where: "str | Path | Source", *, trust: VerifierKey | None = None) -> Report:
@@ -111,12 +111,11 @@ class _Audit:
         return True
 
     def _apply(self, leaf: Leaf) -> bool:
-        root = self._frontier.root()
-        entry = leaf.envelope.entry
-        self._frontier, _ = self._frontier.append(leaf_hash(entry))
+        before = self._frontier
+        self._frontier, _ = before.append(leaf_hash(leaf.envelope.entry))
         if self._frontier.size == self._covers:
             self._covered_root = self._frontier.root()
-        code, reason = self._judge(leaf, root)
+        code, reason = self._judge(leaf, before.root)
         if code is not None:
             self._find(code, leaf.index, reason)
         if self._frontier.size == self._covers and not (leaf.index == 0 and code is not None):
@@ -125,7 +124,7 @@ class _Audit:
             self._find("tick-missing", 1, "leaf 1 is not a tick that counts")
         return not (leaf.index == 0 and code is not None)
 
-    def _judge(self, leaf: Leaf, root: bytes) -> tuple[str | None, str]:
+    def _judge(self, leaf: Leaf, root: ReadRoot) -> tuple[str | None, str]:
         """Return the code of the finding that makes a leaf void, or None, and the words for it."""
         genesis = leaf.index == 0
         if leaf.fault is not None:

@@ -1,14 +1,15 @@
 """The leaves of a log, one by one: their bytes, ids, signatures and place in the tree. SPEC §12 [RPL-1] to [RPL-3].
 
-Signatures are most of the work of an audit. They are verified a chunk ahead on a second thread, which libsodium lets
-run beside the interpreter; what is found, and in which order, does not depend on it.
+Signatures are most of the work of an audit, and libsodium verifies without the interpreter's lock: those of a chunk
+are shared out to threads, and nothing else runs meanwhile, for a thread that needs the lock waits 5 ms for it beside
+one that computes. What is found, and in which order, does not depend on it.
 """
 
-from collections import deque
+import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from invoke_log.errors import InvokeLogError, MalformedError
@@ -17,7 +18,10 @@ from invoke_log.format.envelope import SIGNATURE_BYTES, Envelope, decode_body, v
 
 CHUNK_LEAVES: Final = 256
 """Leaves that are verified together: enough to hide the hand-over, and at most 16 MB of bodies."""
-CHUNKS_AHEAD: Final = 2
+SHARE_LEAVES: Final = 16
+"""Leaves that a thread takes at a time: small enough that all of them end together."""
+VERIFIERS_MAX: Final = 8
+"""Threads that verify: each needs the lock for a twentieth of its time, so that more would wait for one another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +48,11 @@ def read_leaves(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[Leaf]:
 
     Raises: UnreadableError: bytes that are not an entry, with the first such index, after the leaves before it.
     """
-    waiting: deque[tuple[_Chunk, Future[list[str | None]]]] = deque()
-    chunks = _chunks(iter(entries))
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="invoke-log-verify") as verifier:
-        for chunk in chunks:
-            waiting.append((chunk, verifier.submit(_faults, chunk)))
-            if len(waiting) > CHUNKS_AHEAD:
-                yield from _checked(*waiting.popleft())
-        while waiting:
-            yield from _checked(*waiting.popleft())
+    threads = min(os.cpu_count() or 1, VERIFIERS_MAX)
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="invoke-log-verify") as verifiers:
+        for chunk in _chunks(iter(entries)):
+            shares = (chunk.envelopes[at : at + SHARE_LEAVES] for at in range(0, len(chunk.envelopes), SHARE_LEAVES))
+            yield from _checked(chunk, [*chain.from_iterable(verifiers.map(_faults, shares))])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +87,8 @@ def _compose(body: bytes, signature: bytes) -> Envelope:
     return Envelope(body=body, signature=signature, fields=decode_body(body))
 
 
-def _faults(chunk: _Chunk) -> list[str | None]:
-    return [_fault(envelope) for envelope in chunk.envelopes]
+def _faults(share: list[Envelope]) -> list[str | None]:
+    return [_fault(envelope) for envelope in share]
 
 
 def _fault(envelope: Envelope) -> str | None:
@@ -99,8 +99,8 @@ def _fault(envelope: Envelope) -> str | None:
     return None
 
 
-def _checked(chunk: _Chunk, faults: Future[list[str | None]]) -> Iterator[Leaf]:
-    for at, (envelope, fault) in enumerate(zip(chunk.envelopes, faults.result(), strict=True)):
+def _checked(chunk: _Chunk, faults: list[str | None]) -> Iterator[Leaf]:
+    for at, (envelope, fault) in enumerate(zip(chunk.envelopes, faults, strict=True)):
         yield Leaf(index=chunk.start + at, id=digest.event_id(envelope.body), envelope=envelope, fault=fault)
     if chunk.stopped is not None:
         raise chunk.stopped

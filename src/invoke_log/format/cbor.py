@@ -14,6 +14,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import IO, Final, NoReturn, Protocol, TypeAlias, TypedDict, cast
 from unicodedata import is_normalized
 
@@ -70,6 +71,7 @@ def byte_string(raw: bytes) -> bytes:
     return _head(len(raw), major=2) + raw
 
 
+@lru_cache(maxsize=1024)
 def _head(count: int, *, major: int) -> bytes:
     # A head is that of the same number as an unsigned integer, with another major type in its upper three bits.
     head = cbor2.dumps(count)
@@ -98,6 +100,8 @@ class SequenceReader:
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+        self._meter = _Meter(stream)
+        self._decoder = cbor2.CBORDecoder(cast(IO[bytes], self._meter), **_STRICT)
         self.offset = 0
         """Bytes read so far: where the next item begins."""
 
@@ -107,10 +111,11 @@ class SequenceReader:
         Raises: CutError: the stream ends inside an item. MalformedError: not IL1, or longer than `bytes_max`, which is
         noticed before more than that is read. Whatever the stream's own `read` raises passes through.
         """
-        meter = _Meter(self._stream, bytes_max)
+        meter = self._meter
+        meter.begin(bytes_max)
         root = f"item at byte {self.offset}: $"
         try:
-            found = cbor2.CBORDecoder(cast(IO[bytes], meter), **_STRICT).decode()
+            found = self._decoder.decode()
         except cbor2.CBORDecodeError as error:
             if meter.in_stream and error.__cause__:  # the stream's own error, as cbor2 wrapped it
                 raise error.__cause__ from None
@@ -149,9 +154,11 @@ def _confirmed(found: object, raw: bytes, root: str) -> Value:
 
 def _in_order(value: object, root: str) -> Value:
     """Return `value`, checked, with each map's keys in encoded order: the same object where they already are."""
-    # Walked as the one element of a list, so that a bare scalar needs no walk of its own.
-    walked = _walk([value], root, limits.NESTING_MAX + 1)
-    return cast(Value, walked[0])
+    if type(value) is dict or type(value) is list:
+        value = _walk(value, root, limits.NESTING_MAX)
+    else:
+        _check_scalar(value, root)
+    return cast(Value, value)
 
 
 def _walk(container: _Container, path: _Path, room: int) -> _Container:
@@ -161,6 +168,8 @@ def _walk(container: _Container, path: _Path, room: int) -> _Container:
     """
     if not room:
         _refuse(path, f"nested deeper than {limits.NESTING_MAX}", "at most that")
+    if not container:
+        return container
     if isinstance(container, dict):
         container = _keys_in_order(container, path)
         items: Iterable[tuple[object, object]] = container.items()
@@ -168,20 +177,17 @@ def _walk(container: _Container, path: _Path, room: int) -> _Container:
         items = enumerate(container)
     moved: dict[object, object] = {}
     for key, item in items:
-        if type(item) is str:
-            if not item.isascii():
-                _check_text(item, (path, key))
-        elif type(item) is bytes or item is None or type(item) is bool:
+        # What events are mostly made of goes first and calls nothing; `_check_scalar` knows all of the rule.
+        if type(item) is bytes or item is None or (type(item) is str and item.isascii()):
             continue
-        elif type(item) is int:
-            if not -_INTEGER_MAX <= item <= _INTEGER_MAX:
-                _refuse((path, key), f"an integer of {item.bit_length()} bits", "one from -(2**53 - 1) to 2**53 - 1")
-        elif type(item) is dict or type(item) is list:
+        if type(item) is int and -_INTEGER_MAX <= item <= _INTEGER_MAX:
+            continue
+        if type(item) is dict or type(item) is list:
             walked = _walk(item, (path, key), room - 1)
             if walked is not item:
                 moved[key] = walked
         else:
-            _refuse((path, key), type(item).__name__, "null, a boolean, an integer, bytes, text, an array or a map")
+            _check_scalar(item, (path, key))
     if not moved:
         return container
     if isinstance(container, dict):
@@ -189,31 +195,53 @@ def _walk(container: _Container, path: _Path, room: int) -> _Container:
     return [moved.get(index, item) for index, item in enumerate(container)]
 
 
+def _check_scalar(value: object, path: _Path) -> None:
+    """Raise unless `value` is null, a boolean, an integer in range, bytes, or text as IL1 has it [IL1-2]."""
+    if type(value) is int:
+        if not -_INTEGER_MAX <= value <= _INTEGER_MAX:
+            _refuse(path, f"an integer of {value.bit_length()} bits", "one from -(2**53 - 1) to 2**53 - 1")
+    elif type(value) is str:
+        _check_text(value, path)
+    elif not (value is None or type(value) is bytes or type(value) is bool):
+        _refuse(path, type(value).__name__, "null, a boolean, an integer, bytes, text, an array or a map")
+
+
 def _keys_in_order(mapping: dict[object, object], path: _Path) -> dict[object, object]:
     """Return `mapping`, keys checked and ascending by (size, bytes): the same object where they already are [IL1-4]."""
-    sized: list[tuple[int, str]] = []
-    ascending = True
-    last_size, last = 0, ""
     for key in mapping:
         if type(key) is not str:
             _refuse(path, f"a map key of type {type(key).__name__}", "text")
-        if key.isascii():
-            size = len(key)
-        else:
-            _check_text(key, (path, key))
-            size = len(key.encode())
+    try:
+        ordered = (_known_order if len(mapping) <= _KNOWN_KEYS_MAX else _order)(tuple(mapping))
+    except MalformedError as error:
+        raise MalformedError(_spelled(path) + error.message) from None
+    return mapping if ordered is None else {key: mapping[key] for key in ordered}
+
+
+def _order(keys: tuple[object, ...]) -> list[str] | None:
+    """Return keys ascending by (size, bytes), None where they already are. Raises MalformedError, from the key on."""
+    sized: list[tuple[int, str]] = []
+    for key in cast("tuple[str, ...]", keys):
+        _check_text(key, ("", key))
+        size = len(key.encode())
         if not 0 < size <= _KEY_BYTES_MAX:
-            _refuse((path, key), f"a map key of {size} bytes", f"1 to {_KEY_BYTES_MAX}")
-        # Python orders text by code point, which is also how UTF-8 orders it by bytes.
-        if size < last_size or (size == last_size and key < last):
-            ascending = False
+            _refuse(("", key), f"a map key of {size} bytes", f"1 to {_KEY_BYTES_MAX}")
         sized.append((size, key))
-        last_size, last = size, key
-    return mapping if ascending else {key: mapping[key] for _, key in sorted(sized)}
+    # Python orders text by code point, which is also how UTF-8 orders it by bytes.
+    ordered = sorted(sized)
+    return None if ordered == sized else [key for _, key in ordered]
+
+
+_known_order: Final = lru_cache(maxsize=256)(_order)
+"""Programs write few sets of keys, again and again: to look one up takes a quarter of judging it (0.7 for 2.5 us)."""
+_KNOWN_KEYS_MAX: Final = 32
+"""Keys of a map that is remembered, of at most 256 bytes each: the memory is bounded by some 2 MB."""
 
 
 def _check_text(text: str, path: _Path) -> None:
     """Raise unless `text` is in the repertoire and in normal form NFC [IL1-3]; ASCII always is."""
+    if text.isascii():
+        return
     if not in_repertoire(text):
         _refuse(path, f"text {text[:24]!a} with a code point outside Unicode 13.0.0", "assigned code points")
     if not is_normalized("NFC", text):
@@ -221,13 +249,16 @@ def _check_text(text: str, path: _Path) -> None:
 
 
 def _refuse(path: _Path, found: str, wanted: str) -> NoReturn:
-    """Raise with the path spelled out, as in `$.data.rows[3]`; each step is cut, and plain ASCII."""
+    raise MalformedError(f"{_spelled(path)}: {found}, want {wanted}")
+
+
+def _spelled(path: _Path) -> str:
+    """Return the path as in `$.data.rows[3]`; each step is cut, and plain ASCII."""
     steps = []
     while isinstance(path, tuple):
         path, key = path
         steps.append(f".{key}" if isinstance(key, str) and key.isascii() and key.isidentifier() else f"[{key!a}]")
-    # The outermost step is the index into the list of one that the walk began with.
-    raise MalformedError(f"{path}{''.join(step[:40] for step in steps[-2::-1])}: {found}, want {wanted}")
+    return f"{path}{''.join(step[:40] for step in reversed(steps))}"
 
 
 _PIECE_BYTES: Final = 65_536
@@ -238,8 +269,12 @@ _LENGTH_BYTES_MAX: Final = 8
 class _Meter:
     """A stream as cbor2 reads it: exactly what the item needs, at most `bytes_max` bytes, and every byte kept."""
 
-    def __init__(self, stream: ByteStream, bytes_max: int) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+        self.begin(0)
+
+    def begin(self, bytes_max: int) -> None:
+        """Start over, for an item of at most `bytes_max` bytes."""
         self._bytes_max = bytes_max
         self.chunks: list[bytes] = []
         self.taken = 0

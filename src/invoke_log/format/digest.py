@@ -8,6 +8,7 @@ FILE` checks them.
 'af1349b9f5f9a1a6'
 """
 
+from collections.abc import Sequence
 from typing import Final, NewType
 
 from blake3 import blake3
@@ -147,7 +148,7 @@ def state_root(size: int, governance_head: bytes, effects: list[cbor.Value], res
     )
 
 
-def map_value(status: str, generation: int, committed: list[int], last: bytes, index: int) -> bytes:
+def map_value(status: str, generation: int, committed: Sequence[int], last: bytes, index: int) -> bytes:
     """Return what the map holds for an effect: its status, its committed generations ascending, its head and that
     leaf [ID-15].
     """

@@ -81,8 +81,7 @@ def protected_header(fields: dict[str, cbor.Value]) -> bytes:
     by, log, effect = fields["by"], fields["log"], fields.get("effect")
     assert isinstance(by, bytes)
     assert isinstance(log, bytes)
-    subject = f"eff_{effect.hex()}" if isinstance(effect, bytes) else f"log_{log.hex()}"
-    return _header_of_issuer(by) + subject.encode()
+    return _header(by, "eff_", effect) if isinstance(effect, bytes) else _header(by, "log_", log)
 
 
 def signed_bytes(fields: dict[str, cbor.Value], body: bytes) -> bytes:
@@ -139,6 +138,12 @@ def verify_envelope(envelope: Envelope) -> None:
     assert isinstance(by, bytes)
     if not keys.verify(by, signed_bytes(envelope.fields, envelope.body), envelope.signature):
         raise SignatureInvalidError(f"signature does not verify under key_{by.hex()}")
+
+
+@lru_cache(maxsize=1024)
+def _header(by: bytes, prefix: str, subject: bytes) -> bytes:
+    # Asked for twice an event, to verify and to hash it, and an effect's events follow one another.
+    return _header_of_issuer(by) + f"{prefix}{subject.hex()}".encode()
 
 
 @lru_cache(maxsize=1024)

@@ -5,6 +5,7 @@ pages. The
 rest of the hash, or the key, follows: no two resources and no two effects can share a chain.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from invoke_log.format.digest import attachment_digest
@@ -17,6 +18,7 @@ BINDINGS: Final = _NO_RESOURCE + b"x"
 BINDING_BYTES: Final = len(BINDINGS) + 32
 
 
+@lru_cache(maxsize=1024)
 def resource_hash(resource: str) -> bytes:
     """Return the 32 bytes that stand for a resource in chain names."""
     return attachment_digest(resource.encode())

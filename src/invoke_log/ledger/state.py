@@ -84,8 +84,7 @@ def landed(state: EffectState, leaves: Mapping[int, int]) -> EffectState:
         return leaves.get(index, index)
 
     claim, base, send = state.claim, state.base_claim, state.send
-    return replace(
-        state,
+    return state._replace(
         claim=replace(claim, index=leaf(claim.index)) if claim else None,
         base_claim=replace(base, index=leaf(base.index)) if base else None,
         send=replace(send, index=leaf(send.index), last_index=leaf(send.last_index)) if send else None,

@@ -5,7 +5,7 @@ authority, collision, conflict or blocked, stale, refused by a guard, else admit
 there already is the caller's question: only it knows every id.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from invoke_log.errors import MalformedError
@@ -14,7 +14,7 @@ from invoke_log.rules import effect as effects
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import decision_key_of
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event
-from invoke_log.rules.governance import Governance, Refused, govern
+from invoke_log.rules.governance import Governance, ReadRoot, Refused, govern
 from invoke_log.rules.intent import Bound, rederive, rederive_key, retired_effect
 from invoke_log.rules.kind import (
     COMMITTED,
@@ -89,11 +89,11 @@ class Stale:
 Judgement = Admitted | Collision | Conflict | Blocked | Stale | Refused
 
 
-def admit(event: Event, world: World, *, index: int = PENDING, root: bytes | None = None) -> Judgement:
+def admit(event: Event, world: World, *, index: int = PENDING, root: ReadRoot | None = None) -> Judgement:
     """Return whether the event may stand here, and what it leaves behind.
 
     Args:
-        index, root: its own leaf and the tree's root before it, where known; only a recovery is judged by them.
+        index, root: its own leaf and the tree's root before it, where known; only a recovery is judged by the root.
     The caller has checked form and signature, and handles genesis (`governance.found`) and duplicates.
     """
     governance = world.governance
@@ -110,7 +110,7 @@ def admit(event: Event, world: World, *, index: int = PENDING, root: bytes | Non
     return _admit_unchained(event, governance, index=index)
 
 
-def _admit_governance(event: Event, governance: Governance, *, index: int, root: bytes | None) -> Judgement:
+def _admit_governance(event: Event, governance: Governance, *, index: int, root: ReadRoot | None) -> Judgement:
     after = govern(governance, event, index=index, root=root)
     if isinstance(after, Refused) and after.code == "grant-missing":
         return after
@@ -355,8 +355,7 @@ def _claim(
         asks=data.verdict.answer == "ask",
         approvals=data.verdict.approvals,
     )
-    return replace(
-        state,
+    return state._replace(
         effect_class=contract.effect_class,
         status=status,
         generation=generation,

@@ -5,14 +5,14 @@ A contract is data. It is registered as an event, intents pin its id, and regist
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Final, cast
 
 from invoke_log.errors import ContractInvalidError, MalformedError
 from invoke_log.format import cbor, digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules import schema
-from invoke_log.rules.schema import Schema
+from invoke_log.rules.schema import Check, Schema
 
 KEY_TYPES: Final = ("token", "enum", "integer", "decimal", "time")
 OBSERVABILITIES: Final = ("transactional", "queryable", "webhook-confirmable", "fire-and-forget")
@@ -144,6 +144,7 @@ class Argument:
 
     role: str
     schema: Schema
+    check: Check = field(repr=False, compare=False)
     raw: bool
     private: bool
     default: list[Value] | None
@@ -201,7 +202,10 @@ class Webhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contract:
-    """A registered promise, with its id and the canonical map that the id is the hash of. Durations in milliseconds."""
+    """A registered promise, with its id and the canonical map that the id is the hash of. Durations in milliseconds.
+
+    identity: the names of the identity arguments without the purpose, sorted. content: those of the content arguments.
+    """
 
     id: digest.ContractId
     data: dict[str, Value]
@@ -213,6 +217,8 @@ class Contract:
     resource: str
     purpose: str | None
     arguments: dict[str, Argument]
+    identity: tuple[str, ...]
+    content: frozenset[str]
     observability: str
     timeout_ms: int
     send_deadline_ms: int
@@ -249,11 +255,6 @@ class Contract:
     def proves_absence(self) -> bool:
         """Whether an empty read can prove absence: a complete listing without lag [CTR-8]."""
         return self.read_back is not None and self.read_back.complete and self.read_back.lag_ms == 0
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """The names of the identity arguments without the purpose, sorted."""
-        return tuple(sorted(n for n, a in self.arguments.items() if a.role == "identity" and n != self.purpose))
 
     @property
     def key_arguments(self) -> frozenset[str]:
@@ -374,8 +375,8 @@ def _parse(data: dict[str, Value]) -> Contract:
         )
     }
     arguments = {
-        name: Argument(**cast("dict[str, object]", value))  # type: ignore[arg-type]
-        for name, value in cast("dict[str, Value]", data["arguments"]).items()
+        name: Argument(**value, check=schema.compile_schema(value["schema"]))  # type: ignore[arg-type]
+        for name, value in cast("dict[str, dict[str, Schema]]", data["arguments"]).items()
     }
     approvals = cast("dict[str, int]", data["approvals"])
     derived: dict[str, object] = {
@@ -383,6 +384,8 @@ def _parse(data: dict[str, Value]) -> Contract:
         "id": digest.contract_id(data),
         "data": data,
         "arguments": arguments,
+        "identity": tuple(sorted(n for n, a in arguments.items() if a.role == "identity" and n != data["purpose"])),
+        "content": frozenset(name for name, argument in arguments.items() if argument.role == "content"),
         "definite_failures": frozenset(cast("list[str]", data["definite_failures"])),
         "may_drift": frozenset(cast("list[str]", data["may_drift"])),
         "approvals_count": approvals["count"],
@@ -405,7 +408,6 @@ def _check_arguments(contract: Contract) -> None:
             contract, f'effect class is {contract.effect_class!r}, want "none" or words and a version: "money.charge/1"'
         )
     for name, argument in contract.arguments.items():
-        schema.compile_schema(argument.schema)
         _check_published(argument.schema, f"argument {name}", contract)
         kind = str(argument.schema["type"])
         if argument.role == "identity" and not argument.has_one_spelling:
@@ -419,7 +421,7 @@ def _check_arguments(contract: Contract) -> None:
         if argument.default is not None:
             if len(argument.default) != 1:
                 raise _refuse(contract, f"argument {name} has a default without a value, want one value or null")
-            schema.compile_schema(argument.schema)(argument.default[0], f"argument {name}.default")
+            argument.check(argument.default[0], f"argument {name}.default")
     purpose = contract.purpose
     if purpose is not None and (purpose not in contract.arguments or contract.arguments[purpose].role != "identity"):
         raise _refuse(contract, f"purpose {purpose!r} is not one of its identity arguments")
@@ -452,8 +454,8 @@ def _check_published(value: Value, where: str, contract: Contract) -> None:
             contract, f"{where} has type {value.get('type')!r}, want one of {', '.join(sorted(schema.PROFILE_TYPES))}"
         )
     inner = value.get("fields")
-    for name, field in inner.items() if type(inner) is dict else ():
-        _check_published(field, f"{where}.{name}", contract)
+    for name, each in inner.items() if type(inner) is dict else ():
+        _check_published(each, f"{where}.{name}", contract)
     _check_published(value.get("of") if value["type"] != "enum" else None, f"{where}[]", contract)
 
 

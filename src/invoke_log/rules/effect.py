@@ -62,7 +62,7 @@ def absorb(state: EffectState, recoveries: tuple[Recovered, ...]) -> EffectState
     """
     if state.status not in OPEN or state.absorbed == len(recoveries):
         return state
-    return replace(state, status=UNKNOWN, tainted=recoveries[-1].index, absorbed=len(recoveries))
+    return state._replace(status=UNKNOWN, tainted=recoveries[-1].index, absorbed=len(recoveries))
 
 
 def claimed_or_unknown(
@@ -116,7 +116,7 @@ def step(state: EffectState, event: Event, world: World) -> EffectState | Refuse
             after = _attest(state, event, data, contract, world)
         case _:
             after = _no_transition(state, event)
-    return after if isinstance(after, Refused) else replace(after, last=event.id)
+    return after if isinstance(after, Refused) else after._replace(last=event.id)
 
 
 def settles(before: EffectState, after: EffectState) -> bool:
@@ -127,8 +127,7 @@ def settles(before: EffectState, after: EffectState) -> bool:
 
 def commit(state: EffectState, generation: int) -> EffectState:
     """Return the state with a generation committed, which is final (S5)."""
-    return replace(
-        state,
+    return state._replace(
         status=COMMITTED,
         generation=generation,
         committed_max=generation,
@@ -145,8 +144,7 @@ def _no_transition(state: EffectState, event: Event) -> Refused:
 
 def _not_committed(state: EffectState, *, evidence_kind: str, free_content: bool) -> EffectState:
     assert state.claim is not None
-    return replace(
-        state,
+    return state._replace(
         status=NOT_COMMITTED,
         turn=state.turn + (evidence_kind in ROTATES),
         sealed_request=None if free_content else state.claim.request,
@@ -156,8 +154,7 @@ def _not_committed(state: EffectState, *, evidence_kind: str, free_content: bool
 
 
 def _return(state: EffectState) -> EffectState:
-    return replace(
-        state,
+    return state._replace(
         status=state.base_status,
         generation=state.base_generation,
         claim=state.claim if state.base_generation == state.generation else state.base_claim,
@@ -211,7 +208,7 @@ def _start(
         return refusal
     # The leaf is not known before the append; whoever folds puts it in (`placed`).
     send = Send(id=event.id, index=PENDING, by=event.by, nonce_hash=data.nonce_hash, last_index=PENDING, redriven=False)
-    return replace(state, status=STARTED, send=send)
+    return state._replace(status=STARTED, send=send)
 
 
 def _check_approvals(state: EffectState, event: Event, data: Start, contract: Contract, world: World) -> Refused | None:
@@ -256,7 +253,7 @@ def _outcome(state: EffectState, event: Event, data: Outcome, contract: Contract
         return commit(state, state.generation)
     if data.status == NOT_COMMITTED:
         return _not_committed(state, evidence_kind=data.evidence.kind, free_content=True)
-    return replace(state, status=UNKNOWN)
+    return state._replace(status=UNKNOWN)
 
 
 def _suspect(
@@ -266,7 +263,7 @@ def _suspect(
         return _no_transition(state, event)
     if not evidence.passed(world.hi(state.send.last_index), contract.send_deadline_ms, world.now_ms()):
         return Refused(code="too-early", reason="the send deadline of this START has not passed")
-    return replace(state, status=UNKNOWN)
+    return state._replace(status=UNKNOWN)
 
 
 def _redrive(
@@ -288,7 +285,7 @@ def _redrive(
         return Refused(code="frozen", reason="a freeze covers this effect")
     if data.provider_key != digest.provider_key(state.effect, state.generation, state.turn):
         return Refused(code="provider-key-differs", reason="the provider key does not re-derive")
-    return replace(state, send=replace(send, last_index=PENDING, redriven=True))
+    return state._replace(send=replace(send, last_index=PENDING, redriven=True))
 
 
 def _resolve(state: EffectState, event: Event, data: Resolution, world: World) -> EffectState | Refused:
@@ -298,7 +295,7 @@ def _resolve(state: EffectState, event: Event, data: Resolution, world: World) -
         unsupported = evidence.check_presence(data, contract, world=world, event=event)
         if unsupported is not None:
             return unsupported
-        bound = replace(state, effect_class=state.effect_class or contract.effect_class)
+        bound = state._replace(effect_class=state.effect_class or contract.effect_class)
         return commit(bound, data.generation) if data.generation > state.committed_max else bound
     if state.status != UNKNOWN or state.claim is None:
         return _no_transition(state, event)

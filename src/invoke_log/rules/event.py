@@ -313,14 +313,12 @@ def build_body(
 
 
 def _construct(kind: type, data: dict[str, Value]) -> object:
-    values: dict[str, object] = {}
+    values: dict[str, object] = {**data}
     for name, value in data.items():
-        if name in _NESTED and value is not None:
-            values[name] = _construct(_NESTED[name], cast("dict[str, Value]", value))
-        elif type(value) is list:
+        if type(value) is list:
             values[name] = tuple(value)
-        else:
-            values[name] = value
+        elif type(value) is dict and name in _NESTED:
+            values[name] = _construct(_NESTED[name], value)
     return kind(**values)
 
 

@@ -13,7 +13,7 @@ from invoke_log.format.cbor import Value
 from invoke_log.rules.admission import AUTHORITY, Admitted, Blocked, Collision, Conflict, Stale, admit
 from invoke_log.rules.effect import OPEN, absorb
 from invoke_log.rules.event import ABOUT_KINDS, Event
-from invoke_log.rules.governance import Governance, Refused, found
+from invoke_log.rules.governance import Governance, ReadRoot, Refused, found
 from invoke_log.rules.kind import Approval, Observation, Start, Tick
 from invoke_log.rules.world import EffectState, placed
 
@@ -92,10 +92,10 @@ class Fold:
     def started_by(self, effect: bytes, resource: str, key: bytes) -> bool:
         return key in self._starters.get(effect, frozenset())
 
-    def apply(self, event: Event, *, index: int, root: bytes | None) -> Admitted | Void:
+    def apply(self, event: Event, *, index: int, root: ReadRoot | None) -> Admitted | Void:
         """Return what the event at a leaf left behind, or why it is void [RPL-4].
 
-        Args: root: the tree's root before this leaf; None where it is not known, as in a receipt.
+        Args: root: asked for the tree's root before this leaf; None where it is not known, as in a receipt.
         """
         if self._governance is None:
             return self._begin(event)

@@ -4,7 +4,7 @@ A governance event is in force from the leaf after its own; genesis's keys from 
 value, so the live path may keep it beside the head that it was folded to, and replay folds the same function.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +15,8 @@ from invoke_log.rules.event import Event
 from invoke_log.rules.kind import Freeze, Genesis, Grant, Oath, Recovery, Revoke, Scope, Unfreeze, Withdraw
 from invoke_log.rules.policy import Policy
 
+ReadRoot = Callable[[], bytes]
+"""Makes the root of the tree before a leaf: some twenty hashes, which few events ask for."""
 EVERYTHING: Final = Scope(effect_class="*", prefix="")
 
 
@@ -75,10 +77,10 @@ class Governance:
 
     def holds(self, key: bytes, role: str, effect_class: str = "*", resource: str = "") -> bool:
         """Return whether a key holds a role over an effect at this position [GOV-4]."""
-        return any(
-            grant.key == key and grant.role == role and grant.scope.covers(effect_class, resource)
-            for grant in self.grants
-        )
+        for grant in self.grants:
+            if grant.key == key and grant.role == role and grant.scope.covers(effect_class, resource):
+                return True
+        return False
 
     def granted(self, key: bytes) -> bool:
         """Return whether a key holds any grant at all, or is the log key [GOV-5]."""
@@ -136,13 +138,13 @@ def found(event: Event) -> Governance | Refused:
     )
 
 
-def govern(before: Governance, event: Event, *, index: int, root: bytes | None) -> Governance | Refused:
+def govern(before: Governance, event: Event, *, index: int, root: ReadRoot | None) -> Governance | Refused:
     """Return the state after a governance event, or the rule that it breaks.
 
     Args:
         index: the event's own leaf.
-        root: the tree's root hash before it; None where the caller cannot know it, and a recovery is then not checked
-            against it.
+        root: asked for the tree's root hash before it, by a recovery alone; None where the caller cannot know it, and a
+            recovery is then not checked against it.
     The caller has checked the signature, `log`, and the chain's head. Source: SPEC [GOV-2] to [GOV-12].
     """
     role = "attestor" if isinstance(event.data, Oath) else "admin"
@@ -158,7 +160,7 @@ def govern(before: Governance, event: Event, *, index: int, root: bytes | None) 
     return after if isinstance(after, Refused) else replace(after, head=event.id)
 
 
-def _apply(before: Governance, event: Event, *, index: int, root: bytes | None) -> Governance | Refused:
+def _apply(before: Governance, event: Event, *, index: int, root: ReadRoot | None) -> Governance | Refused:
     match event.data:
         case Grant() as data:
             return _grant(before, event, data)
@@ -277,7 +279,7 @@ def _same_parts(contract: Contract, old: Contract) -> bool:
 
 
 def _recover(
-    before: Governance, event: Event, data: Recovery, *, index: int, root: bytes | None
+    before: Governance, event: Event, data: Recovery, *, index: int, root: ReadRoot | None
 ) -> Governance | Refused:
     try:
         keys.check_key_name(data.origin)
@@ -289,7 +291,7 @@ def _recover(
             code="recovery-invalid",
             reason=f"a recovery names the origin {before.origin!r} as its old one and takes one that the log never had",
         )
-    if data.size != index or (root is not None and data.root != root):
+    if data.size != index or (root is not None and data.root != root()):
         return Refused(code="recovery-invalid", reason="size and root are not those of the leaves before it")
     if not data.amnesia:
         try:

@@ -13,8 +13,8 @@ from invoke_log.rules import schema
 from invoke_log.rules.contract import Contract, Retires, expand
 from invoke_log.rules.kind import Intent, KeyParts
 
-_REFERENCE: Final = schema.record(
-    {"attachment": schema.blob(32, 32), "size": schema.integer(limits.RAW_INLINE_BYTES_MAX + 1)}
+_check_reference: Final = schema.compile_schema(
+    schema.record({"attachment": schema.blob(32, 32), "size": schema.integer(limits.RAW_INLINE_BYTES_MAX + 1)})
 )
 
 
@@ -63,7 +63,7 @@ def bind(contract: Contract, arguments: dict[str, Value]) -> Bound:
                 bound[name] = argument.default[0]
             else:
                 raise ArgumentInvalidError(f"arguments: {name} is missing")
-            schema.compile_schema(argument.schema)(bound[name], f"arguments.{name}")
+            argument.check(bound[name], f"arguments.{name}")
         identity = {name: bound[name] for name in contract.identity}
         content, attachments = _recorded_content(contract, bound)
         purpose = "" if contract.purpose is None else str(bound[contract.purpose])
@@ -79,18 +79,17 @@ def rederive(contract: Contract, intent: Intent) -> Bound:
     Raises: MalformedError: a map that the contract does not accept.
     """
     identity = _typed_identity(contract, intent.purpose, intent.identity)
-    content_names = {name for name, argument in contract.arguments.items() if argument.role == "content"}
-    if intent.content.keys() != content_names:
+    if intent.content.keys() != contract.content:
         raise MalformedError("$.data.content: not exactly the contract's content arguments")
     for name, value in intent.content.items():
         argument = contract.arguments[name]
         path = f"$.data.content.{name}"
         if argument.raw and type(value) is dict:
-            schema.compile_schema(_REFERENCE)(value, path)
+            _check_reference(value, path)
             if cast("int", value["size"]) > cast("int", argument.schema["max"]):
                 raise MalformedError(f"{path}: an attachment of {value['size']!r} bytes, over the argument's bound")
             continue
-        schema.compile_schema(argument.schema)(value, path)
+        argument.check(value, path)
         if argument.raw and type(value) is bytes and len(value) > limits.RAW_INLINE_BYTES_MAX:
             raise MalformedError(
                 f"{path}: {len(value)} bytes inline, want an attachment over {limits.RAW_INLINE_BYTES_MAX}"
@@ -113,14 +112,14 @@ def _typed_identity(contract: Contract, purpose: str, identity: dict[str, Value]
     if identity.keys() != set(contract.identity):
         raise MalformedError("$.data.identity: not exactly the contract's identity arguments")
     for name, value in identity.items():
-        schema.compile_schema(contract.arguments[name].schema)(value, f"$.data.identity.{name}")
+        contract.arguments[name].check(value, f"$.data.identity.{name}")
     if contract.purpose is None:
         if purpose:
             raise MalformedError("$.data.purpose: the contract has none, want an empty text")
         return identity
-    purpose_schema = contract.arguments[contract.purpose].schema
-    typed: Value = int(purpose) if _is_integer(purpose_schema, purpose) else purpose
-    schema.compile_schema(purpose_schema)(typed, "$.data.purpose")
+    argument = contract.arguments[contract.purpose]
+    typed: Value = int(purpose) if _is_integer(argument.schema, purpose) else purpose
+    argument.check(typed, "$.data.purpose")
     return {**identity, contract.purpose: typed}
 
 

@@ -11,14 +11,16 @@ invoke_log.errors.MalformedError: $: found 10, want an integer from 0 to 9
 
 from collections.abc import Callable, Set
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeAlias
 
 from invoke_log.errors import MalformedError
 from invoke_log.format import cbor, limits
 from invoke_log.format.cbor import Value
 
 Schema = dict[str, Value]
-Check = Callable[[Value, str], None]
+Path: TypeAlias = "str | tuple[Path, str]"
+"""Where a check stands: a step linked to the path of what holds it. Only an error spells it out."""
+Check = Callable[[Value, Path], None]
 
 TOKEN_CHARACTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:/@+=")
 TIME_WINDOWS: Final = {"s": (946_684_800, 4_102_444_800), "ms": (946_684_800_000, 4_102_444_800_000)}
@@ -109,6 +111,19 @@ def _compiled(raw: bytes) -> Check:
 
 
 def _compile(schema: Value, path: str) -> Check:
+    inner, nullable = _checked(schema, path)
+    if not nullable:
+        return inner
+
+    def check_nullable(value: Value, at: Path) -> None:
+        if value is not None:
+            inner(value, at)
+
+    return check_nullable
+
+
+def _checked(schema: Value, path: str) -> tuple[Check, bool]:
+    """Return the check of values that are not null, and whether null is one too."""
     if type(schema) is not dict:
         raise _wrong(path, schema, "a schema (a map)")
     name = schema.get("type")
@@ -119,20 +134,20 @@ def _compile(schema: Value, path: str) -> Check:
         raise _wrong(path, sorted(schema), f"exactly the fields {', '.join(sorted(('type', 'nullable', *fields)))}")
     if type(schema["nullable"]) is not bool:
         raise _wrong(f"{path}.nullable", schema["nullable"], "true or false")
-    inner = compiler(schema, path)
-    if not schema["nullable"]:
-        return inner
-
-    def nullable(value: Value, at: str) -> None:
-        if value is not None:
-            inner(value, at)
-
-    return nullable
+    return compiler(schema, path), schema["nullable"]
 
 
-def _wrong(path: str, found: object, wanted: str) -> MalformedError:
+def _wrong(path: Path, found: object, wanted: str) -> MalformedError:
     shown = f"{type(found).__name__} of {len(found)} bytes" if isinstance(found, bytes) else repr(found)[:60]
-    return MalformedError(f"{path}: found {shown}, want {wanted}")
+    return MalformedError(f"{_spelled(path)}: found {shown}, want {wanted}")
+
+
+def _spelled(path: Path) -> str:
+    steps: list[str] = []
+    while isinstance(path, tuple):
+        path, step = path
+        steps.append(step if step.startswith("[") else f".{step}")
+    return path + "".join(reversed(steps))
 
 
 def _bound(schema: Schema, field: str, path: str, low: int, high: int) -> int:
@@ -146,7 +161,7 @@ def _integer(schema: Schema, path: str) -> Check:
     low = _bound(schema, "min", path, -limits.INTEGER_MAX, limits.INTEGER_MAX)
     high = _bound(schema, "max", path, low, limits.INTEGER_MAX)
 
-    def check_integer(value: Value, at: str) -> None:
+    def check_integer(value: Value, at: Path) -> None:
         if type(value) is not int or not low <= value <= high:
             raise _wrong(at, value, f"an integer from {low} to {high}")
 
@@ -160,7 +175,7 @@ def _time(schema: Schema, path: str) -> Check:
     low, high = TIME_WINDOWS[unit]
     grain = _bound(schema, "grain", path, 1, low)
 
-    def check_time(value: Value, at: str) -> None:
+    def check_time(value: Value, at: Path) -> None:
         if type(value) is not int or not low <= value < high:
             raise _wrong(at, value, f"a time in {unit} from 2000 to 2100")
         if value % grain:
@@ -172,7 +187,7 @@ def _time(schema: Schema, path: str) -> Check:
 def _decimal(schema: Schema, path: str) -> Check:
     scale = _bound(schema, "scale", path, 0, 18)
 
-    def check_decimal(value: Value, at: str) -> None:
+    def check_decimal(value: Value, at: Path) -> None:
         if type(value) is not str or not is_decimal(value, scale):
             raise _wrong(at, value, f"decimal text with {scale} digits after the point, no + and no leading zero")
 
@@ -196,7 +211,7 @@ def is_decimal(value: str, scale: int) -> bool:
 
 
 def _boolean(_schema: Schema, _path: str) -> Check:
-    def check_boolean(value: Value, at: str) -> None:
+    def check_boolean(value: Value, at: Path) -> None:
         if type(value) is not bool:
             raise _wrong(at, value, "true or false")
 
@@ -211,7 +226,7 @@ def _enum(schema: Schema, path: str) -> Check:
     if len(members) != len(listed):
         raise _wrong(f"{path}.of", listed, "no text twice")
 
-    def check_enum(value: Value, at: str) -> None:
+    def check_enum(value: Value, at: Path) -> None:
         if type(value) is not str or value not in members:
             raise _wrong(at, value, f"one of {', '.join(sorted(members))}")
 
@@ -221,7 +236,7 @@ def _enum(schema: Schema, path: str) -> Check:
 def _token(schema: Schema, path: str) -> Check:
     size = _bound(schema, "max", path, 1, 512)
 
-    def check_token(value: Value, at: str) -> None:
+    def check_token(value: Value, at: Path) -> None:
         if type(value) is not str or not 0 < len(value) <= size or not TOKEN_CHARACTERS.issuperset(value):
             raise _wrong(at, value, f"1 to {size} characters of A-Z a-z 0-9 _ - . : / @ + =")
 
@@ -231,7 +246,7 @@ def _token(schema: Schema, path: str) -> Check:
 def _text(schema: Schema, path: str) -> Check:
     size = _bound(schema, "max", path, 0, limits.BODY_BYTES_MAX)
 
-    def check_text(value: Value, at: str) -> None:
+    def check_text(value: Value, at: Path) -> None:
         if (
             type(value) is not str
             or len(value) > size
@@ -246,7 +261,7 @@ def _bytes(schema: Schema, path: str) -> Check:
     low = _bound(schema, "min", path, 0, limits.BODY_BYTES_MAX)
     high = _bound(schema, "max", path, low, limits.BODY_BYTES_MAX)
 
-    def check_bytes(value: Value, at: str) -> None:
+    def check_bytes(value: Value, at: Path) -> None:
         if type(value) is not bytes or not low <= len(value) <= high:
             raise _wrong(at, value, f"{low} bytes" if low == high else f"{low} to {high} bytes")
 
@@ -259,11 +274,11 @@ def _list(schema: Schema, path: str) -> Check:
         raise _wrong(f"{path}.order", schema["order"], "a text that says where the order comes from")
     check_item = _compile(schema["of"], f"{path}.of")
 
-    def check_list(value: Value, at: str) -> None:
+    def check_list(value: Value, at: Path) -> None:
         if type(value) is not list or len(value) > size:
             raise _wrong(at, value, f"a list of at most {size} items")
         for position, item in enumerate(value):
-            check_item(item, f"{at}[{position}]")
+            check_item(item, (at, f"[{position}]"))
 
     return check_list
 
@@ -272,15 +287,15 @@ def _set(schema: Schema, path: str) -> Check:
     size = _bound(schema, "max", path, 0, limits.BODY_BYTES_MAX)
     check_item = _compile(schema["of"], f"{path}.of")
 
-    def check_set(value: Value, at: str) -> None:
+    def check_set(value: Value, at: Path) -> None:
         if type(value) is not list or len(value) > size:
             raise _wrong(at, value, f"a set of at most {size} items")
         before = b""
         for position, item in enumerate(value):
-            check_item(item, f"{at}[{position}]")
+            check_item(item, (at, f"[{position}]"))
             encoded = cbor.encode(item)
             if encoded <= before:
-                raise _wrong(f"{at}[{position}]", item, "items ascending by their encoded bytes, none twice")
+                raise _wrong((at, f"[{position}]"), item, "items ascending by their encoded bytes, none twice")
             before = encoded
 
     return check_set
@@ -293,21 +308,23 @@ def _record(schema: Schema, path: str) -> Check:
     for name in fields:
         if not TOKEN_CHARACTERS.issuperset(name):
             raise _wrong(f"{path}.fields", name, "field names that are tokens")
-    checks = [(name, _compile(inner, f"{path}.fields.{name}")) for name, inner in fields.items()]
+    checks = [(name, *_checked(inner, f"{path}.fields.{name}")) for name, inner in fields.items()]
     names = fields.keys()
 
-    def check_record(value: Value, at: str) -> None:
+    def check_record(value: Value, at: Path) -> None:
         if type(value) is not dict:
             raise _wrong(at, value, "a map")
         if value.keys() != names:
             raise _fields_differ(at, value, names)
-        for name, check_field in checks:
-            check_field(value[name], f"{at}.{name}")
+        for name, check_field, nullable in checks:
+            field = value[name]
+            if field is not None or not nullable:
+                check_field(field, (at, name))
 
     return check_record
 
 
-def _fields_differ(at: str, value: dict[str, Value], names: Set[str]) -> MalformedError:
+def _fields_differ(at: Path, value: dict[str, Value], names: Set[str]) -> MalformedError:
     missing, extra = sorted(names - value.keys()), sorted(value.keys() - names)
     said = " and ".join(
         part
@@ -317,26 +334,26 @@ def _fields_differ(at: str, value: dict[str, Value], names: Set[str]) -> Malform
         )
         if part
     )
-    return MalformedError(f"{at}: found a map {said}, want exactly {', '.join(sorted(names)) or 'no fields'}")
+    return MalformedError(f"{_spelled(at)}: found a map {said}, want exactly {', '.join(sorted(names)) or 'no fields'}")
 
 
 def _mapping(schema: Schema, path: str) -> Check:
     size = _bound(schema, "max", path, 0, 1024)
     check_item = _compile(schema["of"], f"{path}.of")
 
-    def check_mapping(value: Value, at: str) -> None:
+    def check_mapping(value: Value, at: Path) -> None:
         if type(value) is not dict or len(value) > size:
             raise _wrong(at, value, f"a map of at most {size} fields")
         for name, item in value.items():
             if not TOKEN_CHARACTERS.issuperset(name):
                 raise _wrong(at, name, "field names that are tokens")
-            check_item(item, f"{at}.{name}")
+            check_item(item, (at, name))
 
     return check_mapping
 
 
 def _anything(_schema: Schema, _path: str) -> Check:
-    def check_anything(_value: Value, _at: str) -> None:
+    def check_anything(_value: Value, _at: Path) -> None:
         return
 
     return check_anything

@@ -4,7 +4,7 @@ SPEC §9.4. The live path reads a store, the auditor its own fold; both hand the
 """
 
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from invoke_log.rules.event import Event
 from invoke_log.rules.governance import Governance
@@ -40,8 +40,7 @@ class Send:
     redriven: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EffectState:
+class EffectState(NamedTuple):
     """What the log says of one effect. `last` is its chain's head, None before the first event.
 
     attempt counts accepted intents over all generations; turn the provider keys burnt in this one. claim is the latest
@@ -49,6 +48,9 @@ class EffectState:
     claim returns to, base_claim for an `again` alone. send is the open START. sealed_request is the request that an
     `after` must repeat, None where it need not. tainted is the leaf of the recovery that made the status unknown;
     absorbed how many recoveries have been accounted for.
+
+    A named tuple: each event makes two or three of them from the one before, and a tuple is copied in a quarter of the
+    time that a frozen dataclass takes (2.4 for 9.4 us).
     """
 
     effect: bytes
@@ -120,4 +122,4 @@ def placed(state: EffectState, index: int) -> EffectState:
         send = replace(send, index=index if send.index == PENDING else send.index, last_index=index)
     if claim is state.claim and send is state.send:
         return state
-    return replace(state, claim=claim, send=send)
+    return state._replace(claim=claim, send=send)

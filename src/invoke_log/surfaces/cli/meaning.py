@@ -1,7 +1,7 @@
 """What an event of an effect is about, where its line does not say: its effect, its claim or START, its verdict."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Final, cast
 
 from invoke_log.errors import MalformedError
@@ -60,7 +60,7 @@ def meant_intent(scene: Scene, data: Data, *, effect: bytes | None, resource: st
         filled["after"] = state.last
     if "verdict" not in data:
         # A repeat is judged as what it becomes: the next generation.
-        judged = replace(state, generation=state.generation + 1) if bare.again is not None else state
+        judged = state._replace(generation=state.generation + 1) if bare.again is not None else state
         filled["verdict"] = _verdict(scene, bare, bare.snapshot_id, judged, issuer=scene.issuer)
     return Meant(effect=effect, resource=resource, data={**data, **filled})
 
