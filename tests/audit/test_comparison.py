@@ -71,9 +71,9 @@ def test_replay_judges_a_verdict_before_it_reads_the_recorded_one(
     judged: set[int] = set()
     read: list[str] = []
 
-    def noted(policy: Any, facts: Any, inputs: Any) -> Any:
+    def noted(policy: Any, facts: Any, inputs: Any, **engines: Any) -> Any:
         judged.add(id(inputs))
-        return judge(policy, facts, inputs)
+        return judge(policy, facts, inputs, **engines)
 
     class Sealed:
         """Stands for a field of a verdict, and is not to be read before the verdict's inputs were judged."""
@@ -106,7 +106,7 @@ def test_replay_judges_a_verdict_before_it_reads_the_recorded_one(
         (lambda verdict: verdict["inputs"].update(now_ms=T0 - 1), "now-differs"),
         (lambda verdict: verdict["inputs"].update(now_ms=T0 + 1), "now-differs"),
         (lambda verdict: verdict["inputs"].update(snapshot={"balance": 1}), "inputs-differ"),
-        (lambda verdict: verdict["inputs"].update(budgets={"b": {"value": 1, "as_of": 0}}), "inputs-differ"),
+        (lambda verdict: verdict["inputs"].update(budgets={"b": {"value": 1, "as_of": 0}}), "budgets-differ"),
     ],
     ids=range(7),
 )

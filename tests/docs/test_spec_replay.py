@@ -192,7 +192,7 @@ RECORDED: Final[dict[str, tuple[Callable[[], Play], str]]] = {
     "another answer": (lambda: said(answer="ask"), "verdict-differs"),
     "another rule": (lambda: said(rule=None), "verdict-differs"),
     "another time": (lambda: said(now_ms=T0 + 1), "now-differs"),
-    "a budget": (lambda: said(budgets={"day": {"value": 1, "as_of": 1}}), "inputs-differ"),
+    "a budget": (lambda: said(budgets={"day": {"value": 1, "as_of": 1}}), "budgets-differ"),
     "a field that no rule reads": (lambda: said(snapshot={"vip": True}), "inputs-differ"),
 }
 

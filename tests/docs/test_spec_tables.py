@@ -67,6 +67,9 @@ NAMED: Final[list[tuple[str, Schema]]] = [
     ("words", contract._WORDS),
     ("policy", policy.SCHEMA),
     ("rules", policy._RULES),
+    ("budgeted-rules", policy._BUDGETED),
+    ("rule", policy._RULE),
+    ("budget", policy._BUDGET),
     ("condition", policy._CONDITION),
 ]
 PRELUDE: Final = """\

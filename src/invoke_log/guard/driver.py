@@ -128,6 +128,7 @@ class Driver:
                 clock=time.clock_gettime(CLOCK),
                 approvals=self._approvals(world, state, now_ms),
                 decided_on=self._decided_on(world, state),
+                budgets=world.budgets(self._tool.contract, self._bound, state, now_ms=now_ms),
             )
 
     def _approvals(self, world: LiveWorld, state: EffectState, now_ms: int) -> tuple[bytes, ...]:

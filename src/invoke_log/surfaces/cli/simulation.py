@@ -75,5 +75,6 @@ def judge(
         clock=0.0,
         approvals=(),
         decided_on=None,
+        budgets=world.budgets(contract, bound, state, now_ms=world.now_ms()),
     )
     return judge_now(contract, bound, seen, snapshot, issuer=issuer)
