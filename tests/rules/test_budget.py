@@ -1,4 +1,4 @@
-"""Budgets: what counts, for how long, and what a verdict records of it. SPEC §8.3. The log runs, and replay reads it."""
+"""Budgets: what counts, for how long, and what a verdict records of it. SPEC §8.3. The log runs, and is replayed."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,6 +20,19 @@ from tests.harness.live import Live, memory_live
 from tests.harness.player import recover
 
 MINUTE: Final = 60_000
+BUDGETS: Final[tuple[tuple[dict[str, Any], int, int], ...]] = (
+    ({}, 4, 4),
+    ({"each": "resource"}, 3, 2),
+    ({"prefix": "stripe/"}, 4, 4),
+    ({"prefix": "stripe/customer/cus_1/"}, 0, 0),
+    ({"prefix": "other/"}, 0, 0),
+    ({"effect_class": "money.charge/1"}, 4, 4),
+    ({"effect_class": "money.charge/2"}, 0, 0),
+    ({"effect_class": "money.charge/2", "each": "resource"}, 0, 0),
+    ({"sum": "amount"}, 20_000, 20_000),
+    ({"sum": "amount", "each": "resource"}, 15_000, 10_000),
+)
+"""Changes of a budget, and what it then says of a call for cus_1 and one for cus_2."""
 
 
 @pytest.fixture
@@ -163,21 +176,9 @@ def test_a_budget_covers_a_class_a_prefix_or_each_resource_by_itself(live: Live)
     for customer in ("cus_1", "cus_1", "cus_2"):
         claim(live, f"{customer}-{value(live)}", customer=customer)
     one, two = live.bound(order="x", customer="cus_1"), live.bound(order="x", customer="cus_2")
-    for changes, of_one, of_two in (
-        ({}, 4, 4),
-        ({"each": "resource"}, 3, 2),
-        ({"prefix": "stripe/"}, 4, 4),
-        ({"prefix": "stripe/customer/cus_1/"}, 0, 0),
-        ({"prefix": "other/"}, 0, 0),
-        ({"effect_class": "money.charge/1"}, 4, 4),
-        ({"effect_class": "money.charge/2"}, 0, 0),
-        ({"effect_class": "money.charge/2", "each": "resource"}, 0, 0),
-        ({"sum": "amount"}, 20_000, 20_000),
-        ({"sum": "amount", "each": "resource"}, 15_000, 10_000),
-    ):
-        changed: dict[str, Value] = {**changes}
+    for changed, of_one, of_two in BUDGETS:
         govern(live, limited(999_999, **changed))
-        assert (value(live, one), value(live, two)) == (of_one, of_two), changes
+        assert (value(live, one), value(live, two)) == (of_one, of_two), changed
     sound(live)
 
 

@@ -14,6 +14,7 @@ from invoke_log.format.envelope import Envelope
 from invoke_log.guard.intake import fold
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import Call, reply_of_exception, reply_of_value
+from invoke_log.ledger.approval import given
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.home import read_attachment
@@ -36,7 +37,7 @@ from invoke_log.rules.call import (
 )
 from invoke_log.rules.effect import next_step
 from invoke_log.rules.intent import Bound
-from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Approval, Evidence, Intent, Refusal
+from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Evidence, Intent, Refusal
 from invoke_log.rules.snapshot import Snapshot, freeze
 from invoke_log.rules.world import EffectState
 
@@ -132,19 +133,9 @@ class Driver:
             )
 
     def _approvals(self, world: LiveWorld, state: EffectState, now_ms: int) -> tuple[bytes, ...]:
-        """The approvals of the open intent that a START of ours may list, the latest of each key."""
-        if state.claim is None or state.status != CLAIMED:
-            return ()
-        contract, given = self._tool.contract, dict[bytes, bytes]()
-        for index, event_id in world.chain_of(state.effect, state.resource):
-            event = world.event(index)
-            if not isinstance(event.data, Approval) or event.data.intent != state.claim.id:
-                continue
-            fresh = now_ms <= world.lo(index) + contract.approvals_ttl_ms
-            held = world.governance.holds(event.by, "approver", contract.effect_class, state.resource)
-            if fresh and held and event.by != self._signer.public_key:
-                given[event.by] = event_id
-        return tuple(sorted(given.values()))
+        """The approvals of the open intent that a START of ours may list."""
+        found = given(world, state, self._tool.contract, now_ms=now_ms)
+        return tuple(sorted(approval.id for approval in found if approval.by != self._signer.public_key))
 
     def _decided_on(self, world: LiveWorld, state: EffectState) -> dict[str, Value] | None:
         if state.claim is None or state.status != CLAIMED or self._tool.contract.profile is None:

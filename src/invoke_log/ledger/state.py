@@ -260,6 +260,11 @@ class LiveWorld:
         row = self.reader.head(chain.of_binding(effect))
         return row.index if row else None
 
+    def effect_keys(self) -> Iterator[bytes]:
+        """Return the key of every effect with an event on its chain, in order."""
+        for name, _ in self.reader.heads(chain.BINDINGS, chain.BINDING_BYTES):
+            yield name[len(chain.BINDINGS) :]
+
     def last_redrive(self, name: bytes) -> bytes | None:
         """Return the id of the re-drive that an effect's stored memo names as its last send."""
         pending = self.ahead.redrives.get(name)

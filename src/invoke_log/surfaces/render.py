@@ -15,6 +15,7 @@ from invoke_log.audit.report import EffectReport, Report
 from invoke_log.format.cbor import Value
 from invoke_log.format.digest import format_id
 from invoke_log.guard.reconcile import Reconciled
+from invoke_log.ledger.approval import Waiting
 from invoke_log.ledger.log import Entry
 from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
 from invoke_log.rules.answer import NAMES, Accepted, Answer, Duplicate, Unavailable
@@ -152,6 +153,31 @@ def status_view(
         *(line_of(entry) for entry in entries),
     ]
     return View(fields=view.fields, text="\n".join(lines))
+
+
+def waiting_view(found: Waiting) -> View:
+    """Return the view of an intent that waits for approval: who has given it, and the text that is consented to."""
+    fields: Json = {
+        "intent": format_id("evt", found.intent),
+        "effect_key": format_id("eff", found.effect),
+        "resource": found.resource,
+        "issuer": format_id("key", found.issuer),
+        "wanted": found.wanted,
+        "given": [{"by": format_id("key", each.by), "until_ms": each.until_ms} for each in found.given],
+        "release_from_ms": found.release_from_ms,
+        "shown": found.shown.hex(),
+        "text": found.text,
+    }
+    given = [f"  by {format_id('key', each.by)}, until {time_of(each.until_ms)}" for each in found.given]
+    lines = [
+        f"{fields['intent']} has {len(found.given)} of {found.wanted} approvals",
+        *given,
+        *(f"  {line}" for line in found.text.splitlines()),
+        f"  shown: {found.shown.hex()}",
+    ]
+    if found.release_from_ms is not None:
+        lines.append(f"  the claim may be released from {time_of(found.release_from_ms)} on")
+    return View(fields=fields, text="\n".join(lines))
 
 
 def entry_view(entry: Entry) -> View:
