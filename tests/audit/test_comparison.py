@@ -132,7 +132,7 @@ def test_an_allow_that_the_policy_would_have_asked_about_is_found(live: Live) ->
 
 def test_a_policy_of_an_engine_that_is_not_here_is_not_checked(live: Live) -> None:
     live.put(live.begun())
-    foreign = parse_policy({"name": "cedar", "engine": "cedar/4", "source": {"text": "permit(…)"}})
+    foreign = parse_policy({"name": "opa", "engine": "opa/1", "source": {"text": "permit(…)"}})
     live.put(live.log.draft(foreign, live.admin))
     parts = take_apart(live.bundle())
     at = parts.where("intent")

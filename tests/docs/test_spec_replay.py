@@ -215,7 +215,7 @@ def test_what_was_shown_is_compared(read: Read) -> None:
 
 def test_an_engine_that_the_reader_lacks_is_said_and_changes_no_state(read: Read) -> None:
     """[POL-1], [RPL-5]"""
-    other: dict[str, Value] = {"name": "cedar", "engine": "cedar/4", "source": "permit(principal, action, resource);"}
+    other: dict[str, Value] = {"name": "opa", "engine": "opa/1", "source": "package invoke"}
     play = governed(Play(), parse_policy(other))
     must(play.intend(verdict=verdict(policy=other)))
     report = read(bundle_of(play))

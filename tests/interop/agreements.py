@@ -176,9 +176,7 @@ STRICT: Final = _policy(
     _rule("home", "allow", _when("resource", "prefix", "charge:acct_1/"), _when("generation", "at_most", 2)),
     _rule("odd", "ask", _when("arguments/memo", "equals", "odd"), _when("now_ms", "at_least", 0), approvals=3),
 )
-FOREIGN: Final = parse_policy(
-    {"name": "foreign", "engine": "cedar/4", "source": "permit(principal, action, resource);"}
-)
+FOREIGN: Final = parse_policy({"name": "foreign", "engine": "opa/1", "source": "package invoke"})
 LIMITED: Final = parse_policy(
     {
         "name": "limited",

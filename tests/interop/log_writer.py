@@ -18,11 +18,11 @@ from invoke_log.format.keys import LOG_KEY, VerifierKey, format_verifier_key
 from invoke_log.format.prefix_tree import EMPTY_TREE, PrefixTree
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.admission import Admitted
-from invoke_log.rules.budget import Spending, change_of, counted, counted_event
+from invoke_log.rules.budget import Spending, counted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import facts_of
 from invoke_log.rules.effect import OPEN
-from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event, build_body, kind_of, parse_event
+from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, build_body, kind_of, parse_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.kind import (
@@ -35,7 +35,6 @@ from invoke_log.rules.kind import (
     Grant,
     Intent,
     Outcome,
-    Resolution,
     Scope,
     Start,
     Tick,
@@ -331,21 +330,9 @@ class LogWriter:
         state, now_ms = self.fold.effects.get(event.effect or b""), self.fold.now_ms()
         answer = self.fold.apply(event, index=index, root=root)
         if isinstance(answer, Admitted) and answer.effect is not None:
-            self._count(event, index, state, now_ms)
+            after, contracts = self.fold.effects[answer.effect.effect], self.fold.governance.contracts
+            self.spending.follow(event, state, after, contracts=contracts, index=index, at_ms=now_ms)
         return answer
-
-    def _count(self, event: Event, index: int, before: EffectState | None, now_ms: int) -> None:
-        assert event.effect is not None
-        assert event.resource is not None
-        after = self.fold.effects[event.effect]
-        change = change_of(before or EffectState(effect=event.effect, resource=event.resource), after, event.id)
-        if change is None:
-            return
-        new = None
-        if change.id == event.id:
-            assert isinstance(event.data, Intent | Resolution)
-            new = counted_event(event, self.fold.governance.contracts[event.data.contract_id], at_ms=now_ms)
-        self.spending.note(index, change, new)
 
     def _map_after(self, before: dict[bytes, EffectState], index: int) -> PrefixTree:
         """The map with what the last leaf changed. Its values are made here, of the states' history."""

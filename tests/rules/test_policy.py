@@ -125,7 +125,7 @@ def test_a_verdict_copies_the_snapshot_fields_that_conditions_read() -> None:
 
 def test_a_policy_of_another_engine_is_kept_and_not_judged() -> None:
     """[POL-1]"""
-    foreign = parse_policy(policy(engine="cedar/4", source="permit(principal, action, resource);"))
+    foreign = parse_policy(policy(engine="opa/1", source="package invoke"))
     assert foreign.rules is None
     assert judge(foreign, FACTS, INPUTS) is None
 

@@ -66,8 +66,8 @@ def verdicts() -> Cases:
         "verdict-amount",
         amount.case("the policy is judged over the intent's own arguments [DEC-2] [RPL-5]", "verdict"),
     )
-    cedar: Map = {"name": "cedar", "engine": "cedar/4", "source": "permit(principal, action, resource);"}
-    story = Story(policy=cedar)
+    opa: Map = {"name": "opa", "engine": "opa/1", "source": "package invoke"}
+    story = Story(policy=opa)
     story.intent(story.effect(), finds=("policy-unchecked",))
     yield "policy-unchecked", story.case("a reader without the engine says so [POL-1] [RPL-5]", "verdict")
     generation = policy(rule("allow", condition(["generation"], "at_most", 1)))

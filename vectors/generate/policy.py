@@ -195,7 +195,7 @@ def orders() -> Iterator[tuple[str, Case]]:
 
 
 def engines() -> Iterator[tuple[str, Case]]:
-    other: Map = {"name": "cedar", "engine": "cedar/4", "source": "permit(principal, action, resource);"}
+    other: Map = {"name": "opa", "engine": "opa/1", "source": "package invoke"}
     yield "engine-other", judged("another engine's policy is not checked [POL-1]", other, (None, None, 0), "unchecked")
     rules: Map = policy(rule("allow")) | {"engine": "rules/2"}
     yield "engine-later", judged("nor a later version's, whatever it looks like", rules, (None, None, 0), "unchecked")

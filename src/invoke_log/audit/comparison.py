@@ -14,7 +14,7 @@ from invoke_log.format import cbor, digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules import evidence, schema
 from invoke_log.rules.admission import Admitted
-from invoke_log.rules.budget import Spending, change_of, counted_event
+from invoke_log.rules.budget import Spending, counted_event
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import facts_of
 from invoke_log.rules.effect import OPEN
@@ -127,7 +127,10 @@ class Comparison:
                 self._note_recovered(index)
             case _ if admitted.effect is not None:
                 self._compare_effect(event, index, before, admitted.effect)
-                self._count(event, index, before)
+                if self._spending is not None and event.effect is not None:
+                    after, contracts = self._fold.effects[event.effect], self._fold.governance.contracts
+                    now_ms = before.now_ms
+                    self._spending.follow(event, before.state, after, contracts=contracts, index=index, at_ms=now_ms)
             case _:
                 pass
 
@@ -328,19 +331,6 @@ class Comparison:
         holds = self._spending.holds
         if not holds(policy.budgets, recorded, own, claim=claim, now_ms=before.now_ms, index=index):
             self._find("budgets-differ", index, "the verdict's budgets are not what is counted at this leaf")
-
-    def _count(self, event: Event, index: int, before: Before) -> None:
-        assert event.effect is not None and event.resource is not None
-        after = self._fold.effects[event.effect]
-        change = change_of(before.state or EffectState(effect=event.effect, resource=event.resource), after, event.id)
-        if self._spending is None or change is None:
-            return
-        new = None
-        if change.id == event.id:
-            assert isinstance(event.data, Intent | Resolution)
-            contract = self._fold.governance.contracts[event.data.contract_id]
-            new = counted_event(event, contract, at_ms=before.now_ms)
-        self._spending.note(index, change, new)
 
     def _compare_rendering(self, intent: Event, data: Approval | Denial, index: int) -> None:
         assert isinstance(intent.data, Intent)

@@ -13,6 +13,7 @@ from invoke_log.format.envelope import open_envelope
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import leaf_hash, verify_inclusion
 from invoke_log.format.receipt import ReceiptReader, Shown
+from invoke_log.ledger.engines import engines
 from invoke_log.rules.event import parse_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.kind import Genesis
@@ -93,6 +94,7 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
         fold,
         lambda code, index, message: findings.append(Finding(code=code, index=index, message=message)),
         spending=None,
+        engines=engines(),
     )
     for leaf in shown:
         _apply(leaf, opened, fold, comparison)

@@ -15,6 +15,7 @@ from invoke_log.guard.intake import fold
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import Call, reply_of_exception, reply_of_value
 from invoke_log.ledger.approval import given
+from invoke_log.ledger.engines import engines
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.home import read_attachment
@@ -93,7 +94,7 @@ class Driver:
         """Return the call's machine, its long arguments kept as attachments."""
         for raw in self._bound.attachments:
             self._log.keep_attachment(raw)
-        return guarded_call(self._tool.contract, self._bound, issuer=self._signer.public_key)
+        return guarded_call(self._tool.contract, self._bound, issuer=self._signer.public_key, engines=engines())
 
     def carry_out(self, step: Step) -> object:
         """Return what came of one step."""

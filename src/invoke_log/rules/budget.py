@@ -96,6 +96,27 @@ class Spending:
             self._known[change.id] = new
         self._changes.append((index, change))
 
+    def follow(
+        self,
+        event: Event,
+        before: EffectState | None,
+        after: EffectState,
+        *,
+        contracts: Mapping[bytes, Contract],
+        index: int,
+        at_ms: int,
+    ) -> None:
+        """Keep what an accepted event on an effect's chain changes. at_ms: lo of its leaf."""
+        assert event.effect is not None and event.resource is not None
+        change = change_of(before or EffectState(effect=event.effect, resource=event.resource), after, event.id)
+        if change is None:
+            return
+        new = None
+        if change.id == event.id:
+            assert isinstance(event.data, Intent | Resolution)
+            new = counted_event(event, contracts[event.data.contract_id], at_ms=at_ms)
+        self.note(index, change, new)
+
     def inputs(
         self, budgets: Mapping[str, Budget], own: Counted, *, claim: bytes | None, now_ms: int, as_of: int
     ) -> dict[str, Value]:

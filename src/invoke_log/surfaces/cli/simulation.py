@@ -6,6 +6,7 @@ from invoke_log.errors import MalformedError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.guard.intake import fold
+from invoke_log.ledger.engines import engines
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.call import Seen, judge_now
 from invoke_log.rules.contract import Contract
@@ -40,7 +41,7 @@ def simulated(world: LiveWorld, line: bytes, caller: Callable[[], bytes]) -> tup
     verdict = judge(world, contract, bound, snapshot, state, issuer=by)
     answer, rule, approvals = (verdict.answer, verdict.rule, verdict.approvals) if verdict else (DENY, None, 0)
     policy = world.governance.policy
-    fields = {
+    fields: dict[str, object] = {
         "verdict": answer,
         "rule": rule,
         "approvals": max(1, contract.approvals_count, approvals) if answer == ASK else 0,
@@ -48,8 +49,9 @@ def simulated(world: LiveWorld, line: bytes, caller: Callable[[], bytes]) -> tup
         "effect_key": digest.format_id("eff", bound.effect),
         "resource": bound.resource,
         "status": state.status,
+        "budgets": verdict.inputs["budgets"] if verdict else {},
     }
-    text = f"{answer} by {shown(rule) if rule else 'no rule'}; the effect {fields['effect_key']} is {state.status}"
+    text = f"{answer} by {shown(rule) if rule else 'no rule'}; the effect {digest.format_id('eff', bound.effect)} is {state.status}"
     return answer, View(fields=fields, text=text)
 
 
@@ -77,4 +79,4 @@ def judge(
         decided_on=None,
         budgets=world.budgets(contract, bound, state, now_ms=world.now_ms()),
     )
-    return judge_now(contract, bound, seen, snapshot, issuer=issuer)
+    return judge_now(contract, bound, seen, snapshot, issuer=issuer, engines=engines())
