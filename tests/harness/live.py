@@ -21,6 +21,7 @@ from invoke_log.format.envelope import Envelope, seal
 from invoke_log.format.keys import VerifierKey
 from invoke_log.ledger import chain
 from invoke_log.ledger.admit import founding_entries
+from invoke_log.ledger.engines import engines
 from invoke_log.ledger.log import Log, founding_events, sign_event
 from invoke_log.log.engine import Engine
 from invoke_log.log.home import open_store
@@ -171,7 +172,7 @@ class Live:
         assert policy is not None
         inputs: dict[str, Value] = {"now_ms": now_ms, "snapshot": {}, "budgets": budgets}
         facts = facts_of(self.contract, meant, resource=state.resource, issuer=issuer, generation=generation)
-        judged = judge(policy, facts, inputs)
+        judged = judge(policy, facts, inputs, engines=engines())
         assert judged is not None
         return Verdict(
             policy_id=policy.id, inputs=inputs, answer=judged.answer, rule=judged.rule, approvals=judged.approvals

@@ -5,6 +5,7 @@ No lock is held while the tool runs. The nonce that permits the send lives in th
 
 import secrets
 import time
+from contextlib import ExitStack
 from typing import Any, Final, assert_never
 
 from invoke_log.errors import InvokeLogError
@@ -67,6 +68,10 @@ class Driver:
         """Return how the call ended. Raises StoreError where nothing was sent; whatever the tool raises is an ending,
         not an exception.
         """
+        with ExitStack() as turn:
+            return self._run(turn)
+
+    def _run(self, turn: ExitStack) -> Ended:
         machine = self.begin()
         came: object = None
         while True:
@@ -77,6 +82,12 @@ class Driver:
                 return ended
             try:
                 came = self.carry_out(step)
+                if isinstance(came, Seen) and came.budgets and self._tool.contract.profile is None:
+                    turn.close()
+                    turn.enter_context(self._log.turn)
+                    came = self._look()
+                elif isinstance(step, Append):
+                    turn.close()
             except InvokeLogError as error:
                 return self.lost(error)
 

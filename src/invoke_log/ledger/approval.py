@@ -33,8 +33,8 @@ class Waiting:
     """A claim that waits for approval.
 
     text: what an approver is shown, render/1; shown: its digest. wanted: how many approvals by distinct keys, by the
-    intent's verdict, its contract, and the policy in force on the world that the intent recorded. release_from_ms: the log's time
-    from which anybody may release the claim; None while no tick has come since.
+    intent's verdict, its contract, and the policy in force on the world that the intent recorded. release_from_ms: the
+    log's time from which anybody may release the claim; None while no tick has come since.
     """
 
     intent: bytes

@@ -221,14 +221,13 @@ class LiveWorld:
 
     def _read_spending(self) -> Spending:
         """What budgets count, read on to this snapshot's last row. Where another thread is further, so is this."""
-        memory = self._memory
+        memory, contracts = self._memory, self.governance.contracts
         for row in self.reader.rows(chain.COUNTS, memory.spending_leaf + 1):
             change, new = Change(id=row.memo[1:], counts=row.memo[0] == 1), None
             if change.id == row.head:
                 event = self.event(row.index)
                 assert isinstance(event.data, Intent | Resolution)
-                contract = self.governance.contracts[event.data.contract_id]
-                new = counted_event(event, contract, at_ms=self.lo(row.index))
+                new = counted_event(event, contracts[event.data.contract_id], at_ms=self.lo(row.index))
             memory.spending.note(row.index, change, new)
             memory.spending_leaf = row.index
         return memory.spending

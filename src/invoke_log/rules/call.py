@@ -41,8 +41,10 @@ from invoke_log.rules.policy import ASK, DENY, NO_ENGINES, Engines, judge
 from invoke_log.rules.snapshot import Snapshot, difference, drifted
 from invoke_log.rules.world import EffectState
 
-DECISIONS_MAX: Final = 16
-"""Times that a call looks at the world again because the resource moved under it, before it is blocked as stale."""
+DECISIONS_MAX: Final = 64
+"""Times that a call looks at the world again because the resource or a budget moved under it, before it is blocked as
+stale. Calls of several processes under one budget go in one a commit, so each may lose as often as there are others.
+"""
 DECIDE_AGAIN: Final = "decide_again"
 """The word for a call that changed nothing and may be decided anew, on the world as it is now."""
 APPENDS_MAX: Final = 5

@@ -41,17 +41,18 @@ def simulated(world: LiveWorld, line: bytes, caller: Callable[[], bytes]) -> tup
     verdict = judge(world, contract, bound, snapshot, state, issuer=by)
     answer, rule, approvals = (verdict.answer, verdict.rule, verdict.approvals) if verdict else (DENY, None, 0)
     policy = world.governance.policy
+    effect_key = digest.format_id("eff", bound.effect)
     fields: dict[str, object] = {
         "verdict": answer,
         "rule": rule,
         "approvals": max(1, contract.approvals_count, approvals) if answer == ASK else 0,
         "policy": digest.format_id("pol", policy.id) if policy is not None else None,
-        "effect_key": digest.format_id("eff", bound.effect),
+        "effect_key": effect_key,
         "resource": bound.resource,
         "status": state.status,
         "budgets": verdict.inputs["budgets"] if verdict else {},
     }
-    text = f"{answer} by {shown(rule) if rule else 'no rule'}; the effect {digest.format_id('eff', bound.effect)} is {state.status}"
+    text = f"{answer} by {shown(rule) if rule else 'no rule'}; the effect {effect_key} is {state.status}"
     return answer, View(fields=fields, text=text)
 
 
