@@ -18,10 +18,10 @@ from invoke_log.rules.governance import EVERYTHING
 from invoke_log.rules.kind import Grant, Start
 from invoke_log.rules.policy import parse_policy
 from invoke_log.surfaces.cli.main import main
-from tests.harness import victim
+from tests.harness import requester
 from tests.harness.live import ORIGIN
 
-REQUESTER = Path(victim.__file__).with_name("requester.py")
+REQUESTER = Path(requester.__file__)
 
 
 def agent(place: Path, key: str) -> "subprocess.Popen[str]":
@@ -41,7 +41,7 @@ def found(place: Path) -> Path:
     Log.create(path, origin=ORIGIN).close()
     (place / "one.key").symlink_to(path / "keys" / "agent.key")
     with Log.open(path) as log:
-        victim.charging(Guard(log), place / "provider")
+        requester.charging(Guard(log), place / "provider")
         admin = load_key(path / "keys" / "admin.key")
         for name, roles in (("two", ("agent", "executor")), ("ann", ("approver",)), ("bob", ("approver",))):
             assert main(["key", "new", str(place / f"{name}.key")]) == 0

@@ -1,4 +1,4 @@
-"""Cedar as an engine: what it would let through by mistake denies here. SPEC §8.1 [POL-1], [POL-3]."""
+"""Cedar as an engine: what it would let through by mistake denies here. SPEC §8.4 [POL-8]."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Policies of the engine `cedar/4`: Cedar policies and the schema that they are held to. The one door to cedarpy.
+"""Policies of the engine `cedar/4`: Cedar policies and the schema that they are held to. SPEC §8.4 [POL-8].
 
 A policy's source is {`policies`, `schema`}, both Cedar text. The call is Cedar's request: principal `Agent::"issuer"`,
 action `Action::"contract"`, resource `Resource::"resource"`, and as context the facts of SPEC §7.3 [DEC-2] with
@@ -6,7 +6,7 @@ action `Action::"contract"`, resource `Resource::"resource"`, and as context the
 asks, for `@approvals("2")` approvals where that stands there.
 
 Cedar passes over a `forbid` that errs. Here an error anywhere denies, and a policy that the schema does not bear out is
-refused before it is in force.
+refused before it is in force. This module is the one door to cedarpy.
 """
 
 import json

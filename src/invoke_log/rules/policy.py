@@ -196,7 +196,34 @@ def parse_policy(data: Value) -> Policy:
     return parsed
 
 
+RULE_DEFAULTS: Final[dict[str, Value]] = {"approvals": 0, "when": []}
+BUDGET_DEFAULTS: Final[dict[str, Value]] = {
+    "effect_class": "*",
+    "prefix": "",
+    "each": "log",
+    "sum": None,
+    "window_ms": None,
+}
 NO_ENGINES: Final[Engines] = {}
+
+
+def complete_policy(data: dict[str, Value]) -> dict[str, Value]:
+    """Return a policy as it is written with what it leaves out filled in; `parse_policy` checks the rest.
+
+    Left out may be: the engine, for `rules/1`; approvals and conditions of a rule; any field of a budget.
+    """
+    data = {"engine": ENGINE, **data}
+    source = data.get("source")
+    if data["engine"] != ENGINE or not isinstance(source, dict):
+        return data
+    source, rules, budgets = {**source}, source.get("rules"), source.get("budgets")
+    if isinstance(rules, list):
+        source["rules"] = [{**RULE_DEFAULTS, **rule} if isinstance(rule, dict) else rule for rule in rules]
+    if isinstance(budgets, dict):
+        source["budgets"] = {
+            name: {**BUDGET_DEFAULTS, **each} if isinstance(each, dict) else each for name, each in budgets.items()
+        }
+    return {**data, "source": source}
 
 
 def judge(

@@ -11,7 +11,7 @@ from invoke_log.errors import ContractInvalidError, NotFoundError, PolicyInvalid
 from invoke_log.guard.registry import read_map
 from invoke_log.ledger.engines import check_policy, engines
 from invoke_log.log.home import read_attachment
-from invoke_log.rules.policy import Policy, parse_policy
+from invoke_log.rules.policy import Policy, complete_policy, parse_policy
 from invoke_log.surfaces.cli.session import Session, Verbs
 from invoke_log.surfaces.cli.simulation import simulated
 from invoke_log.surfaces.cli.stream import lines_of
@@ -102,7 +102,7 @@ def load_policy(file: Path) -> Policy:
     Raises: PolicyInvalidError: it is none, its engine refuses it, or its engine is not here.
     """
     try:
-        data = parse_policy(read_map(file.read_bytes(), file.suffix, f"policy {file}"))
+        data = parse_policy(complete_policy(read_map(file.read_bytes(), file.suffix, f"policy {file}")))
     except ContractInvalidError as error:  # what read_map calls text that is neither
         raise PolicyInvalidError(error.message, hint=error.hint) from error
     check_policy(data)
