@@ -1,13 +1,18 @@
 """Budgets while calls race: no more are let through than the policy says, whoever is faster. SPEC §8.3 [POL-7]."""
 
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from invoke_log.format.cbor import Value
+from invoke_log.format.envelope import Envelope
 from invoke_log.guard.outcome import Blocked, Committed, Denied
+from invoke_log.rules.admission import Stale
+from invoke_log.rules.answer import Answer
 from invoke_log.rules.policy import parse_policy
+from tests.harness import between
 from tests.harness.live import Live, open_live
 from tests.harness.shop import ARGUMENTS, Shop, shop_over
 
@@ -51,7 +56,26 @@ def test_a_budget_with_room_for_all_stops_none(tmp_path: Path) -> None:
     with open_live(tmp_path) as live:
         shop = shop_over(live)
         limit(live, 5000 * CALLS, sum="amount")
+        answers: list[Answer] = []
+        append = live.log.append_many
+
+        def noted(envelopes: Sequence[Envelope]) -> list[Answer]:
+            answers.extend(found := append(envelopes))
+            return found
+
+        live.log.append_many = noted  # type: ignore[method-assign]
         assert raced(shop) == {Committed.__name__: CALLS}
+        assert [answer for answer in answers if isinstance(answer, Stale)] == []
+        assert live.audit().findings == ()
+
+
+def test_another_process_that_came_first_is_counted(tmp_path: Path) -> None:
+    """[POL-7], [ADM-1]: whatever comes between the judgement and the append is expected not to."""
+    with between.raced(tmp_path) as (live, store, other):
+        limit(live, 1)
+        ours, theirs = (live.intent(live.bound(order=name, customer=name)) for name in ("ours", "theirs"))
+        store.before.append(lambda: other.append(theirs))
+        assert live.answer(ours) == "stale budgets-stale"
         assert live.audit().findings == ()
 
 

@@ -98,6 +98,13 @@ def test_a_call_that_the_schema_does_not_know_is_denied(arguments: dict[str, Val
     assert judged(**arguments) == NOBODY
 
 
+def test_no_argument_names_an_entity_even_where_the_schema_wants_one() -> None:
+    """[POL-3]: who is meant is for the log to say, never for the agent."""
+    wanting = SCHEMA.replace("to?: {name?: String}", "to: Agent")
+    somebody = '@id("r") permit(principal, action, resource) when { context.arguments.to == Agent::"x" };'
+    assert judged(somebody, wanting, to={"__entity": {"type": "Agent", "id": "x"}}) == NOBODY
+
+
 def test_a_contract_that_the_schema_does_not_know_is_denied() -> None:
     """[POL-3]"""
     assert Cedar().judge(source(), {**FACTS, "contract": "refund"}) == NOBODY

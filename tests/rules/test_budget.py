@@ -243,6 +243,21 @@ def test_what_counts_again_counts_by_its_own_time(live: Live) -> None:
     sound(live)
 
 
+def test_what_counts_again_when_it_is_too_old_does_not(live: Live) -> None:
+    """[POL-5], [POL-6]"""
+    govern(live, limited(999_999, window_ms=MINUTE))
+    live.put(live.begun())
+    live.put(live.outcome(NOT_COMMITTED))
+    live.wait(MINUTE + 1)
+    claim(live, "b")
+    assert value(live) == 2
+    live.put(live.present())
+    assert value(live) == 2
+    claim(live, "c")
+    assert value(live) == 3
+    sound(live)
+
+
 # What a verdict says of it
 
 
