@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
+from invoke_log.audit.receipt import verify_receipt
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope
 from invoke_log.guard.outcome import Blocked, Committed, Denied
@@ -79,11 +80,13 @@ def test_another_process_that_came_first_is_counted(tmp_path: Path) -> None:
         assert live.audit().findings == ()
 
 
-def test_a_call_that_did_not_happen_gives_its_room_back(tmp_path: Path) -> None:
+def test_what_has_left_the_window_gives_its_room_back_and_a_receipt_says_nothing_of_it(tmp_path: Path) -> None:
     with open_live(tmp_path) as live:
         shop = shop_over(live)
         limit(live, 5000, sum="amount", window_ms=60_000)
-        assert isinstance(shop.call(), Committed)
+        first = shop.call()
+        assert isinstance(first, Committed)
+        assert verify_receipt(first.receipt()).findings == ()
         denied = shop.call(order="790")
         assert isinstance(denied, Denied)
         assert not isinstance(denied, Blocked)

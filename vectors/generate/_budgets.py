@@ -30,6 +30,7 @@ def cases() -> Cases:
     yield from ends()
     yield from covering()
     yield from windows()
+    yield from too_old()
     yield from records()
 
 
@@ -177,6 +178,18 @@ def windows() -> Cases:
     story.wait(WINDOW)
     story.intent(story.effect(order="e"), **says(story, 2))
     yield "budget-again-in-time", story.case("what counts again, by its own time [POL-5] [POL-6]", "verdict")
+
+
+def too_old() -> Cases:
+    story, effect = started(Story())
+    story.outcome(effect, "not_committed")
+    story.wait(WINDOW + 1)
+    story.policy(limited(9, window_ms=WINDOW))
+    story.intent(story.effect(order="b"), **says(story, 1))
+    story.resolution(effect)
+    story.findings.append(("contradiction", story.next - 1))
+    story.intent(story.effect(order="c"), **says(story, 2))
+    yield "budget-again-too-old", story.case("what counts again when it is too old does not [POL-6]", "verdict")
 
 
 def records() -> Cases:
