@@ -42,6 +42,8 @@ from invoke_log.guard.outcome import (
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.registry import ContractFile as Contract
 from invoke_log.guard.tool_call import Call
+from invoke_log.ledger.approval import Waiting
+from invoke_log.ledger.consent import approve, deny
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer, load_key
 from invoke_log.log.ssh_agent import AgentSigner
@@ -70,6 +72,9 @@ __all__ = [
     "Signer",
     "Unknown",
     "VerifierKey",
+    "Waiting",
+    "approve",
+    "deny",
     "format_verifier_key",
     "load_key",
     "parse_verifier_key",

@@ -194,7 +194,7 @@ RECORDED: Final[dict[str, tuple[Callable[[], Play], str]]] = {
     "another answer": (lambda: said(answer="ask"), "verdict-differs"),
     "another rule": (lambda: said(rule=None), "verdict-differs"),
     "another time": (lambda: said(now_ms=T0 + 1), "now-differs"),
-    "a budget": (lambda: said(budgets={"day": {"value": 1, "as_of": 1}}), "inputs-differ"),
+    "a budget": (lambda: said(budgets={"day": {"value": 1, "as_of": 1}}), "budgets-differ"),
     "a field that no rule reads": (lambda: said(snapshot={"vip": True}), "inputs-differ"),
 }
 
@@ -217,7 +217,7 @@ def test_what_was_shown_is_compared(read: Read) -> None:
 
 def test_an_engine_that_the_reader_lacks_is_said_and_changes_no_state(read: Read) -> None:
     """[POL-1], [RPL-5]"""
-    other: dict[str, Value] = {"name": "cedar", "engine": "cedar/4", "source": "permit(principal, action, resource);"}
+    other: dict[str, Value] = {"name": "opa", "engine": "opa/1", "source": "package invoke"}
     play = governed(Play(), parse_policy(other))
     must(play.intend(verdict=verdict(policy=other)))
     report = read(bundle_of(play))

@@ -13,7 +13,7 @@ from invoke_log.audit import report
 from invoke_log.errors import MalformedError
 from invoke_log.format import bundle, cbor, digest, limits, note, receipt
 from invoke_log.format.cbor import Value
-from invoke_log.rules import answer, contract, effect, event, evidence, kind, policy, schema
+from invoke_log.rules import answer, budget, contract, effect, event, evidence, kind, policy, schema
 from invoke_log.rules.schema import Schema
 
 ROOT: Final = Path(__file__).parents[2]
@@ -67,6 +67,9 @@ NAMED: Final[list[tuple[str, Schema]]] = [
     ("words", contract._WORDS),
     ("policy", policy.SCHEMA),
     ("rules", policy._RULES),
+    ("budgeted-rules", policy._BUDGETED),
+    ("rule", policy._RULE),
+    ("budget", policy._BUDGET),
     ("condition", policy._CONDITION),
 ]
 PRELUDE: Final = """\
@@ -297,6 +300,34 @@ def test_every_test_of_a_condition_is_listed() -> None:
     listed = [quoted(row[0])[0] for row in table("8.1 Policies: rules/1", "test")]
     fields: Any = policy._CONDITION["fields"]
     assert sorted(listed) == sorted(fields["test"]["of"])
+
+
+@pytest.mark.parametrize("row", table("8.3 Budgets", "`sum`"), ids=lambda row: " ".join(row))
+def test_a_budget_counts_as_the_spec_says(row: list[str]) -> None:
+    """[POL-5], [POL-6], [POL-7]"""
+    said = [json.loads(cell.strip("`")) if cell != "none" else None for cell in row]
+    window, values = said[1], said[2:]
+    each = policy.Budget(effect_class="*", prefix="", each="log", sums=said[0], window_ms=window)
+    spending, calls = budget.Spending(), [charged(name, at) for name, at in (("a", 0), ("b", 60_000), ("c", 90_000))]
+    for index, call in enumerate(calls[:2]):
+        spending.note(index, budget.Change(id=call.id, counts=True), call)
+    spending.note(2, budget.Change(id=calls[0].id, counts=False), None)
+    found = []
+    for claim in (None, calls[2].id):
+        if claim is not None:
+            spending.note(3, budget.Change(id=claim, counts=True), calls[2])
+        inputs: Any = spending.inputs({"b": each}, calls[2], claim=claim, now_ms=calls[2].at_ms, as_of=9)
+        found.append(inputs["b"]["value"] if inputs else None)
+    assert found == values
+
+
+def charged(name: str, later_ms: int) -> budget.Counted:
+    at_ms, arguments = INPUTS["now_ms"], FACTS["arguments"]
+    assert isinstance(at_ms, int)
+    assert isinstance(arguments, dict)
+    amounts = {name: value for name, value in arguments.items() if isinstance(value, int)}
+    of, where = "money.charge/1", "stripe:acct_1/test/customer/cus_1"
+    return budget.Counted(id=name.encode(), at_ms=at_ms + later_ms, effect_class=of, resource=where, amounts=amounts)
 
 
 # 9 and 10: the life of an effect, proof

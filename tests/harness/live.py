@@ -21,6 +21,7 @@ from invoke_log.format.envelope import Envelope, seal
 from invoke_log.format.keys import VerifierKey
 from invoke_log.ledger import chain
 from invoke_log.ledger.admit import founding_entries
+from invoke_log.ledger.engines import engines
 from invoke_log.ledger.log import Log, founding_events, sign_event
 from invoke_log.log.engine import Engine
 from invoke_log.log.home import open_store
@@ -163,14 +164,15 @@ class Live:
         policy = parse_policy({"name": "ask", "engine": "rules/1", "source": {"rules": [rule]}})
         assert self.answer(self.log.draft(policy, self.admin)) == "accepted"
 
-    def verdict(self, meant: Bound | Intent, *, resource: str, issuer: bytes, generation: int) -> Verdict:
-        """The verdict of the policy in force, now."""
+    def verdict(self, meant: Bound | Intent, state: EffectState, *, issuer: bytes, generation: int) -> Verdict:
+        """The verdict of the policy in force, now, on a call of an effect that stands so."""
         with self.log.world() as world:
             policy, now_ms = world.governance.policy, world.now_ms()
+            budgets: Value = world.budgets(self.contract, meant, state, now_ms=now_ms)
         assert policy is not None
-        inputs: dict[str, Value] = {"now_ms": now_ms, "snapshot": {}, "budgets": {}}
-        facts = facts_of(self.contract, meant, resource=resource, issuer=issuer, generation=generation)
-        judged = judge(policy, facts, inputs)
+        inputs: dict[str, Value] = {"now_ms": now_ms, "snapshot": {}, "budgets": budgets}
+        facts = facts_of(self.contract, meant, resource=state.resource, issuer=issuer, generation=generation)
+        judged = judge(policy, facts, inputs, engines=engines())
         assert judged is not None
         return Verdict(
             policy_id=policy.id, inputs=inputs, answer=judged.answer, rule=judged.rule, approvals=judged.approvals
@@ -184,7 +186,7 @@ class Live:
         with self.log.world() as world:
             state, standing = world.effect(bound.effect, bound.resource), world.state_hash(bound.resource)
         generation = state.generation + again
-        verdict = self.verdict(bound, resource=bound.resource, issuer=by.public_key, generation=generation)
+        verdict = self.verdict(bound, state, issuer=by.public_key, generation=generation)
         data = Intent(
             contract_id=self.contract.id,
             purpose=bound.purpose,
@@ -213,7 +215,7 @@ class Live:
         start = Start(
             intent=event.id,
             approvals=tuple(sorted(approvals)),
-            verdict=self.verdict(event.data, resource=event.resource, issuer=event.by, generation=generation),
+            verdict=self.verdict(event.data, state, issuer=event.by, generation=generation),
             snapshot_id=None,
             nonce_hash=digest.nonce_hash(nonce),
             provider_key=digest.provider_key(event.effect, generation, turn),

@@ -150,6 +150,10 @@ def _rule(name: str, then: str, *when: Value, approvals: int = 0) -> Value:
     return {"name": name, "then": then, "approvals": approvals, "when": list(when)}
 
 
+def _budget(**changes: Value) -> Value:
+    return {"effect_class": "*", "prefix": "", "each": "log", "sum": None, "window_ms": None, **changes}
+
+
 def _when(field: str, test: str, value: Value) -> Value:
     path: list[Value] = [*field.split("/")]
     return {"field": path, "test": test, "value": value}
@@ -172,11 +176,28 @@ STRICT: Final = _policy(
     _rule("home", "allow", _when("resource", "prefix", "charge:acct_1/"), _when("generation", "at_most", 2)),
     _rule("odd", "ask", _when("arguments/memo", "equals", "odd"), _when("now_ms", "at_least", 0), approvals=3),
 )
-FOREIGN: Final = parse_policy(
-    {"name": "foreign", "engine": "cedar/4", "source": "permit(principal, action, resource);"}
+FOREIGN: Final = parse_policy({"name": "foreign", "engine": "opa/1", "source": "package invoke"})
+LIMITED: Final = parse_policy(
+    {
+        "name": "limited",
+        "engine": "rules/1",
+        "source": {
+            "budgets": {
+                "calls": _budget(window_ms=60_000),
+                "each": _budget(each="resource"),
+                "spent": _budget(effect_class="money.charge/1", sum="amount", window_ms=30_000),
+                "charged": _budget(prefix="charge:acct_1/", each="resource", sum="amount"),
+            },
+            "rules": [
+                _rule("many", "deny", _when("budgets/calls/value", "at_least", 9)),
+                _rule("much", "ask", _when("budgets/each/value", "at_least", 5), approvals=1),
+                _rule("spent", "allow", _when("budgets/spent/value", "at_most", 30_000)),
+            ],
+        },
+    }
 )
 BY_ORDER: Final = _policy("by-order", _rule("first", "allow", _when("arguments/order", "equals", "ord_1")))
-POLICIES: Final = (POLICY, ASKING, SEEING, STRICT, FOREIGN)
+POLICIES: Final = (POLICY, ASKING, LIMITED, SEEING, STRICT, FOREIGN)
 
 
 def call(

@@ -18,8 +18,10 @@ from invoke_log.format.keys import LOG_KEY, VerifierKey, format_verifier_key
 from invoke_log.format.prefix_tree import EMPTY_TREE, PrefixTree
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.admission import Admitted
+from invoke_log.rules.budget import Spending, counted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import facts_of
+from invoke_log.rules.effect import OPEN
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, build_body, kind_of, parse_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.governance import ReadRoot
@@ -82,6 +84,7 @@ class LogWriter:
         self.now_ms = T0
         self.intents: dict[bytes, tuple[Intent, Bound, bytes]] = {}
         self._maps = [EMPTY_TREE]
+        self.spending = Spending()
         self._committed: dict[bytes, list[int]] = {}
         self._head_leaf: dict[bytes, int] = {}
 
@@ -192,11 +195,22 @@ class LogWriter:
         policy = self.fold.governance.policy
         assert policy is not None
         seen = {name: value for name, value in (snapshot or {}).items() if name in policy.snapshot_fields}
-        inputs: Body = {"now_ms": self.fold.now_ms(), "snapshot": seen, "budgets": {}}
+        inputs: Body = {
+            "now_ms": self.fold.now_ms(),
+            "snapshot": seen,
+            "budgets": self.budgets(policy, contract, bound),
+        }
         facts = facts_of(contract, bound, resource=bound.resource, issuer=KEYS[by].public_key, generation=generation)
         own = judge(policy, facts, inputs)
         answer, rule, approvals = (own.answer, own.rule, own.approvals) if own is not None else ("allow", None, 0)
         return Verdict(policy_id=policy.id, inputs=inputs, answer=answer, rule=rule, approvals=approvals)
+
+    def budgets(self, policy: Policy, contract: Contract, bound: Bound) -> Body:
+        """Return what the budgets of a policy say of a call."""
+        state, now_ms = self.fold.effect(bound.effect, bound.resource), self.fold.now_ms()
+        claim = state.claim.id if state.claim is not None and state.status in OPEN else None
+        own = counted(b"", contract, bound, resource=bound.resource, at_ms=now_ms)
+        return self.spending.inputs(policy.budgets, own, claim=claim, now_ms=now_ms, as_of=self.index)
 
     def intent(
         self,
@@ -314,7 +328,12 @@ class LogWriter:
             event = parse_event(sealed.fields, digest.event_id(sealed.body))
         except MalformedError:
             return None
-        return self.fold.apply(event, index=index, root=root)
+        state, now_ms = self.fold.effects.get(event.effect or b""), self.fold.now_ms()
+        answer = self.fold.apply(event, index=index, root=root)
+        if isinstance(answer, Admitted) and answer.effect is not None:
+            after, contracts = self.fold.effects[answer.effect.effect], self.fold.governance.contracts
+            self.spending.follow(event, state, after, contracts=contracts, index=index, at_ms=now_ms)
+        return answer
 
     def _map_after(self, before: dict[bytes, EffectState], index: int) -> PrefixTree:
         """The map with what the last leaf changed. Its values are made here, of the states' history."""

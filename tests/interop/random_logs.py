@@ -13,7 +13,7 @@ from invoke_log.format.cbor import Value
 from invoke_log.rules.admission import Admitted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.event import data_map, parse_event
-from invoke_log.rules.intent import bind
+from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.kind import (
     ABSENT,
     COMMITTED,
@@ -42,6 +42,7 @@ from invoke_log.rules.kind import (
     Unfreeze,
     Withdraw,
 )
+from invoke_log.rules.policy import Policy
 from invoke_log.rules.render import rendering_digest
 from tests.interop.agreements import (
     CHARGE_2,
@@ -72,7 +73,7 @@ class RandomLog(LogWriter):
         super().__init__()
         self.random = Random(seed)
         self.faults = 0.0
-        self.begin(self.random.sample(CONTRACTS, 4), policy=self.random.choice(POLICIES[:2]))
+        self.begin(self.random.sample(CONTRACTS, 4), policy=self.random.choice(POLICIES[:3]))
         for scope in SCOPES[1:]:
             self.grant("scoped", self.random.choice(("agent", "executor", "reconciler", "attestor")), scope)
         self.faults = FAULTS
@@ -103,6 +104,15 @@ class RandomLog(LogWriter):
                 case _:
                     change = {**change, **self._other_value(data)}
         return super().say_so(data, by, change=change, body=body)
+
+    def budgets(self, policy: Policy, contract: Contract, bound: Bound) -> Body:
+        """What the budgets say, now and then something else, or of another leaf."""
+        said = super().budgets(policy, contract, bound)
+        for each in said.values():
+            if self.chance(self.faults) and isinstance(each, dict):
+                name = self.random.choice(("value", "as_of"))
+                each[name] = max(0, int(str(each[name])) + self.random.choice((-3, -1, 1)))
+        return said if not self.chance(self.faults) else dict(list(said.items())[1:])
 
     def an_effect(self) -> bytes | None:
         return self.random.choice(list(self.fold.effects)) if self.fold.effects else None

@@ -36,7 +36,7 @@ CUTS: Final = 60
 FLIPS: Final = 160
 MUTATED: Final = 150
 UNREADABLE: Final = ("cut", "malformed")
-NOT_IN_A_BUNDLE: Final = frozenset(("empty-log", "not-covered", "partly-covered", "now-stale"))
+NOT_IN_A_BUNDLE: Final = frozenset(("empty-log", "not-covered", "partly-covered", "now-stale", "budgets-stale"))
 """Findings about a store, and answers of a live one: a bundle has leaves, and a checkpoint of its own size."""
 
 Report = dict[str, Any]

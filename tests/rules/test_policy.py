@@ -7,7 +7,18 @@ import pytest
 from invoke_log.errors import PolicyInvalidError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
-from invoke_log.rules.policy import ALLOW, ALLOW_COVERED, ASK, DENY, Judgement, judge, parse_policy
+from invoke_log.rules.policy import (
+    ALLOW,
+    ALLOW_COVERED,
+    ASK,
+    DENY,
+    Budget,
+    Judgement,
+    Rule,
+    complete_policy,
+    judge,
+    parse_policy,
+)
 
 FACTS: dict[str, Value] = {
     "effect_class": "money.charge/1",
@@ -123,9 +134,25 @@ def test_a_verdict_copies_the_snapshot_fields_that_conditions_read() -> None:
     assert parse_policy(policy(engine="other/1")).snapshot_fields == set()
 
 
+def test_a_policy_as_it_is_written_leaves_out_what_goes_without_saying() -> None:
+    """[POL-1]: on the log it says everything."""
+    budget: Value = {"each": "resource", "window_ms": 60_000}
+    source: Value = {"rules": [{"name": "r", "then": ALLOW}], "budgets": {"b": budget}}
+    written: dict[str, Value] = {"name": "p", "source": source}
+    whole = complete_policy(written)
+    parsed = parse_policy(whole)
+    assert parsed.rules == (Rule(name="r", then=ALLOW, approvals=0, when=()),)
+    assert parsed.budgets == {"b": Budget(effect_class="*", prefix="", each="resource", sums=None, window_ms=60_000)}
+    assert complete_policy(whole) == whole
+    broken: Value = {"rules": [1], "budgets": {"b": 1}}
+    others: list[dict[str, Value]] = [{"name": "p"}, {**written, "engine": "opa/1"}, {**written, "source": broken}]
+    for other in others:
+        assert complete_policy(other) == {"engine": "rules/1", **other}
+
+
 def test_a_policy_of_another_engine_is_kept_and_not_judged() -> None:
     """[POL-1]"""
-    foreign = parse_policy(policy(engine="cedar/4", source="permit(principal, action, resource);"))
+    foreign = parse_policy(policy(engine="opa/1", source="package invoke"))
     assert foreign.rules is None
     assert judge(foreign, FACTS, INPUTS) is None
 

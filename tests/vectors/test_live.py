@@ -19,7 +19,11 @@ from tests.vectors.cases import Case, load, names
 
 FOUNDING: Final = 2
 ANSWERED_OTHERWISE: Final = {"form-invalid": "malformed"}
-STALE_WHILE_LIVE: Final = {"now-differs": "now-stale", "tick-backwards": "tick-backwards"}
+STALE_WHILE_LIVE: Final = {
+    "now-differs": "now-stale",
+    "tick-backwards": "tick-backwards",
+    "budgets-differ": "budgets-stale",
+}
 """Findings that void nothing in replay, and that an append does not let in."""
 
 

@@ -25,7 +25,7 @@ from tests.vectors.cases import VECTORS, Case, load, names
 
 NAMES: Final = names("replay")
 VERIFIER: Final = VECTORS.parent / "verifier"
-NOT_IN_A_BUNDLE: Final = frozenset(("empty-log", "not-covered", "partly-covered", "now-stale"))
+NOT_IN_A_BUNDLE: Final = frozenset(("empty-log", "not-covered", "partly-covered", "now-stale", "budgets-stale"))
 """Findings about a store, and an answer of a live log: a bundle has leaves, and a checkpoint of its own size."""
 
 

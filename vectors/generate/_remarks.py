@@ -67,8 +67,8 @@ def verdicts() -> Cases:
         "verdict-amount",
         amount.case("the policy is judged over the intent's own arguments [DEC-2] [RPL-5]", "verdict"),
     )
-    cedar: Map = {"name": "cedar", "engine": "cedar/4", "source": "permit(principal, action, resource);"}
-    story = Story(policy=cedar)
+    opa: Map = {"name": "opa", "engine": "opa/1", "source": "package invoke"}
+    story = Story(policy=opa)
     story.intent(story.effect(), finds=("policy-unchecked",))
     yield "policy-unchecked", story.case("a reader without the engine says so [POL-1] [RPL-5]", "verdict")
     generation = policy(rule("allow", condition(["generation"], "at_most", 1)))
@@ -93,9 +93,9 @@ def inputs() -> Cases:
     budget: Map = {"now_ms": 0, "snapshot": {}, "budgets": {"day": {"value": 1, "as_of": 0}}}
     story = Story()
     story.intent(
-        story.effect(), verdict=story.verdict(inputs={**budget, "now_ms": story.now}), finds=("inputs-differ",)
+        story.effect(), verdict=story.verdict(inputs={**budget, "now_ms": story.now}), finds=("budgets-differ",)
     )
-    yield "inputs-budget", story.case("rules/1 has no budgets [POL-4] [RPL-5]", "verdict")
+    yield "inputs-budget", story.case("the policy declares no budget [POL-4] [RPL-5]", "verdict")
     story, effect = seeing(ALLOW)
     story.intent(effect, **saw(story, SEEN, inline=SEEN), finds=("inputs-differ",))
     yield "inputs-unread", story.case("a snapshot field that the policy does not read [POL-4] [RPL-5]", "verdict")

@@ -37,6 +37,8 @@ INPUTS: Map = {
 }
 ALLOWED, DENIED, NO_RULE = ("allow", "r", 0), ("deny", "r", 0), ("deny", None, 0)
 
+ALL: Map = {"effect_class": "*", "prefix": "", "each": "log", "sum": None, "window_ms": None}
+
 Answer = tuple[str | None, str | None, int]
 Conditions = dict[str, tuple[list[Value], str, Value, Answer]]
 AMOUNT: list[Value] = ["arguments", "amount"]
@@ -67,8 +69,17 @@ def conditions() -> Iterator[tuple[str, Case]]:
     """One rule that allows, with one condition: it holds, it does not, or it errs, which denies by its name."""
     for name, (field, test, value, answer) in {**equalities(), **comparisons(), **fields()}.items():
         one = policy(rule("allow", condition(field, test, value), name="r"))
+        one = budgeted(one, day={}, week={}) if field[:1] == ["budgets"] else one
         comment = f"{test} {'.'.join(map(str, field)) or 'no field'} [POL-2] [POL-3]"
         yield f"condition-{name}", judged(comment, one, answer)
+
+
+def budgeted(data: Map, **budgets: Value) -> Map:
+    """Return a policy with budgets, each the one that counts everything, changed."""
+    declared: Map = {name: ALL | each if isinstance(each, dict) else each for name, each in budgets.items()}
+    source = data["source"]
+    assert isinstance(source, dict)
+    return data | {"source": {"budgets": declared, **source}}
 
 
 def equalities() -> Conditions:
@@ -144,7 +155,9 @@ def fields() -> Conditions:
         "snapshot": (["snapshot", "balance"], "at_least", 100, ALLOWED),
         "snapshot-missing": (["snapshot", "country"], "equals", "DE", DENIED),
         "budget": (["budgets", "day", "value"], "at_most", 70, ALLOWED),
-        "budget-missing": (["budgets", "week", "value"], "at_most", 70, DENIED),
+        "budget-without-value": (["budgets", "week", "value"], "at_most", 70, DENIED),
+        "budget-as-of": (["budgets", "day", "as_of"], "at_least", 41, ALLOWED),
+        "budgets": (["budgets"], "equals", {}, DENIED),
     }
 
 
@@ -172,13 +185,17 @@ def orders() -> Iterator[tuple[str, Case]]:
     asked_0 = policy(rule("ask", name="q", approvals=0))
     yield "order-ask-0", judged("an ask of none leaves it to the contract", asked_0, ("ask", "q", 0))
     counted = policy(rule("allow", name="a", approvals=2))
+    whole = budgeted(
+        policy(rule("allow", name="a")), b={"each": "resource", "sum": "amount", "window_ms": 315_360_000_000}
+    )
+    yield "order-budget-unread", judged("a budget that no rule reads [POL-1]", whole, ("allow", "a", 0))
     yield "order-allow-approvals", judged("approvals count where it asks, and nowhere else", counted, ("allow", "a", 0))
     erring = policy(rule("ask", errs, name="q", approvals=2))
     yield "order-ask-errs", judged("an error denies, and asks nobody", erring, ("deny", "q", 0))
 
 
 def engines() -> Iterator[tuple[str, Case]]:
-    other: Map = {"name": "cedar", "engine": "cedar/4", "source": "permit(principal, action, resource);"}
+    other: Map = {"name": "opa", "engine": "opa/1", "source": "package invoke"}
     yield "engine-other", judged("another engine's policy is not checked [POL-1]", other, (None, None, 0), "unchecked")
     rules: Map = policy(rule("allow")) | {"engine": "rules/2"}
     yield "engine-later", judged("nor a later version's, whatever it looks like", rules, (None, None, 0), "unchecked")
@@ -208,6 +225,21 @@ def refusals() -> Iterator[tuple[str, Case]]:
         "field-text": ("a path as text", policy(rule("allow", {**condition([], "equals", 1), "field": "a.b"}))),
         "field-empty-name": ("an empty name", policy(rule("allow", condition([""], "equals", 1)))),
         "condition-no-value": ("no value", policy(rule("allow", {"field": ["a"], "test": "equals"}))),
+    }
+    day: list[Value] = ["budgets", "day", "value"]
+    undeclared = policy(rule("allow", condition(day, "at_most", 1)))
+    faults |= {
+        "budgets-none": ("no budgets, and the field", budgeted(policy(good))),
+        "budgets-17": ("at most sixteen", budgeted(policy(good), **{f"b{at}": {} for at in range(17)})),
+        "budget-undeclared": ("a budget that is read and not declared", undeclared),
+        "budget-other": ("another than is declared", budgeted(undeclared, week={})),
+        "budget-list": ("a budget that is no map", budgeted(policy(good), b=[])),
+        "budget-extra": ("a field more", budgeted(policy(good), b={"most": 1})),
+        "budget-each": ("each of what", budgeted(policy(good), b={"each": "customer"})),
+        "budget-prefix": ("a prefix that ends inside a name", budgeted(policy(good), b={"prefix": "stripe:acct"})),
+        "budget-window-0": ("a window of no time", budgeted(policy(good), b={"window_ms": 0})),
+        "budget-window-long": ("of more than ten years", budgeted(policy(good), b={"window_ms": 315_360_000_001})),
+        "budget-sum": ("a sum of prose", budgeted(policy(good), b={"sum": "the amount"})),
     }
     for name, (comment, data) in faults.items():
         yield (

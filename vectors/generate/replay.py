@@ -3,14 +3,25 @@
 The logs are told in the modules beside this one whose names begin with an underscore; `_story` says how a case is made.
 """
 
-from vectors.generate import _files, _governing, _grades, _guards, _intents, _lives, _proofs, _recoveries, _remarks
+from vectors.generate import (
+    _budgets,
+    _files,
+    _governing,
+    _grades,
+    _guards,
+    _intents,
+    _lives,
+    _proofs,
+    _recoveries,
+    _remarks,
+)
 from vectors.generate import _wire as wire
 from vectors.generate._wire import Case
 
 AREAS = ("replay",)
 
 
-STORIES = (_lives, _intents, _guards, _proofs, _grades, _recoveries, _governing, _remarks, _files)
+STORIES = (_lives, _intents, _guards, _proofs, _grades, _recoveries, _governing, _remarks, _budgets, _files)
 
 
 def generate() -> dict[str, bytes]:

@@ -2,7 +2,9 @@
  * What an admitted event says about itself, against what replay computes. These disagreements are findings and void
  * nothing: every honest reader, whatever it can check, gets the same state root.
  */
+import { Spending, changeOf, countedEvent } from './budget.js';
 import { sameBytes, toHex } from './bytes.js';
+import { OPEN } from './effect.js';
 import { MalformedError } from './errors.js';
 import { gradeOf, relianceOf } from './evidence.js';
 import * as il1 from './il1.js';
@@ -11,7 +13,7 @@ import { CLAIMED, COMMITTED, NOT_COMMITTED, PRESENT } from './kind.js';
 import { BODY_BYTES_MAX } from './limits.js';
 import { judge } from './policy.js';
 import { renderingDigest } from './render.js';
-import { committedMax } from './world.js';
+import { committedMax, freeEffect } from './world.js';
 
 /** @typedef {import('./bytes.js').Hex} Hex */
 /** @typedef {import('./il1.js').Value} Value */
@@ -55,6 +57,7 @@ export class Comparison {
   #signed = new Map();
   /** @type {Map<Hex, number>} */
   #suspects = new Map();
+  #spending = new Spending();
 
   /** @param {Fold} fold @param {Find} find */
   constructor(fold, find) {
@@ -88,7 +91,9 @@ export class Comparison {
     if (event.kind === 'revoke' && event.data.suspect_from !== null) {
       this.#find('suspect', `what rests on this key or grant is suspect from leaf ${event.data.suspect_from} on`);
     }
-    if (admitted.effect !== undefined) this.#compareEffect(event, before, admitted.effect);
+    if (admitted.effect === undefined) return;
+    this.#compareEffect(event, before, admitted.effect);
+    this.#count(event, before, admitted.effect);
   }
 
   /**
@@ -279,26 +284,34 @@ export class Comparison {
   }
 
   /** @param {Event} intent @param {Event} event  the intent itself, or its START @param {Before} before */
-  #compareVerdict(intent, event, { now, own }) {
+  #compareVerdict(intent, event, { state, now, own: judged }) {
     const { contracts, policies } = this.fold.governance;
     const contract = /** @type {Contract} */ (contracts.get(intent.data.contract_id));
     const verdict = /** @type {Verdict} */ (event.data.verdict);
     const policy = /** @type {import('./policy.js').Policy} */ (policies.get(verdict.policy_id));
     const { inputs } = verdict;
-    if (own === null) this.#find('policy-unchecked', `no engine ${policy.engine} here: the verdict is not checked`);
-    else if (own.answer !== verdict.answer || own.rule !== verdict.rule || own.approvals !== verdict.approvals) {
+    if (judged === null) this.#find('policy-unchecked', `no engine ${policy.engine} here: the verdict is not checked`);
+    else if (
+      judged.answer !== verdict.answer ||
+      judged.rule !== verdict.rule ||
+      judged.approvals !== verdict.approvals
+    ) {
       this.#find(
         'verdict-differs',
-        `recorded ${verdict.answer} by ${verdict.rule}, replayed ${own.answer} by ${own.rule}`,
+        `recorded ${verdict.answer} by ${verdict.rule}, replayed ${judged.answer} by ${judged.rule}`,
       );
     }
     if (inputs.get('now_ms') !== now)
       this.#find('now-differs', `the verdict says now is ${inputs.get('now_ms')} ms, the log says ${now} ms`);
     const inline = /** @type {ValueMap} */ (inputs.get('snapshot'));
     const unseen = event.data.snapshot_id === null && inline.size > 0;
-    const unread = own !== null && [...inline.keys()].some((name) => !policy.snapshotFields.has(name));
-    if (unseen || unread || inputs.get('budgets').size > 0) {
-      this.#find('inputs-differ', "the verdict's inputs are not those that the policy reads");
+    const unread = judged !== null && [...inline.keys()].some((name) => !policy.snapshotFields.has(name));
+    if (unseen || unread) this.#find('inputs-differ', "the verdict's inputs are not those that the policy reads");
+    const own = countedEvent(intent, contract, now);
+    const claim = state !== undefined && OPEN.includes(state.status) ? (state.claim?.id ?? null) : null;
+    const call = { own, claim, now, index: this.fold.index };
+    if (!this.#spending.holds(policy.budgets, inputs.get('budgets'), call)) {
+      this.#find('budgets-differ', "the verdict's budgets are not what is counted at this leaf");
     }
     const { snapshot_id: started } = event.data;
     if (started === null) return;
@@ -307,6 +320,15 @@ export class Comparison {
     if (decided === null || decided === started) return;
     this.#drifts.push({ index: this.fold.index, decided, started, mayDrift: contract.mayDrift });
     this.#snapshots.set(decided, null).set(started, null);
+  }
+
+  /** @param {Event} event @param {Before} before @param {EffectState} after */
+  #count(event, { state, now }, after) {
+    const change = changeOf(state ?? freeEffect(after.effect, after.resource), after, event.id);
+    if (change === null) return;
+    const contract = this.fold.governance.contracts.get(event.data.contract_id ?? '');
+    const own = change.id === event.id && contract !== undefined ? countedEvent(event, contract, now) : null;
+    this.#spending.note(this.fold.index, change, own);
   }
 
   /** @param {Hex} id @param {Uint8Array} raw @param {Named} named @param {Reader} profile */

@@ -2,7 +2,7 @@
 import { utf8 } from './bytes.js';
 import * as digest from './digest.js';
 import { MalformedError } from './errors.js';
-import { RESOURCE_BYTES_MAX } from './limits.js';
+import { DURATION_MS_MAX, RESOURCE_BYTES_MAX } from './limits.js';
 import {
   anything,
   boolean,
@@ -43,7 +43,6 @@ import {
  * }} Contract
  */
 
-const DURATION_MS_MAX = 10 * 365 * 86_400_000;
 const EFFECT_CLASS_CHARS_MAX = 48;
 const EFFECT_CLASS = /^[a-z0-9]+(?:[._-][a-z0-9]+)*\/[1-9][0-9]{0,8}$/;
 const PLACE = /\{([^{}]*)\}/g;

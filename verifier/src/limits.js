@@ -8,6 +8,7 @@ export const NESTING_MAX = 16;
 export const MAP_KEY_BYTES_MAX = 256;
 export const ITEM_BYTES_MAX = 1 << 20;
 export const BODY_BYTES_MAX = 64_000;
+export const DURATION_MS_MAX = 10 * 365 * 86_400_000;
 export const RESOURCE_BYTES_MAX = 512;
 export const RAW_INLINE_BYTES_MAX = 16_384;
 export const KEY_NAME_BYTES_MAX = 255;

@@ -2,21 +2,24 @@
  * Which decisions are allowed: `judge(policy, facts, inputs)` gives a verdict, and the same one in every replay.
  *
  * Rules are read in order and the first that matches answers; no match is a deny, and so is any error while a rule is
- * evaluated: a rule that cannot be read must not be skipped.
+ * evaluated: a rule that cannot be read must not be skipped. What a budget counts is `budget`'s.
  */
 import { sameBytes } from './bytes.js';
 import * as digest from './digest.js';
 import { MalformedError } from './errors.js';
-import { TIME_MS_MAX } from './limits.js';
-import { anything, blob, choice, integer, listing, mapping, nullable, record, token } from './schema.js';
+import { DURATION_MS_MAX, RESOURCE_BYTES_MAX, TIME_MS_MAX } from './limits.js';
+import { anything, blob, choice, integer, listing, mapping, nullable, record, text, token } from './schema.js';
 
 /** @typedef {import('./bytes.js').Hex} Hex */
 /** @typedef {import('./il1.js').Value} Value */
 /** @typedef {import('./il1.js').ValueMap} ValueMap */
 /** @typedef {{ field: string[], test: string, value: Value }} Condition */
 /** @typedef {{ name: string, then: string, approvals: number, when: Condition[] }} Rule */
+/** What is counted, how, and over which time. `sum`: the argument that is added up, null where intents are counted.
+ * @typedef {{ effect_class: string, prefix: string, each: string, sum: string | null, window_ms: number | null }} Budget */
 /** `rules` is null for an engine that this program does not have: its verdicts are not checked.
- * @typedef {{ id: Hex, engine: string, rules: Rule[] | null, snapshotFields: Set<string> }} Policy */
+ * @typedef {{ id: Hex, engine: string, rules: Rule[] | null, budgets: Map<string, Budget>,
+ *   snapshotFields: Set<string> }} Policy */
 /** @typedef {{ answer: string, rule: string | null, approvals: number }} Judgement */
 /**
  * `inputs` is the IL1 map as it was recorded.
@@ -40,6 +43,14 @@ const readRule = record({
   when: listing(readCondition, 32),
 });
 const readRules = record({ rules: listing(readRule, 256) });
+const readBudget = record({
+  effect_class: text(48),
+  prefix: text(RESOURCE_BYTES_MAX),
+  each: choice(['log', 'resource']),
+  sum: nullable(token(128)),
+  window_ms: nullable(integer(1, DURATION_MS_MAX)),
+});
+const readBudgeted = record({ budgets: mapping(readBudget, 16), rules: listing(readRule, 256) });
 const checkInputs = record({
   now_ms: integer(0, TIME_MS_MAX),
   snapshot: mapping(anything(), 64),
@@ -67,18 +78,30 @@ export const readVerdict = record({
  */
 export function readPolicy(data, at) {
   const form = readForm(data, at);
-  const rules = form.engine === ENGINE ? /** @type {Rule[]} */ (readRules(form.source, `${at}.source`).rules) : null;
+  const budgeted = form.source instanceof Map && form.source.has('budgets');
+  const source = form.engine === ENGINE ? (budgeted ? readBudgeted : readRules)(form.source, `${at}.source`) : {};
+  const rules = /** @type {Rule[] | null} */ (source.rules ?? null);
+  const budgets = /** @type {Map<string, Budget>} */ (source.budgets ?? new Map());
   if (rules !== null && new Set(rules.map(({ name }) => name)).size !== rules.length) {
     throw new MalformedError(`${at}.source.rules: found one name twice, want a name of its own for every rule`);
   }
-  const read = (rules ?? []).flatMap(({ when }) => when.map(({ field }) => field));
+  if (source.budgets?.size === 0) throw new MalformedError(`${at}.source.budgets: want it left out where there are none`);
+  for (const [name, { prefix }] of budgets) {
+    if (prefix !== '' && !prefix.endsWith('/'))
+      throw new MalformedError(`${at}.source.budgets.${name}.prefix: want one that ends at / or is empty`);
+  }
+  const fields = (rules ?? []).flatMap(({ when }) => when.map(({ field }) => field));
+  /** @param {string} outermost */
+  const read = (outermost) =>
+    fields.filter((field) => field.length > 1 && field[0] === outermost).map(([, name]) => name);
+  const undeclared = read('budgets').find((name) => !budgets.has(name));
+  if (undeclared !== undefined) throw new MalformedError(`${at}.source.rules: budget ${undeclared} is not declared`);
   return {
     id: digest.policyId(/** @type {ValueMap} */ (data)),
     engine: form.engine,
     rules,
-    snapshotFields: new Set(
-      read.filter((field) => field.length > 1 && field[0] === 'snapshot').map(([, name]) => name),
-    ),
+    budgets,
+    snapshotFields: new Set(read('snapshot')),
   };
 }
 

@@ -16,8 +16,10 @@ from invoke_log.format import cbor, digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules import evidence, schema
 from invoke_log.rules.admission import Admitted
+from invoke_log.rules.budget import Spending, counted_event
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import facts_of
+from invoke_log.rules.effect import OPEN
 from invoke_log.rules.event import Event, references_of
 from invoke_log.rules.fold import Fold
 from invoke_log.rules.kind import (
@@ -34,8 +36,9 @@ from invoke_log.rules.kind import (
     Revoke,
     Start,
     Tick,
+    Verdict,
 )
-from invoke_log.rules.policy import Judgement, judge
+from invoke_log.rules.policy import NO_ENGINES, Engines, Judgement, judge
 from invoke_log.rules.render import rendering_digest
 from invoke_log.rules.schema import Schema
 from invoke_log.rules.snapshot import drifted
@@ -95,9 +98,12 @@ class Before:
 class Comparison:
     """Everything an audit compares beside admission itself."""
 
-    def __init__(self, fold: Fold, find: Find) -> None:
+    def __init__(self, fold: Fold, find: Find, *, spending: Spending | None, engines: Engines = NO_ENGINES) -> None:
+        """Args: spending: None where not every leaf is shown, as in a receipt: then budgets are not checked."""
         self._fold = fold
         self._find = find
+        self._spending = spending
+        self._engines = engines
         self._lives: dict[bytes, _Life] = {}
         self._named: dict[bytes, list[_Named]] = {}
         self._drifts: list[_Drift] = []
@@ -129,6 +135,10 @@ class Comparison:
                 self._note_recovered(index)
             case _ if admitted.effect is not None:
                 self._compare_effect(event, index, before, admitted.effect)
+                if self._spending is not None and event.effect is not None:
+                    after, contracts = self._fold.effects[event.effect], self._fold.governance.contracts
+                    now_ms = before.now_ms
+                    self._spending.follow(event, before.state, after, contracts=contracts, index=index, at_ms=now_ms)
             case _:
                 pass
 
@@ -291,7 +301,7 @@ class Comparison:
             return None
         resource = intent.resource or ""
         facts = facts_of(contract, intent.data, resource=resource, issuer=intent.by, generation=generation)
-        return judge(policy, facts, event.data.verdict.inputs)
+        return judge(policy, facts, event.data.verdict.inputs, engines=self._engines)
 
     def _compare_verdict(self, intent: Event, data: Intent | Start, index: int, before: Before) -> None:
         assert isinstance(intent.data, Intent)
@@ -316,8 +326,9 @@ class Comparison:
         assert isinstance(inline, dict)
         unseen = data.snapshot_id is None and inline != {}
         unread = own is not None and inline != {} and not inline.keys() <= policy.snapshot_fields
-        if unseen or unread or verdict.inputs["budgets"] != {}:
+        if unseen or unread:
             self._find("inputs-differ", index, "the verdict's inputs are not those that the policy reads")
+        self._compare_budgets(intent, verdict, index, before)
         if data.snapshot_id is not None:
             self._name(
                 data.snapshot_id,
@@ -329,6 +340,21 @@ class Comparison:
         if decided is not None and decided != seen:
             self._drifts.append(_Drift(index=index, decided=decided, started=seen, may_drift=may_drift))
             self._snapshots |= {decided: None, seen: None}
+
+    def _compare_budgets(self, intent: Event, verdict: Verdict, index: int, before: Before) -> None:
+        policy, recorded = self._fold.governance.policies[verdict.policy_id], verdict.inputs["budgets"]
+        if not policy.budgets and recorded != {}:
+            self._find("budgets-differ", index, "the verdict says what budgets count, and its policy has none")
+        if not policy.budgets or self._spending is None:
+            return
+        assert isinstance(intent.data, Intent)
+        contract = self._fold.governance.contracts[intent.data.contract_id]
+        own = counted_event(intent, contract, at_ms=before.now_ms)
+        state = before.state
+        claim = state.claim.id if state is not None and state.claim is not None and state.status in OPEN else None
+        holds = self._spending.holds
+        if not holds(policy.budgets, recorded, own, claim=claim, now_ms=before.now_ms, index=index):
+            self._find("budgets-differ", index, "the verdict's budgets are not what is counted at this leaf")
 
     def _compare_rendering(self, intent: Event, data: Approval | Denial, index: int) -> None:
         assert isinstance(intent.data, Intent)

@@ -13,6 +13,7 @@ from invoke_log.format.envelope import open_envelope
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import leaf_hash, verify_inclusion
 from invoke_log.format.receipt import ReceiptReader, Shown
+from invoke_log.ledger.engines import engines
 from invoke_log.rules.event import parse_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.kind import Genesis
@@ -28,6 +29,7 @@ NOT_CHECKED: Final = (
     "that nothing happened to this effect after the checkpoint",
     "the resource's other decisions: its state hash is taken from the intents",
     "that no tick and no governance event stands between those that are shown",
+    "what the budgets of a policy count: they rest on other effects",
     "witnesses: the receipt carries the log's own signature",
 )
 
@@ -89,7 +91,10 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
         raise ReceiptInvalidError("receipt: the checkpoint is of another log or size than the header says")
     fold, findings = Fold(), list[Finding]()
     comparison = Comparison(
-        fold, lambda code, index, message: findings.append(Finding(code=code, index=index, message=message))
+        fold,
+        lambda code, index, message: findings.append(Finding(code=code, index=index, message=message)),
+        spending=None,
+        engines=engines(),
     )
     for leaf in shown:
         _apply(leaf, opened, fold, comparison)

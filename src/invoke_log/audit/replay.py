@@ -15,6 +15,8 @@ from invoke_log.format import checkpoint, keys
 from invoke_log.format.checkpoint import OpenedCheckpoint
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier, leaf_hash
+from invoke_log.ledger.engines import engines
+from invoke_log.rules.budget import Spending
 from invoke_log.rules.event import parse_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.governance import Governance, ReadRoot
@@ -71,7 +73,7 @@ class _Audit:
         self._covered_root: bytes | None = None
         self._covered_under: Governance | None = None
         self._findings: list[Finding] = []
-        self._comparison = Comparison(self._fold, self._find)
+        self._comparison = Comparison(self._fold, self._find, spending=Spending(), engines=engines())
 
     def run(self, source: Source) -> Report:
         try:

@@ -5,6 +5,7 @@ No lock is held while the tool runs. The nonce that permits the send lives in th
 
 import secrets
 import time
+from contextlib import ExitStack
 from typing import Any, Final, assert_never
 
 from invoke_log.errors import InvokeLogError
@@ -14,6 +15,8 @@ from invoke_log.format.envelope import Envelope
 from invoke_log.guard.intake import fold
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import Call, reply_of_exception, reply_of_value
+from invoke_log.ledger.approval import given
+from invoke_log.ledger.engines import engines
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.home import read_attachment
@@ -36,7 +39,7 @@ from invoke_log.rules.call import (
 )
 from invoke_log.rules.effect import next_step
 from invoke_log.rules.intent import Bound
-from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Approval, Evidence, Intent, Refusal
+from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Evidence, Intent, Refusal
 from invoke_log.rules.snapshot import Snapshot, freeze
 from invoke_log.rules.world import EffectState
 
@@ -65,6 +68,10 @@ class Driver:
         """Return how the call ended. Raises StoreError where nothing was sent; whatever the tool raises is an ending,
         not an exception.
         """
+        with ExitStack() as turn:
+            return self._run(turn)
+
+    def _run(self, turn: ExitStack) -> Ended:
         machine = self.begin()
         came: object = None
         while True:
@@ -75,6 +82,12 @@ class Driver:
                 return ended
             try:
                 came = self.carry_out(step)
+                if isinstance(came, Seen) and came.budgets and self._tool.contract.profile is None:
+                    turn.close()
+                    turn.enter_context(self._log.turn)
+                    came = self._look()
+                elif isinstance(step, Append):
+                    turn.close()
             except InvokeLogError as error:
                 return self.lost(error)
 
@@ -92,7 +105,7 @@ class Driver:
         """Return the call's machine, its long arguments kept as attachments."""
         for raw in self._bound.attachments:
             self._log.keep_attachment(raw)
-        return guarded_call(self._tool.contract, self._bound, issuer=self._signer.public_key)
+        return guarded_call(self._tool.contract, self._bound, issuer=self._signer.public_key, engines=engines())
 
     def carry_out(self, step: Step) -> object:
         """Return what came of one step."""
@@ -128,22 +141,13 @@ class Driver:
                 clock=time.clock_gettime(CLOCK),
                 approvals=self._approvals(world, state, now_ms),
                 decided_on=self._decided_on(world, state),
+                budgets=world.budgets(self._tool.contract, self._bound, state, now_ms=now_ms),
             )
 
     def _approvals(self, world: LiveWorld, state: EffectState, now_ms: int) -> tuple[bytes, ...]:
-        """The approvals of the open intent that a START of ours may list, the latest of each key."""
-        if state.claim is None or state.status != CLAIMED:
-            return ()
-        contract, given = self._tool.contract, dict[bytes, bytes]()
-        for index, event_id in world.chain_of(state.effect, state.resource):
-            event = world.event(index)
-            if not isinstance(event.data, Approval) or event.data.intent != state.claim.id:
-                continue
-            fresh = now_ms <= world.lo(index) + contract.approvals_ttl_ms
-            held = world.governance.holds(event.by, "approver", contract.effect_class, state.resource)
-            if fresh and held and event.by != self._signer.public_key:
-                given[event.by] = event_id
-        return tuple(sorted(given.values()))
+        """The approvals of the open intent that a START of ours may list."""
+        found = given(world, state, self._tool.contract, now_ms=now_ms)
+        return tuple(sorted(approval.id for approval in found if approval.by != self._signer.public_key))
 
     def _decided_on(self, world: LiveWorld, state: EffectState) -> dict[str, Value] | None:
         if state.claim is None or state.status != CLAIMED or self._tool.contract.profile is None:

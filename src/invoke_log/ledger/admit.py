@@ -17,6 +17,7 @@ from invoke_log.ledger.state import LiveWorld, Memory, landed
 from invoke_log.log.engine import Appended, Engine, Pending, Reader
 from invoke_log.rules.admission import AUTHORITY, Admitted, Stale, admit
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
+from invoke_log.rules.budget import Change, change_of, counted_event
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event, parse_event
 from invoke_log.rules.governance import Refused, found
 from invoke_log.rules.kind import Intent, Redrive, Start, Tick
@@ -180,7 +181,7 @@ def _judge(world: LiveWorld, signed: Opened) -> _Judged | Answer:
         return duplicate
     if not isinstance(judgement, Admitted):
         return judgement
-    return _stale_clock(world, event) or _prepare(world, signed, judgement)
+    return _stale_clock(world, event) or _stale_budgets(world, event) or _prepare(world, signed, judgement)
 
 
 def _stale_clock(world: LiveWorld, event: Event) -> Stale | None:
@@ -194,6 +195,26 @@ def _stale_clock(world: LiveWorld, event: Event) -> Stale | None:
             return Stale(code="tick-backwards", head=world.head(chain.TICKS), reason=reason)
         case _:
             return None
+
+
+def _stale_budgets(world: LiveWorld, event: Event) -> Stale | None:
+    """What names a count that is no longer the log's has to be judged again: so no two calls pass on one count."""
+    data = event.data
+    if not isinstance(data, Intent | Start):
+        return None
+    assert event.effect is not None and event.resource is not None
+    policy = world.governance.policies[data.verdict.policy_id]
+    if not policy.budgets and data.verdict.inputs["budgets"] == {}:
+        return None
+    standing = world.chained(event.effect, event.resource, data.intent) if isinstance(data, Start) else None
+    intent = standing[1] if standing is not None else event
+    assert isinstance(intent.data, Intent)
+    own = counted_event(intent, world.governance.contracts[intent.data.contract_id], at_ms=world.now_ms())
+    claim = intent.id if standing is not None else None
+    if world.budgets_hold(policy, own, data.verdict.inputs["budgets"], claim=claim):
+        return None
+    reason = "what its policy's budgets count has changed since the verdict was reached"
+    return Stale(code="budgets-stale", head=world.head(chain.COUNTS), reason=reason)
 
 
 def _found(world: LiveWorld, signed: Opened) -> _Judged | Refused:
@@ -229,6 +250,7 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
     event, ahead = signed.event, world.ahead
     place = ahead.place
     state = placed(admitted.effect, place) if admitted.effect is not None else None
+    change = _count(world, event, state) if state is not None else None
     rows: list[tuple[bytes, bytes, bytes]] = []
     if state is not None:
         assert event.effect is not None and event.resource is not None
@@ -247,6 +269,8 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
         name = chain.of_unchained(event.id, event.resource)
         world.head(name)
         rows.append((name, event.id, b""))
+    if change is not None:
+        rows.append((chain.COUNTS, event.id, bytes([change.counts]) + change.id))
     if isinstance(event.data, Tick):
         now_ms = max(event.data.time_ms, world.now_ms())
         ahead.ticks.append((place, now_ms))
@@ -263,6 +287,15 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
         rows=rows,
     )
     return _Judged(pending=pending, state=state, place=place)
+
+
+def _count(world: LiveWorld, event: Event, after: EffectState) -> Change | None:
+    """What the event changes for budgets, noted so that the rest of the append is judged by it."""
+    assert event.effect is not None and event.resource is not None
+    change = change_of(world.effect(event.effect, event.resource), after, event.id)
+    if change is not None:
+        world.ahead.counts.append(change)
+    return change
 
 
 def _last_send(world: LiveWorld, event: Event, state: EffectState, name: bytes) -> bytes | None:

@@ -23,6 +23,7 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.note import parse_note
 from invoke_log.ledger import chain
 from invoke_log.ledger.admit import Opened, append_events, founding_entries, open_event
+from invoke_log.ledger.approval import Waiting, not_waiting, waiting
 from invoke_log.ledger.group import Group, LoopGroup
 from invoke_log.ledger.receipt import make_receipt
 from invoke_log.ledger.state import LiveWorld, Memory
@@ -84,6 +85,10 @@ class Log:
         self._group = Group(self._commit)
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopGroup] = WeakKeyDictionary()
         self._lock = threading.Lock()
+        self.turn: Final = threading.Lock()
+        """Held by a call whose verdict rests on a budget, from its last look to its append: the calls of this process
+        would only lose to each other. Nothing rests on it: what holds is the append.
+        """
         self._refusals: dict[tuple[bytes, bytes, bytes | None, str], tuple[Signer, Refusal]] = {}
         self._unsure: list[Opened | Refused] = []
 
@@ -222,9 +227,25 @@ class Log:
         """Return the state of every effect, by key, at one moment."""
         with self._engine.snapshot() as reader:
             world = LiveWorld(reader, self._memory)
-            for name, _ in reader.heads(chain.BINDINGS, chain.BINDING_BYTES):
-                effect = name[len(chain.BINDINGS) :]
+            for effect in world.effect_keys():
                 yield world.effect(effect, self._resource_of(world, effect))
+
+    def approvals(self) -> list[Waiting]:
+        """Return the claims that wait for approval, by effect key, as a person is shown them."""
+        with self.world() as world:
+            states = (world.effect(key, self._resource_of(world, key)) for key in world.effect_keys())
+            return [found for state in states if (found := waiting(world, state)) is not None]
+
+    def approval(self, intent: bytes | str) -> Waiting:
+        """Return one of them by its intent's event id: 32 bytes, or as it prints.
+
+        Raises: NotFoundError: it does not wait for approval. MalformedError: no event id.
+        """
+        event_id = digest.parse_id(intent, "evt") if isinstance(intent, str) else intent
+        found = next((each for each in self.approvals() if each.intent == event_id), None)
+        if found is None:
+            raise not_waiting(event_id)
+        return found
 
     def checkpoint(self) -> bytes:
         """Return a signed checkpoint of everything that is durable now, as a C2SP note.

@@ -11,17 +11,21 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from invoke_log.format import digest
+from invoke_log.format.cbor import Value
 from invoke_log.format.digest import EventId
 from invoke_log.format.envelope import decode_body
 from invoke_log.ledger import chain
 from invoke_log.ledger.memo import Memo, decode_memo
 from invoke_log.log.engine import Reader
+from invoke_log.rules.budget import Change, Counted, Spending, counted, counted_event
+from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import decision_key_of
-from invoke_log.rules.effect import absorb
+from invoke_log.rules.effect import OPEN, absorb
 from invoke_log.rules.event import Event, parse_event
 from invoke_log.rules.governance import Governance, Refused, found, govern
-from invoke_log.rules.intent import rederive
-from invoke_log.rules.kind import Intent, Redrive, Start
+from invoke_log.rules.intent import Bound, rederive
+from invoke_log.rules.kind import Intent, Redrive, Resolution, Start
+from invoke_log.rules.policy import Policy
 from invoke_log.rules.world import PENDING, Claim, EffectState, Send
 
 FIRST_PLACE: Final = PENDING - 1
@@ -39,6 +43,10 @@ class Memory:
     def __init__(self) -> None:
         self.governance: tuple[Governance, int] | None = None
         """The governance last folded, and the leaf of its head. One value, so that no thread sees half of it."""
+        self.spending = Spending()
+        """What budgets count, up to the last row that anybody of this process has read."""
+        self.spending_leaf = -1
+        self.spending_lock = threading.Lock()
         self._effects: OrderedDict[bytes, EffectState] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -61,7 +69,7 @@ class Ahead:
     """What the earlier entries of the same append will have changed, once they are durable.
 
     events: by id, each with its place: below every leaf, and in their order from `FIRST_PLACE` down. ticks: place and
-    time.
+    time. counts: what changes for budgets.
     """
 
     heads: dict[bytes, bytes] = field(default_factory=dict)
@@ -70,6 +78,7 @@ class Ahead:
     governance: Governance | None = None
     redrives: dict[bytes, bytes] = field(default_factory=dict)
     ticks: list[tuple[int, int]] = field(default_factory=list)
+    counts: list[Change] = field(default_factory=list)
 
     @property
     def place(self) -> int:
@@ -182,6 +191,46 @@ class LiveWorld:
         stored = (self.event(index) for index, _ in self.chain_of(effect, resource))
         return any(isinstance(event.data, Start) and event.by == key for event in (*ahead, *stored))
 
+    def budgets(
+        self, contract: Contract, meant: Bound | Intent, state: EffectState, *, now_ms: int
+    ) -> dict[str, Value]:
+        """Return the `budgets` of a verdict on a call at this moment, of the policy in force [POL-7]."""
+        policy = self.governance.policy
+        if policy is None or not policy.budgets:
+            return {}
+        own = counted(b"", contract, meant, resource=state.resource, at_ms=now_ms)
+        claim = state.claim.id if state.claim is not None and state.status in OPEN else None
+        with self._memory.spending_lock:
+            spending = self._read_spending()
+            # Where another thread has read on, its count is taken, and said to be of that later leaf.
+            as_of = max(int(self.reader.size), self._memory.spending_leaf + 1)
+            return spending.inputs(policy.budgets, own, claim=claim, now_ms=now_ms, as_of=as_of)
+
+    def budgets_hold(self, policy: Policy, own: Counted, recorded: Value, *, claim: bytes | None) -> bool:
+        """Return whether the `budgets` of a verdict are what is counted where it is about to be appended [POL-7]."""
+        if not policy.budgets:
+            return recorded == {}
+        self.head(chain.COUNTS)
+        if any(change.id != claim for change in self.ahead.counts):
+            return False  # what they change is counted once they have a leaf
+        index = int(self.reader.size) + len(self.ahead.events)
+        with self._memory.spending_lock:
+            spending = self._read_spending()
+            return spending.holds(policy.budgets, recorded, own, claim=claim, now_ms=self.now_ms(), index=index)
+
+    def _read_spending(self) -> Spending:
+        """What budgets count, read on to this snapshot's last row. Where another thread is further, so is this."""
+        memory, contracts = self._memory, self.governance.contracts
+        for row in self.reader.rows(chain.COUNTS, memory.spending_leaf + 1):
+            change, new = Change(id=row.memo[1:], counts=row.memo[0] == 1), None
+            if change.id == row.head:
+                event = self.event(row.index)
+                assert isinstance(event.data, Intent | Resolution)
+                new = counted_event(event, contracts[event.data.contract_id], at_ms=self.lo(row.index))
+            memory.spending.note(row.index, change, new)
+            memory.spending_leaf = row.index
+        return memory.spending
+
     def head(self, name: bytes) -> bytes | None:
         """Return a chain's head, and expect it."""
         if name in self.ahead.heads:
@@ -208,6 +257,11 @@ class LiveWorld:
         """
         row = self.reader.head(chain.of_binding(effect))
         return row.index if row else None
+
+    def effect_keys(self) -> Iterator[bytes]:
+        """Return the key of every effect with an event on its chain, in order."""
+        for name, _ in self.reader.heads(chain.BINDINGS, chain.BINDING_BYTES):
+            yield name[len(chain.BINDINGS) :]
 
     def last_redrive(self, name: bytes) -> bytes | None:
         """Return the id of the re-drive that an effect's stored memo names as its last send."""

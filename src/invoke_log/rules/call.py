@@ -37,12 +37,14 @@ from invoke_log.rules.kind import (
     Start,
     Verdict,
 )
-from invoke_log.rules.policy import ASK, DENY, judge
+from invoke_log.rules.policy import ASK, DENY, NO_ENGINES, Engines, judge
 from invoke_log.rules.snapshot import Snapshot, difference, drifted
 from invoke_log.rules.world import EffectState
 
-DECISIONS_MAX: Final = 16
-"""Times that a call looks at the world again because the resource moved under it, before it is blocked as stale."""
+DECISIONS_MAX: Final = 64
+"""Times that a call looks at the world again because the resource or a budget moved under it, before it is blocked as
+stale. Calls of several processes under one budget go in one a commit, so each may lose as often as there are others.
+"""
 DECIDE_AGAIN: Final = "decide_again"
 """The word for a call that changed nothing and may be decided anew, on the world as it is now."""
 APPENDS_MAX: Final = 5
@@ -103,6 +105,7 @@ class Seen:
     clock: seconds on a clock that runs while the machine sleeps. approvals: ids of the open intent's approvals that a
     START of this caller may list, one a key.
     decided_on: the snapshot that the open intent was decided on, None where it had none or it is not kept here.
+    budgets: what the policy's budgets say of this call [POL-7].
     """
 
     state: EffectState
@@ -113,6 +116,7 @@ class Seen:
     clock: float
     approvals: tuple[bytes, ...]
     decided_on: dict[str, Value] | None
+    budgets: dict[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +155,13 @@ class Ended:
 Machine = Generator[Step, Any, Ended]
 
 
-def guarded_call(contract: Contract, bound: Bound, *, issuer: bytes) -> Machine:
+def guarded_call(contract: Contract, bound: Bound, *, issuer: bytes, engines: Engines = NO_ENGINES) -> Machine:
     """Run one call under its contract [CALL-1]. Only an ACCEPTED START of this very run leads to a `Send` [CALL-2]."""
     seen_before: Snapshot | None = None
     for _ in range(DECISIONS_MAX):
         seen = cast("Seen", (yield Look()))
         if _may_go_on(seen, contract, bound):
-            ended = yield from _go_on(contract, bound, seen)
+            ended = yield from _go_on(contract, bound, seen, engines)
             if ended is not None:
                 return ended
             continue
@@ -167,7 +171,7 @@ def guarded_call(contract: Contract, bound: Bound, *, issuer: bytes) -> Machine:
             changed = difference(cast("Value", seen_before.fields), cast("Value", snapshot.fields))
             return (yield from _refused(None, "stale", f"the world changed while deciding: {changed}", DECIDE_AGAIN))
         seen_before = snapshot
-        verdict = judge_now(contract, bound, seen, snapshot, issuer=issuer)
+        verdict = judge_now(contract, bound, seen, snapshot, issuer=issuer, engines=engines)
         if verdict is None or verdict.answer == DENY:
             rule = verdict.rule if verdict is not None else None
             yield Refuse(blocker=None, reason="denied")
@@ -179,7 +183,13 @@ def guarded_call(contract: Contract, bound: Bound, *, issuer: bytes) -> Machine:
 
 
 def judge_now(
-    contract: Contract, bound: Bound, seen: Seen, snapshot: Snapshot | None, *, issuer: bytes
+    contract: Contract,
+    bound: Bound,
+    seen: Seen,
+    snapshot: Snapshot | None,
+    *,
+    issuer: bytes,
+    engines: Engines = NO_ENGINES,
 ) -> Verdict | None:
     """Return the verdict of the policy in force, with its whole input; None where no policy is in force or its engine
     is missing.
@@ -191,11 +201,11 @@ def judge_now(
     inputs: dict[str, Value] = {
         "now_ms": seen.now_ms,
         "snapshot": {name: fields[name] for name in sorted(policy.snapshot_fields) if name in fields},
-        "budgets": {},
+        "budgets": seen.budgets,
     }
     generation = seen.state.generation
     facts = facts_of(contract, bound, resource=bound.resource, issuer=issuer, generation=generation)
-    judged = judge(policy, facts, inputs)
+    judged = judge(policy, facts, inputs, engines=engines)
     if judged is None:
         return None
     return Verdict(
@@ -243,7 +253,7 @@ def _decide(
     return (yield from _send(contract, seen.state, seen, start.id))
 
 
-def _go_on(contract: Contract, bound: Bound, seen: Seen) -> Generator[Step, Any, Ended | None]:
+def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Generator[Step, Any, Ended | None]:
     """START an intent that is claimed already: re-issued by this caller, or approved meanwhile; None: look again
     [CALL-3].
     """
@@ -258,7 +268,7 @@ def _go_on(contract: Contract, bound: Bound, seen: Seen) -> Generator[Step, Any,
             return (
                 yield from _refused(claim.id, "stale", f"the world changed since the decision: {changed}", DECIDE_AGAIN)
             )
-    verdict = judge_now(contract, bound, seen, snapshot, issuer=claim.issuer)
+    verdict = judge_now(contract, bound, seen, snapshot, issuer=claim.issuer, engines=engines)
     if verdict is None or verdict.answer == DENY:
         yield Refuse(blocker=claim.id, reason="denied")
         return _ended("denied", by=claim.id, reason="the policy in force denies the START of this intent")

@@ -1,21 +1,26 @@
 """Which decisions are allowed: `judge(policy, facts, inputs)` gives a verdict, and the same one in every replay.
 
 SPEC §8.1. A policy is data in the log. Rules are read in order and the first that matches answers; no match is a deny,
-and so is any error while a rule is evaluated: a rule that cannot be read must not be skipped.
+and so is any error while a rule is evaluated: a rule that cannot be read must not be skipped. What a budget counts is
+`budget`'s; here it is a fact like others. An engine other than `rules/1` is handed in.
 """
 
-from dataclasses import dataclass
-from typing import Final, cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol, cast
 
 from invoke_log.errors import MalformedError, PolicyInvalidError
 from invoke_log.format import digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules import schema
+from invoke_log.rules.contract import DURATION_MS_MAX
 
 ENGINE: Final = "rules/1"
 ALLOW: Final = "allow"
 DENY: Final = "deny"
 ASK: Final = "ask"
+EACH_RESOURCE: Final = "resource"
+BUDGETS_MAX: Final = 16
 
 SCHEMA: Final = schema.record({"name": schema.token(128), "engine": schema.token(64), "source": schema.anything()})
 _CONDITION: Final = schema.record(
@@ -25,24 +30,29 @@ _CONDITION: Final = schema.record(
         "value": schema.anything(),
     }
 )
-_RULES: Final = schema.record(
+_RULE: Final = schema.record(
     {
-        "rules": schema.listing(
-            schema.record(
-                {
-                    "name": schema.token(128),
-                    "then": schema.enum(ALLOW, DENY, ASK),
-                    "approvals": schema.integer(0, 16),
-                    "when": schema.listing(_CONDITION, 32, "as written; all must hold"),
-                }
-            ),
-            256,
-            "as written; the first that matches answers",
-        )
+        "name": schema.token(128),
+        "then": schema.enum(ALLOW, DENY, ASK),
+        "approvals": schema.integer(0, 16),
+        "when": schema.listing(_CONDITION, 32, "as written; all must hold"),
     }
 )
+_IN_ORDER: Final = schema.listing(_RULE, 256, "as written; the first that matches answers")
+_BUDGET: Final = schema.record(
+    {
+        "effect_class": schema.text(48),
+        "prefix": schema.text(512),
+        "each": schema.enum("log", EACH_RESOURCE),
+        "sum": schema.token(128, nullable=True),
+        "window_ms": schema.integer(1, DURATION_MS_MAX, nullable=True),
+    }
+)
+_RULES: Final = schema.record({"rules": _IN_ORDER})
+_BUDGETED: Final = schema.record({"budgets": schema.mapping(_BUDGET, BUDGETS_MAX), "rules": _IN_ORDER})
 _check_form: Final = schema.compile_schema(SCHEMA)
 _check_rules: Final = schema.compile_schema(_RULES)
+_check_budgeted: Final = schema.compile_schema(_BUDGETED)
 INPUTS_SCHEMA: Final = schema.record(
     {
         "now_ms": schema.integer(0, limits.TIME_MS_MAX),
@@ -87,20 +97,44 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What is counted, how, and over which time [POL-5].
+
+    effect_class, prefix: as of a scope. each: over the whole log, or over the judged call's own resource. sums: the
+    argument that is added up, None where intents are counted. window_ms: None for ever.
+    """
+
+    effect_class: str
+    prefix: str
+    each: str
+    sums: str | None
+    window_ms: int | None
+
+    def covers(self, effect_class: str, resource: str) -> bool:
+        """Return whether it counts intents of this class on this resource."""
+        return self.effect_class in ("*", effect_class) and resource.startswith(self.prefix)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """An ordered list of rules. `rules` is None for an engine that this program lacks: its verdicts are not checked."""
+    """An ordered list of rules, and the budgets that they read. `rules` is None for every engine but `rules/1`."""
 
     id: digest.PolicyId
     data: dict[str, Value]
     name: str
     engine: str
     rules: tuple[Rule, ...] | None
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
 
     @property
     def snapshot_fields(self) -> frozenset[str]:
         """The snapshot fields that conditions read: they are copied into the verdict's inputs [POL-4]."""
+        return self.read("snapshot")
+
+    def read(self, outermost: str) -> frozenset[str]:
+        """The names that conditions read directly under an outermost name."""
         conditions = (condition for rule in self.rules or () for condition in rule.when)
-        return frozenset(c.field[1] for c in conditions if len(c.field) > 1 and c.field[0] == "snapshot")
+        return frozenset(c.field[1] for c in conditions if len(c.field) > 1 and c.field[0] == outermost)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,38 +146,100 @@ class Judgement:
     approvals: int
 
 
+class Engine(Protocol):
+    """A policy engine that is not part of these rules: the same answer for the same policy and facts, for ever."""
+
+    def check(self, source: Value) -> None:
+        """Raise PolicyInvalidError unless the engine can judge by this source."""
+        ...
+
+    def judge(self, source: Value, facts: Mapping[str, Value]) -> Judgement:
+        """Return the answer; whatever cannot be evaluated denies. facts: as rules see them [DEC-2]."""
+        ...
+
+
+Engines = Mapping[str, Engine]
+"""By the name that a policy gives in `engine`."""
+
+
 def parse_policy(data: Value) -> Policy:
-    """Return a checked policy. Raises PolicyInvalidError: another form, or a rule name used twice. [POL-1]"""
+    """Return a checked policy [POL-1].
+
+    Raises: PolicyInvalidError: another form, a rule name used twice, or a budget that is read and not declared.
+    """
+    rules, budgets = None, dict[str, Budget]()
     try:
         _check_form(data, "$")
         policy = cast("dict[str, Value]", data)
-        rules = None
         if policy["engine"] == ENGINE:
-            _check_rules(policy["source"], "$")
-            rules = tuple(map(_rule, cast("dict[str, list[dict[str, Value]]]", policy["source"])["rules"]))
+            source = policy["source"]
+            budgeted = isinstance(source, dict) and "budgets" in source
+            (_check_budgeted if budgeted else _check_rules)(source, "$.source")
+            read = cast("dict[str, list[dict[str, Value]]]", source)
+            rules = tuple(map(_rule, read["rules"]))
+            budgets = _budgets(cast("dict[str, dict[str, Value]]", read["budgets"])) if budgeted else {}
     except MalformedError as error:
         raise PolicyInvalidError(f"policy {error.message}") from error
     if rules is not None and len({rule.name for rule in rules}) != len(rules):
         raise PolicyInvalidError("policy $.source.rules: found one name twice, want a name of its own for every rule")
-    return Policy(
+    parsed = Policy(
         id=digest.policy_id(policy),
         data=policy,
         name=cast("str", policy["name"]),
         engine=cast("str", policy["engine"]),
         rules=rules,
+        budgets=budgets,
     )
+    undeclared = sorted(parsed.read("budgets") - budgets.keys())
+    if undeclared:
+        raise PolicyInvalidError(f"policy $.source.rules: budget {undeclared[0]!r} is read and not declared in budgets")
+    return parsed
 
 
-def judge(policy: Policy, facts: dict[str, Value], inputs: dict[str, Value]) -> Judgement | None:
+RULE_DEFAULTS: Final[dict[str, Value]] = {"approvals": 0, "when": []}
+BUDGET_DEFAULTS: Final[dict[str, Value]] = {
+    "effect_class": "*",
+    "prefix": "",
+    "each": "log",
+    "sum": None,
+    "window_ms": None,
+}
+NO_ENGINES: Final[Engines] = {}
+
+
+def complete_policy(data: dict[str, Value]) -> dict[str, Value]:
+    """Return a policy as it is written with what it leaves out filled in; `parse_policy` checks the rest.
+
+    Left out may be: the engine, for `rules/1`; approvals and conditions of a rule; any field of a budget.
+    """
+    data = {"engine": ENGINE, **data}
+    source = data.get("source")
+    if data["engine"] != ENGINE or not isinstance(source, dict):
+        return data
+    source, rules, budgets = {**source}, source.get("rules"), source.get("budgets")
+    if isinstance(rules, list):
+        source["rules"] = [{**RULE_DEFAULTS, **rule} if isinstance(rule, dict) else rule for rule in rules]
+    if isinstance(budgets, dict):
+        source["budgets"] = {
+            name: {**BUDGET_DEFAULTS, **each} if isinstance(each, dict) else each for name, each in budgets.items()
+        }
+    return {**data, "source": source}
+
+
+def judge(
+    policy: Policy, facts: dict[str, Value], inputs: dict[str, Value], *, engines: Engines = NO_ENGINES
+) -> Judgement | None:
     """Return the policy's answer for a decision; None where this program lacks its engine [POL-2], [POL-3].
 
     Args:
         facts: what the decision itself says: effect_class, resource, purpose, contract, generation, issuer, arguments.
         inputs: what was read elsewhere and recorded: now_ms, snapshot, budgets (INPUTS_SCHEMA).
+        engines: those that are at hand beside `rules/1`.
     """
-    if policy.rules is None:
-        return None
     world = {**facts, **inputs}
+    if policy.rules is None:
+        engine = engines.get(policy.engine)
+        return engine.judge(policy.data["source"], world) if engine is not None else None
     for rule in policy.rules:
         matched = _matches(rule, world)
         if matched is None:
@@ -151,6 +247,26 @@ def judge(policy: Policy, facts: dict[str, Value], inputs: dict[str, Value]) -> 
         if matched:
             return Judgement(answer=rule.then, rule=rule.name, approvals=rule.approvals if rule.then == ASK else 0)
     return Judgement(answer=DENY, rule=None, approvals=0)
+
+
+def _budgets(data: dict[str, dict[str, Value]]) -> dict[str, Budget]:
+    if not data:
+        raise PolicyInvalidError("policy $.source.budgets: found none, want the field left out then")
+    budgets = {name: _budget(each) for name, each in data.items()}
+    for name, budget in budgets.items():
+        if budget.prefix and not budget.prefix.endswith("/"):
+            raise PolicyInvalidError(f"policy $.source.budgets.{name}.prefix: want one that ends at / or is empty")
+    return budgets
+
+
+def _budget(data: dict[str, Value]) -> Budget:
+    return Budget(
+        effect_class=cast("str", data["effect_class"]),
+        prefix=cast("str", data["prefix"]),
+        each=cast("str", data["each"]),
+        sums=cast("str | None", data["sum"]),
+        window_ms=cast("int | None", data["window_ms"]),
+    )
 
 
 def _rule(data: dict[str, Value]) -> Rule:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
+from invoke_log.audit.backtest import Backtest, Decision
 from invoke_log.audit.receipt import ReceiptReport
 from invoke_log.audit.report import EffectReport, Report
 from invoke_log.format.cbor import Value
 from invoke_log.format.digest import format_id
 from invoke_log.guard.reconcile import Reconciled
+from invoke_log.ledger.approval import Waiting
 from invoke_log.ledger.log import Entry
 from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
 from invoke_log.rules.answer import NAMES, Accepted, Answer, Duplicate, Unavailable
@@ -26,6 +28,8 @@ from invoke_log.rules.policy import Policy
 from invoke_log.rules.world import EffectState
 
 Json = dict[str, object]
+DECISIONS_SHOWN: Final = 10
+"""Decisions of one kind that are listed for people; JSON has them all."""
 BYTES: Final = "$bytes"
 """The one key of a JSON object that stands for a byte string, its value lower-case hex."""
 
@@ -154,6 +158,31 @@ def status_view(
     return View(fields=view.fields, text="\n".join(lines))
 
 
+def waiting_view(found: Waiting) -> View:
+    """Return the view of an intent that waits for approval: who has given it, and the text that is consented to."""
+    fields: Json = {
+        "intent": format_id("evt", found.intent),
+        "effect_key": format_id("eff", found.effect),
+        "resource": found.resource,
+        "issuer": format_id("key", found.issuer),
+        "wanted": found.wanted,
+        "given": [{"by": format_id("key", each.by), "until_ms": each.until_ms} for each in found.given],
+        "release_from_ms": found.release_from_ms,
+        "shown": found.shown.hex(),
+        "text": found.text,
+    }
+    given = [f"  by {format_id('key', each.by)}, until {time_of(each.until_ms)}" for each in found.given]
+    lines = [
+        f"{fields['intent']} has {len(found.given)} of {found.wanted} approvals",
+        *given,
+        *(f"  {line}" for line in found.text.splitlines()),
+        f"  shown: {found.shown.hex()}",
+    ]
+    if found.release_from_ms is not None:
+        lines.append(f"  the claim may be released from {time_of(found.release_from_ms)} on")
+    return View(fields=fields, text="\n".join(lines))
+
+
 def entry_view(entry: Entry) -> View:
     """Return the view of an entry in full."""
     fields = _entry_fields(entry)
@@ -228,6 +257,62 @@ def policy_view(policy: Policy, *, in_force: bool) -> View:
         "data": json_of(policy.data),
     }
     return View(fields=fields, text=json.dumps(fields, indent=2))
+
+
+def backtest_view(found: Backtest) -> View:
+    """Return the view of a backtest: which answers would change, from what to what, by which rule."""
+    changed: dict[tuple[str, str, str | None, int], list[Decision]] = {}
+    for decision in found.decisions:
+        if decision.differs:
+            would = decision.would
+            changed.setdefault((decision.was.answer, would.answer, would.rule, would.approvals), []).append(decision)
+    count = sum(map(len, changed.values()))
+    fields: Json = {
+        "policy": format_id("pol", found.policy.id),
+        "judged": len(found.decisions),
+        "changed": count,
+        "unseen": found.unseen,
+        "denied_calls": found.denied_calls,
+        "changes": [
+            {
+                "from": was,
+                "to": to,
+                "rule": rule,
+                "approvals": approvals,
+                "count": len(those),
+                "decisions": [_decision_fields(decision) for decision in those],
+            }
+            for (was, to, rule, approvals), those in changed.items()
+        ],
+    }
+    lines = [f"{shown(found.policy.name)}: {count} of {len(found.decisions)} decisions would change"]
+    for (was, to, rule, approvals), those in changed.items():
+        wants = f", {approvals} approvals" if approvals > 1 else ""
+        lines.append(f"{was} -> {to} by {shown(rule) if rule else 'no rule'}{wants}: {len(those)}")
+        lines += [f"  {_decision_line(decision)}" for decision in those[:DECISIONS_SHOWN]]
+        lines += [f"  and {len(those) - DECISIONS_SHOWN} more"] if len(those) > DECISIONS_SHOWN else []
+    if found.unseen:
+        lines.append(f"{found.unseen} were judged without a snapshot field that the policy reads: it is not kept here")
+    if found.denied_calls:
+        lines.append(f"{found.denied_calls} denied calls are on the log without their arguments, and were not judged")
+    return View(fields=fields, text="\n".join(lines))
+
+
+def _decision_fields(decision: Decision) -> Json:
+    event = decision.event
+    return {
+        "index": decision.index,
+        "intent": format_id("evt", event.id),
+        "effect_key": id_of("eff", event.effect),
+        "resource": event.resource,
+        "was_rule": decision.was.rule,
+    }
+
+
+def _decision_line(decision: Decision) -> str:
+    event = decision.event
+    by = shown(decision.was.rule) if decision.was.rule else "no rule"
+    return f"leaf {decision.index} {shown(event.resource or '')} {format_id('evt', event.id)}, was by {by}"
 
 
 def key_view(governance: Governance, key: bytes) -> View:

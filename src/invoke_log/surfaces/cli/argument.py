@@ -46,6 +46,11 @@ def read_effect(text: str) -> bytes:
     return digest.parse_id(text, "eff")
 
 
+def read_intent(text: str) -> bytes:
+    """Return the event id of `evt_` and 64 hex digits; the prefix may be left out. Raises MalformedError."""
+    return digest.parse_id(text, "evt")
+
+
 def read_named(text: str) -> tuple[str, bytes]:
     """Return prefix and bytes of an id of what a log holds; for a leaf index, "leaf" and its digits.
 
@@ -113,6 +118,7 @@ def _lines_of(path: Path) -> list[str] | None:
 
 ORIGIN: Final = reading(read_origin)
 EFFECT: Final = reading(read_effect)
+INTENT: Final = reading(read_intent)
 NAMED: Final = reading(read_named)
 PUBLIC_KEY: Final = reading(read_public_key)
 KEY_OR_GRANT: Final = reading(read_key_or_grant)

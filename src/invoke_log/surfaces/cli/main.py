@@ -7,6 +7,7 @@ from importlib import metadata
 import click
 
 from invoke_log.surfaces.cli.append import append
+from invoke_log.surfaces.cli.approvals import approvals, approve, deny
 from invoke_log.surfaces.cli.attest import attest
 from invoke_log.surfaces.cli.checkpoint import checkpoint
 from invoke_log.surfaces.cli.contract import contract
@@ -52,6 +53,7 @@ def cli() -> None:
 
 for each in (
     *(init, key, grant, revoke, contract, freeze, unfreeze, policy, append),
+    *(approvals, approve, deny),
     *(listing, show, status, tail, reconcile, attest),
     *(checkpoint, export, verify, replay, receipt, snapshot, doctor, demo),
 ):

@@ -1,19 +1,23 @@
-"""`policy set | show | simulate`: the rules that judge decisions."""
+"""`policy set | show | simulate | backtest`: the rules that judge decisions."""
 
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
+from invoke_log.audit.backtest import backtest as run_backtest
 from invoke_log.errors import ContractInvalidError, NotFoundError, PolicyInvalidError
 from invoke_log.guard.registry import read_map
-from invoke_log.rules.policy import parse_policy
+from invoke_log.ledger.engines import check_policy, engines
+from invoke_log.log.home import read_attachment
+from invoke_log.rules.policy import Policy, complete_policy, parse_policy
 from invoke_log.surfaces.cli.session import Session, Verbs
 from invoke_log.surfaces.cli.simulation import simulated
 from invoke_log.surfaces.cli.stream import lines_of
 from invoke_log.surfaces.cli.submit import submit
 from invoke_log.surfaces.outcomes import EXIT_CODES, worst
-from invoke_log.surfaces.render import policy_view
+from invoke_log.surfaces.render import backtest_view, policy_view
 
 
 @click.group("policy", cls=Verbs)
@@ -35,10 +39,7 @@ def set_policy(session: Session, file: Path) -> int:
     \b
     Example: invoke-log policy set ask-above-100.toml
     """
-    try:
-        data = parse_policy(read_map(file.read_bytes(), file.suffix, f"policy {file}"))
-    except ContractInvalidError as error:  # what read_map calls text that is neither
-        raise PolicyInvalidError(error.message, hint=error.hint) from error
+    data = load_policy(file)
     with session.open() as log:
         return submit(session, log, data, session.signer("admin"))
 
@@ -75,3 +76,34 @@ def simulate(session: Session, file: BinaryIO) -> int:
             session.say(view)
             codes.append(EXIT_CODES[verdict])
     return worst(codes)
+
+
+@policy.command("backtest")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def backtest(session: Session, file: Path) -> None:
+    """Judge every decision on the log by a policy that is not in force, and print what would have been otherwise.
+
+    FILE is as for "policy set". Nothing is appended, and the exit code is 0 whatever would have changed. Calls that
+    were denied are on the log without their arguments: they are counted, and not judged.
+
+    \b
+    Example: invoke-log policy backtest ask-above-50.toml
+    """
+    data = load_policy(file)
+    with session.open_to_read() as log:
+        found = run_backtest(log.entries(), data, attachment=partial(read_attachment, log.path), engines=engines())
+    session.say(backtest_view(found))
+
+
+def load_policy(file: Path) -> Policy:
+    """Return the policy in a TOML or JSON file, checked by its engine.
+
+    Raises: PolicyInvalidError: it is none, its engine refuses it, or its engine is not here.
+    """
+    try:
+        data = parse_policy(complete_policy(read_map(file.read_bytes(), file.suffix, f"policy {file}")))
+    except ContractInvalidError as error:  # what read_map calls text that is neither
+        raise PolicyInvalidError(error.message, hint=error.hint) from error
+    check_policy(data)
+    return data

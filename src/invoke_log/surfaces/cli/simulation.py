@@ -6,6 +6,7 @@ from invoke_log.errors import MalformedError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.guard.intake import fold
+from invoke_log.ledger.engines import engines
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.call import Seen, judge_now
 from invoke_log.rules.contract import Contract
@@ -40,16 +41,18 @@ def simulated(world: LiveWorld, line: bytes, caller: Callable[[], bytes]) -> tup
     verdict = judge(world, contract, bound, snapshot, state, issuer=by)
     answer, rule, approvals = (verdict.answer, verdict.rule, verdict.approvals) if verdict else (DENY, None, 0)
     policy = world.governance.policy
-    fields = {
+    effect_key = digest.format_id("eff", bound.effect)
+    fields: dict[str, object] = {
         "verdict": answer,
         "rule": rule,
         "approvals": max(1, contract.approvals_count, approvals) if answer == ASK else 0,
         "policy": digest.format_id("pol", policy.id) if policy is not None else None,
-        "effect_key": digest.format_id("eff", bound.effect),
+        "effect_key": effect_key,
         "resource": bound.resource,
         "status": state.status,
+        "budgets": verdict.inputs["budgets"] if verdict else {},
     }
-    text = f"{answer} by {shown(rule) if rule else 'no rule'}; the effect {fields['effect_key']} is {state.status}"
+    text = f"{answer} by {shown(rule) if rule else 'no rule'}; the effect {effect_key} is {state.status}"
     return answer, View(fields=fields, text=text)
 
 
@@ -75,5 +78,6 @@ def judge(
         clock=0.0,
         approvals=(),
         decided_on=None,
+        budgets=world.budgets(contract, bound, state, now_ms=world.now_ms()),
     )
-    return judge_now(contract, bound, seen, snapshot, issuer=issuer)
+    return judge_now(contract, bound, seen, snapshot, issuer=issuer, engines=engines())

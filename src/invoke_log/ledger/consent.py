@@ -1,0 +1,41 @@
+"""Consent given and withheld: signed by a key with the role of approver. SPEC §9.4 [EFF-5].
+
+No surface that an agent can reach imports this module, and the log takes no consent from who decided or who sends.
+"""
+
+from typing import Final
+
+from invoke_log.ledger.approval import Waiting
+from invoke_log.ledger.log import Log
+from invoke_log.log.signer import Signer
+from invoke_log.rules.admission import Stale
+from invoke_log.rules.answer import Answer
+from invoke_log.rules.kind import Approval, Denial
+
+DRAFTS_MAX: Final = 10
+"""Times that an approval is drawn up anew because another one came first."""
+
+
+def approve(log: Log, intent: bytes | str, key: Signer) -> Answer:
+    """Return the log's answer to an approval of the intent, and of the text that render/1 makes of it.
+
+    Args: intent: its event id, 32 bytes or as it prints.
+    Raises: NotFoundError: it does not wait for approval. MalformedError: no event id. StoreError.
+    """
+    found = log.approval(intent)
+    return _append(log, found, Approval(intent=found.intent, shown=found.shown), key)
+
+
+def deny(log: Log, intent: bytes | str, key: Signer, *, reason: str) -> Answer:
+    """Return the log's answer to a denial: accepted, the claim returns to where it came from. Raises as `approve`."""
+    found = log.approval(intent)
+    return _append(log, found, Denial(intent=found.intent, shown=found.shown, reason=reason), key)
+
+
+def _append(log: Log, found: Waiting, data: Approval | Denial, key: Signer) -> Answer:
+    log.tick()  # so that an approval's age is counted from now
+    for _ in range(DRAFTS_MAX):
+        answer = log.append(log.draft(data, key, effect=found.effect, resource=found.resource))
+        if not isinstance(answer, Stale):
+            break
+    return answer

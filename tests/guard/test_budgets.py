@@ -1,0 +1,95 @@
+"""Budgets while calls race: no more are let through than the policy says, whoever is faster. SPEC §8.3 [POL-7]."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from invoke_log.audit.receipt import verify_receipt
+from invoke_log.format.cbor import Value
+from invoke_log.format.envelope import Envelope
+from invoke_log.guard.outcome import Blocked, Committed, Denied
+from invoke_log.rules.admission import Stale
+from invoke_log.rules.answer import Answer
+from invoke_log.rules.policy import parse_policy
+from tests.harness import between
+from tests.harness.live import Live, open_live
+from tests.harness.shop import ARGUMENTS, Shop, shop_over
+
+CALLERS: Final = 8
+CALLS: Final = 24
+MOST: Final = 5
+
+
+def limit(live: Live, most: int, **changes: Value) -> None:
+    budget: Value = {"effect_class": "*", "prefix": "", "each": "log", "sum": None, "window_ms": None, **changes}
+    within: Value = {"field": ["budgets", "b", "value"], "test": "at_most", "value": most}
+    rules: Value = [{"name": "within", "then": "allow", "approvals": 0, "when": [within]}]
+    source: Value = {"budgets": {"b": budget}, "rules": rules}
+    live.put(live.log.draft(parse_policy({"name": "limit", "engine": "rules/1", "source": source}), live.admin))
+
+
+def raced(shop: Shop) -> Counter[str]:
+    """How many calls at once ended how, each for a customer of its own: no resource stands between them."""
+
+    def call(number: int) -> str:
+        arguments = {**ARGUMENTS, "customer": f"cus_{number}", "order": f"ord_{number}"}
+        return type(shop.guard.call("charge", arguments)).__name__
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        return Counter(pool.map(call, range(CALLS)))
+
+
+def test_of_calls_that_race_as_many_pass_as_the_budget_has_room_for(tmp_path: Path) -> None:
+    with open_live(tmp_path) as live:
+        shop = shop_over(live)
+        limit(live, MOST)
+        endings = raced(shop)
+        assert endings == {Committed.__name__: MOST, Denied.__name__: CALLS - MOST}
+        assert len(shop.landed) == MOST
+        live.log.checkpoint()
+        assert live.audit().findings == ()
+
+
+def test_a_budget_with_room_for_all_stops_none(tmp_path: Path) -> None:
+    """Calls of one process take turns, and none loses to another."""
+    with open_live(tmp_path) as live:
+        shop = shop_over(live)
+        limit(live, 5000 * CALLS, sum="amount")
+        answers: list[Answer] = []
+        append = live.log.append_many
+
+        def noted(envelopes: Sequence[Envelope]) -> list[Answer]:
+            answers.extend(found := append(envelopes))
+            return found
+
+        live.log.append_many = noted  # type: ignore[method-assign]
+        assert raced(shop) == {Committed.__name__: CALLS}
+        assert [answer for answer in answers if isinstance(answer, Stale)] == []
+        assert live.audit().findings == ()
+
+
+def test_another_process_that_came_first_is_counted(tmp_path: Path) -> None:
+    """[POL-7], [ADM-1]: whatever comes between the judgement and the append is expected not to."""
+    with between.raced(tmp_path) as (live, store, other):
+        limit(live, 1)
+        ours, theirs = (live.intent(live.bound(order=name, customer=name)) for name in ("ours", "theirs"))
+        store.before.append(lambda: other.append(theirs))
+        assert live.answer(ours) == "stale budgets-stale"
+        assert live.audit().findings == ()
+
+
+def test_what_has_left_the_window_gives_its_room_back_and_a_receipt_says_nothing_of_it(tmp_path: Path) -> None:
+    with open_live(tmp_path) as live:
+        shop = shop_over(live)
+        limit(live, 5000, sum="amount", window_ms=60_000)
+        first = shop.call()
+        assert isinstance(first, Committed)
+        assert verify_receipt(first.receipt()).findings == ()
+        denied = shop.call(order="790")
+        assert isinstance(denied, Denied)
+        assert not isinstance(denied, Blocked)
+        live.wait(60_001)
+        assert isinstance(shop.call(order="790"), Committed)
+        assert live.audit().findings == ()
