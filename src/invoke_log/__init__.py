@@ -41,7 +41,10 @@ from invoke_log.guard.outcome import (
 )
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.registry import ContractFile as Contract
+from invoke_log.guard.sweep import Swept
 from invoke_log.guard.tool_call import Call
+from invoke_log.guard.waiting import Waiting
+from invoke_log.guard.webhook import Heard, Notice
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer, load_key
 from invoke_log.log.ssh_agent import AgentSigner
@@ -58,18 +61,22 @@ __all__ = [
     "EffectReport",
     "Finding",
     "Guard",
+    "Heard",
     "InvokeLogError",
     "Log",
     "NeverSent",
     "NotCommitted",
+    "Notice",
     "OutcomeUnknown",
     "Pending",
     "ReceiptReport",
     "Reconciled",
     "Report",
     "Signer",
+    "Swept",
     "Unknown",
     "VerifierKey",
+    "Waiting",
     "format_verifier_key",
     "load_key",
     "parse_verifier_key",
