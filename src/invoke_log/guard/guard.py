@@ -170,7 +170,7 @@ class Guard:
     ) -> Tool:
         renew = isinstance(contract, str)
         if isinstance(contract, str):
-            if asked["read_back"] is not None:
+            if asked.get("read_back") is not None:
                 fields = {"observability": "queryable", "read_back": READ_BACK, **fields}
             contract = parse_contract(contract_of(function, contract, fields))
         tool = make_tool(function, contract, **asked)

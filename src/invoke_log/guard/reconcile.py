@@ -20,6 +20,7 @@ from invoke_log.guard.tool_call import Call
 from invoke_log.guard.waiting import Waiting, waiting_for
 from invoke_log.ledger import chain
 from invoke_log.ledger.log import Log
+from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.signer import Signer
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.contract import Contract
@@ -82,8 +83,7 @@ def watch(
                 yield found.settle()
             with log.world() as world:
                 state = world.effect(effect, resource)
-                until = found.until_ms(state) if found is not None else None
-            known_s = (until - int(time.time() * 1000)) / 1000 if until is not None else None
+                known_s = found.deadline_s(world, state) if found is not None else None
             patience.looked(state, every_s=every_s, known_s=known_s)
         time.sleep(patience.pause_s(every_s))
 
@@ -156,12 +156,16 @@ class _Look:
         note, settled = self._not_found(state, tick)
         return self._report(NONE, note) if settled else self._redrive(state, NONE, note)
 
-    def until_ms(self, state: EffectState) -> int | None:
-        """Return the contract's next deadline for an effect that is open, in Unix milliseconds."""
-        with self._log.world() as world:
-            until = waiting_for(world, state, self._contract, at_hand=True).until
-        own = int((time.time() + self._patience.to_wait_s(state, self._contract)) * 1000)
-        return max(until, own) if until is not None and state.status == UNKNOWN else until
+    def deadline_s(self, world: LiveWorld, state: EffectState) -> float | None:
+        """Return the seconds until the next deadline of an effect that is open, by the log and by this process."""
+        if state.status not in OPEN or state.claim is None:
+            return None
+        until = waiting_for(world, state, self._contract, at_hand=True).until
+        if until is None or (state.status == UNKNOWN and not self._contract.proves_absence):
+            return None
+        if state.status == STARTED:
+            return (until - world.now_ms()) / 1000
+        return max((until - world.now_ms()) / 1000, self._patience.to_wait_s(state, self._contract))
 
     def _told(self, state: EffectState) -> Brought | None:
         """Settle by a negative message that came before the outcome, and was put on record then."""
