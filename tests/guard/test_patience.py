@@ -1,4 +1,4 @@
-"""When a reconciler looks: at deadlines, else less and less often; and never on the log's word alone. [PRF-5], L2"""
+"""When a reconciler looks: at deadlines, else less and less often; and never on the log's word alone. [CALL-5], L2"""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +11,7 @@ from invoke_log.format.cbor import Value
 from invoke_log.guard.patience import DELAY_S_MAX, Patience
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.tool_call import Call
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN
+from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Observation
 from tests.harness.live import D_MS, Q_MS
 from tests.harness.player import recover
 from tests.harness.shop import Shop, open_shop
@@ -90,6 +90,23 @@ def test_what_another_moves_is_looked_at_without_delay(tmp_path: Path, monkeypat
     gaps = [later - earlier for earlier, later in pairwise(asked)]
     assert gaps[6] > 200_000
     assert gaps[7] == pytest.approx(5_000, abs=200)
+
+
+def test_what_another_observed_is_looked_at_without_delay(shop: Shop) -> None:
+    """Its reading may be the one that was missing, and moves no head."""
+    live, patience = shop.live, Patience()
+    live.append(live.begun(), live.tick(1))
+    live.append(live.outcome(UNKNOWN))
+    patience.follow(live.log)
+    patience.looked(live.state(), every_s=100, known_s=None)
+    patience.follow(live.log)
+    assert list(patience.due()) == []
+    send = live.state().send
+    assert send is not None
+    reading = Observation(about=send.id, presence=ABSENT, evidence=Evidence(kind="absence"))
+    live.put(live.draw(reading, live.grant(9, "reconciler")))
+    patience.follow(live.log)
+    assert [effect for effect, _ in patience.due()] == [live.bound().effect]
 
 
 def test_nothing_open_costs_no_event(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,14 @@ def test_an_unnamed_sighting_is_on_record_once_and_is_no_second_object(shop: Sho
     assert case(shop).present([unnamed], generation=1).answer == "known"
     named = case(shop).present([SEEN], generation=1)
     assert (named.answer, named.incident) == ("recorded", None)
+    assert case(shop).present([unnamed], generation=1).answer == "known"
     assert shop.live.audit().findings == ()
+
+
+def test_an_unnamed_sighting_adds_nothing_to_a_named_one(shop: Shop) -> None:
+    lose(shop)
+    answers = [case(shop).present([each], generation=1).answer for each in (SEEN, Evidence(kind="response"))]
+    assert answers == ["recorded", "known"]
 
 
 def test_what_the_log_refuses_is_said_in_its_words(shop: Shop) -> None:
@@ -213,6 +220,7 @@ def test_two_of_two_settle_by_themselves_and_one_does_not(of_two: Shop) -> None:
     assert observations(of_two) == []  # before the bound a reading shows nothing, and is not put on record
     of_two.live.wait(D_MS + Q_MS)
     for _ in range(3):
+        of_two.live.wait(1)
         one = look(guards[0])
         assert (one.status, one.note) == (UNKNOWN, "not there by 1 of 2 readings")
     assert [data.presence for data in observations(of_two)] == [ABSENT]

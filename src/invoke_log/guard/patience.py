@@ -105,7 +105,7 @@ class Patience:
     def to_wait_s(self, state: EffectState, contract: Contract) -> float:
         """Return the seconds that D + Q of the last send have still to run on this machine's own clock.
 
-        The log's time is the log key's word. A reconciler does not take its word alone for an absence.
+        The log's time is the log key's word. A reconciler does not take its word alone for an absence [CALL-5].
         """
         kept = self._kept.get(state.effect)
         if kept is None or kept.send != bound_leaf(state):

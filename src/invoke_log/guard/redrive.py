@@ -1,4 +1,4 @@
-"""A second send of the exact request under the provider's own key, where a contract says that this is safe. [EFF-10]
+"""A second send of the exact request under the provider's own key, where a contract says that this is safe. [CALL-6]
 
 A re-drive *is* a send: it has an event of its own before the first byte leaves, a deadline, and an absence counts only
 from a read that began D + Q after it. The log's rules say when one is allowed; nothing here says so a second time.

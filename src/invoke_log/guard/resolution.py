@@ -95,7 +95,7 @@ class Case:
     def only_attempt(self) -> bool:
         """Return whether the open attempt is the only one that was ever started under its tag.
 
-        A message names the tag, which all attempts of a generation share: a negative one may be about any of them.
+        A message names the tag, which all attempts of a generation share: a negative one may be about any of them [CALL-7].
         """
         with self.log.world() as world:
             tag = digest.tag(self.effect, world.effect(self.effect, self.resource).generation)
