@@ -1,4 +1,4 @@
-"""A second send under the provider's own key: only where it is safe, by one. [CALL-6], [EFF-10], [EFF-11], [REC-6], S1"""
+"""A second send under the provider's own key: only where it is safe. [CALL-6], [EFF-10], [EFF-11], [REC-6], S1"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -11,7 +11,7 @@ from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import Blocked, Denied
 from invoke_log.guard.reconcile import MANY, Reconciled
 from invoke_log.guard.resolution import Brought, Case
-from invoke_log.log.signer import FileSigner
+from invoke_log.log.signer import FileSigner, write_key_file
 from invoke_log.rules.kind import (
     ABSENT,
     COMMITTED,
@@ -48,13 +48,12 @@ def case(shop: Shop, by: FileSigner | None = None) -> Case:
     return Case(shop.live.log, signer, shop.live.contract, effect=bound.effect, resource=bound.resource)
 
 
-def admin_at_hand(shop: Shop) -> None:
+def admin_at_hand(shop: Shop) -> Path:
     """Put the admin key where it lies beside a log that was made here."""
     keys = shop.live.log.path / "keys"
     keys.mkdir()
-    seed = keys / "admin.key"
-    seed.touch(mode=0o600)
-    seed.write_text((bytes([2]) * 32).hex() + "\n")
+    write_key_file(keys / "admin.key", bytes([2]) * 32)
+    return keys / "admin.key"
 
 
 # --- once
@@ -127,9 +126,12 @@ def test_two_objects_under_one_tag_freeze_what_lies_beside_them(shop: Shop, capl
     assert [finding.code for finding in shop.live.audit().findings] == ["duplicate-effect"]
 
 
+@pytest.mark.parametrize("damaged", [False, True], ids=["no key", "a damaged key"])
 def test_where_the_admin_key_is_not_at_hand_it_is_said_who_has_to_freeze(
-    shop: Shop, caplog: pytest.LogCaptureFixture
+    shop: Shop, caplog: pytest.LogCaptureFixture, damaged: bool
 ) -> None:
+    if damaged:
+        admin_at_hand(shop).write_text("x")
     with caplog.at_level(logging.WARNING):
         look = many(shop)
     words = "an admin (genesis) has to stop what is left: invoke-log freeze money.charge/1:stripe/customer/"

@@ -1,4 +1,4 @@
-"""A provider's messages: early, late, twice, forged, and about another attempt. [CALL-7], [PRF-1], [PRF-4], [EFF-12], S2, S15"""
+"""A provider's messages: early, late, twice, forged, about others. [CALL-7], [PRF-1], [PRF-4], [EFF-12], S2"""
 
 import base64
 import hashlib

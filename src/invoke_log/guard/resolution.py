@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from invoke_log.errors import KeyInvalidError
 from invoke_log.format import cbor, digest
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger.log import Log
-from invoke_log.log.home import key_path
-from invoke_log.log.signer import Signer, load_key
+from invoke_log.log.home import signer_beside
+from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.call import APPENDS_MAX
@@ -95,7 +96,7 @@ class Case:
     def only_attempt(self) -> bool:
         """Return whether the open attempt is the only one that was ever started under its tag.
 
-        A message names the tag, which all attempts of a generation share: a negative one may be about any of them [CALL-7].
+        A message names the tag, which all attempts of a generation share: a negative one may be about any [CALL-7].
         """
         with self.log.world() as world:
             tag = digest.tag(self.effect, world.effect(self.effect, self.resource).generation)
@@ -176,11 +177,17 @@ class Case:
         what, where = f"duplicate: {len(objects)} objects under one tag ({named})", f"{scope.effect_class}:{prefix}"
         if self.log.governance.frozen(scope.effect_class, self.resource):
             return f"{what}; {where} is frozen"
-        admin = key_path(self.log.path, "admin")
-        if admin is not None and self._freeze(scope, what, load_key(admin)):
+        admin = self._admin()
+        if admin is not None and self._freeze(scope, what, admin):
             return f"{what}; {where} is frozen now"
         who = holders(self.log.governance, "admin")
         return f"{what}; an admin ({who}) has to stop what is left: invoke-log freeze {where}"
+
+    def _admin(self) -> Signer | None:
+        try:
+            return signer_beside(self.log.path, "admin")
+        except KeyInvalidError:
+            return None  # evidence does not wait for a key file to be mended
 
     def _freeze(self, scope: Scope, reason: str, admin: Signer) -> bool:
         for _ in range(APPENDS_MAX):
