@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from invoke_log.format.cbor import Value
+from invoke_log.guard import first_sight
+from invoke_log.guard.first_sight import FirstSights
+from invoke_log.guard.guard import Guard
 from invoke_log.guard.patience import DELAY_S_MAX, Patience
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.tool_call import Call
@@ -94,7 +97,7 @@ def test_what_another_moves_is_looked_at_without_delay(tmp_path: Path, monkeypat
 
 def test_what_another_observed_is_looked_at_without_delay(shop: Shop) -> None:
     """Its reading may be the one that was missing, and moves no head."""
-    live, patience = shop.live, Patience()
+    live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
     live.append(live.begun(), live.tick(1))
     live.append(live.outcome(UNKNOWN))
     patience.follow(live.log)
@@ -151,8 +154,66 @@ def test_a_reconciler_that_is_new_waits_by_itself_however_old_the_send_is(shop: 
     assert shop.reconcile().status == NOT_COMMITTED
 
 
+def new_process(shop: Shop, seed: int = 3) -> Guard:
+    guard = Guard(shop.live.log, key=shop.live.agent if seed == 3 else shop.live.grant(seed, "reconciler"))
+    shop.open(guard)
+    return guard
+
+
+def test_the_wait_goes_on_over_restarts_of_the_same_reconciler_and_no_other(shop: Shop) -> None:
+    live = shop.live
+    live.append(live.begun(), live.tick(1))
+    live.append(live.outcome(UNKNOWN))
+    for waited_ms in (0, D_MS):
+        live.wait(waited_ms)
+        [look] = new_process(shop).reconcile()
+        assert look.status == UNKNOWN
+    live.wait(Q_MS)
+    [of_another] = new_process(shop, 9).reconcile()
+    assert of_another.status == UNKNOWN
+    live.wait(1)
+    [look] = new_process(shop).reconcile()
+    assert look.status == NOT_COMMITTED
+    assert new_process(shop).reconcile() == []
+    assert list((live.log.path / "watched" / live.agent.public_key.hex()).iterdir()) == []
+
+
+@pytest.mark.parametrize("spoil", ["reboot", "torn", "1e300", "nan"])
+def test_what_was_kept_counts_for_nothing_after_a_reboot_or_where_it_makes_no_sense(
+    shop: Shop, spoil: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    live = shop.live
+    live.append(live.begun(), live.tick(1))
+    live.append(live.outcome(UNKNOWN))
+    new_process(shop).reconcile()
+    live.wait(D_MS + Q_MS + 1)
+    [kept] = (live.log.path / "watched" / live.agent.public_key.hex()).iterdir()
+    if spoil == "reboot":
+        (tmp_path / "boot_id").write_text("another-boot\n")
+        monkeypatch.setattr(first_sight, "BOOT_ID", tmp_path / "boot_id")
+    elif spoil == "torn":
+        kept.write_text(kept.read_text()[:36])
+    else:
+        kept.write_text(f"{kept.read_text().split()[0]} {spoil}\n")
+    [look] = new_process(shop).reconcile()
+    assert (look.status, "for 5 s more" in look.note) == (UNKNOWN, True)
+
+
+def test_where_nothing_can_be_kept_the_wait_is_the_processs_own(shop: Shop) -> None:
+    live = shop.live
+    (live.log.path / "watched").write_text("no directory")
+    live.append(live.begun(), live.tick(1))
+    live.append(live.outcome(UNKNOWN))
+    guard = new_process(shop)
+    guard.reconcile()
+    live.wait(1)
+    live.wait(D_MS + Q_MS)
+    [look] = guard.reconcile()
+    assert look.status == NOT_COMMITTED
+
+
 def test_a_later_send_is_waited_for_anew(shop: Shop) -> None:
-    live, patience = shop.live, Patience()
+    live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
     live.append(live.begun(), live.tick(1))
     live.append(live.outcome(UNKNOWN))
     patience.follow(live.log)
@@ -167,7 +228,7 @@ def test_a_later_send_is_waited_for_anew(shop: Shop) -> None:
 
 def test_a_recovery_is_followed_though_it_names_no_effect(shop: Shop) -> None:
     """What was claimed is unknown from the recovery on, and is looked at from then on."""
-    live, patience = shop.live, Patience()
+    live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
     live.append(live.intent())
     patience.follow(live.log)
     assert patience.out() == []

@@ -12,6 +12,7 @@ from invoke_log.errors import ConfigInvalidError, NotFoundError, StoreError
 from invoke_log.format.cbor import Value
 from invoke_log.guard import aio, reconcile
 from invoke_log.guard.driver import Driver
+from invoke_log.guard.first_sight import FirstSights
 from invoke_log.guard.outcome import Blocked, Committed, Denied, Ending, NotCommitted, OutcomeUnknown, Pending
 from invoke_log.guard.patience import EVERY_S_DEFAULT, Patience
 from invoke_log.guard.reconcile import Reconciled
@@ -51,7 +52,10 @@ class Guard:
         self.log = log
         self.key: Signer = found
         self._tools: dict[str, Tool] = {}
-        self._patience = Patience()
+
+    @functools.cached_property
+    def _patience(self) -> Patience:
+        return Patience(FirstSights(self.log.path / "watched" / self.key.public_key.hex()))
 
     def tool(
         self,
@@ -125,8 +129,8 @@ class Guard:
         """Ask the outside about every open effect of this guard's tools, once, and append what it shows.
 
         It reads; it sends nothing but the re-drives of tools that were registered with one. That something is absent it
-        says only where D + Q has passed by the log and on this process's own clock, since this guard first saw the
-        send. Raises: StoreError.
+        says only where D + Q has passed by the log and on this machine's own clock, since this key first looked for
+        the send. Raises: StoreError.
         """
         return list(self.reconciled())
 

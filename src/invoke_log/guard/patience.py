@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from invoke_log.guard.driver import CLOCK
+from invoke_log.guard.first_sight import FirstSights
 from invoke_log.ledger.log import Log
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.kind import STARTED, UNKNOWN
@@ -39,7 +40,8 @@ class _Kept:
 class Patience:
     """What a reconciler remembers between two looks. It belongs to one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_sights: FirstSights) -> None:
+        self._first_sights = first_sights
         self._kept: dict[bytes, _Kept] = {}
         self._size: int | None = None
         """Leaves that have been followed; None: none yet, or a recovery has changed what no event names."""
@@ -49,8 +51,10 @@ class Patience:
         with log.world() as world:
             size = int(world.reader.size)
         if self._size is None:
-            for state in log.effects():
+            states = [state for state in log.effects() if state.status in OUT]
+            for state in states:
                 self.see(state)
+            self._first_sights.keep_only([(state, bound_leaf(state)) for state in states])
         elif size > self._size:
             touched: dict[bytes, tuple[str, bool]] = {}
             for event in (entry.event for entry in log.entries(self._size)):
@@ -74,7 +78,8 @@ class Patience:
         now, send = _clock(), bound_leaf(state)
         kept = self._kept.get(state.effect)
         if kept is None or kept.send != send:
-            self._kept[state.effect] = _Kept(resource=state.resource, head=state.last, send=send, since=now, due=now)
+            since = self._first_sights.since(state, send, now)
+            self._kept[state.effect] = _Kept(resource=state.resource, head=state.last, send=send, since=since, due=now)
         elif kept.head != state.last or observed:
             kept.head, kept.due, kept.delay = state.last, now, 0.0
 
@@ -111,6 +116,12 @@ class Patience:
         if kept is None or kept.send != bound_leaf(state):
             return contract.settle_ms / 1000
         return max(0.0, kept.since + contract.settle_ms / 1000 - _clock())
+
+    def note(self, state: EffectState) -> None:
+        """Keep over restarts since when an effect is watched."""
+        kept = self._kept.get(state.effect)
+        if kept is not None and kept.send == bound_leaf(state):
+            self._first_sights.note(state, kept.send, kept.since)
 
     def pause_s(self, every_s: float) -> float:
         """Return the seconds until something is due, at most `every_s`: what is new is found then."""

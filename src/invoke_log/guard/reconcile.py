@@ -186,6 +186,7 @@ class _Look:
         """Bring an empty read to the log, if it can prove anything now; return words, and whether it settled."""
         if not self._contract.proves_absence or tick is None:
             return "not found, which proves nothing under this contract", False
+        self._patience.note(state)
         with self._log.world() as world:
             bound = absence_bound(state, self._contract, world)
         if bound is None or tick[1] < bound:
@@ -193,7 +194,10 @@ class _Look:
         own_s = self._patience.to_wait_s(state, self._contract)
         if own_s > 0:
             # The log says that D + Q has passed; this machine has not seen them pass, and takes no one's word for it.
-            return f"not there; this process has to watch it for {own_s:.0f} s more before it may say so", False
+            return (
+                f"not there; this reconciler has to watch it for {own_s:.0f} s more before it may say so",
+                False,
+            )
         kind = "key_burnt" if burnt(self._case, state) else "absence"
         brought = self._of_several(state, Evidence(kind=kind, tick=tick[0]), bound)
         return brought.note, brought.answer == RECORDED

@@ -48,8 +48,8 @@ def reconcile(session: Session, app: str, mode: str, every: float) -> int:
     the tools with their read-backs. It ends with what is settled, and with what each open effect waits for: until when,
     and who has to act. The exit code is 7 while what it looked at is still open.
 
-    That something is absent only --watch can say: it takes D + Q on this process's own clock too. Any number of
-    processes may watch one log.
+    That something is absent it says only once D + Q has passed on this machine's own clock too, since the same key
+    first looked for it; a reboot begins that anew. Any number of processes may watch one log.
 
     \b
     Example: invoke-log reconcile --app shop.tools:guard --watch
