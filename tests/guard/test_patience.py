@@ -14,7 +14,7 @@ from invoke_log.guard.guard import Guard
 from invoke_log.guard.patience import DELAY_S_MAX, Patience
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.tool_call import Call
-from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Observation
+from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Note, Observation
 from tests.harness.live import D_MS, Q_MS
 from tests.harness.player import recover
 from tests.harness.shop import Shop, open_shop
@@ -110,6 +110,19 @@ def test_what_another_observed_is_looked_at_without_delay(shop: Shop) -> None:
     live.put(live.draw(reading, live.grant(9, "reconciler")))
     patience.follow(live.log)
     assert [effect for effect, _ in patience.due()] == [live.bound().effect]
+
+
+def test_a_note_that_names_another_resource_hides_no_effect(shop: Shop) -> None:
+    live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
+    live.append(live.begun(), live.tick(1))
+    live.append(live.outcome(UNKNOWN))
+    patience.follow(live.log)
+    watched = patience.out()
+    reading = Observation(about=bytes(32), presence=ABSENT, evidence=Evidence(kind="absence"))
+    for data in (Note(about=bytes(32), text=""), reading):
+        live.put(live.draw(data, live.agent, resource="stripe/customer/elsewhere"))
+    patience.follow(live.log)
+    assert patience.out() == watched != []
 
 
 def test_nothing_open_costs_no_event(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from invoke_log.rules.kind import (
     Note,
     Observation,
     Resolution,
+    Revoke,
     Unfreeze,
 )
 from tests.harness.live import D_MS, Q_MS
@@ -276,6 +277,18 @@ def test_a_reading_from_before_a_later_send_is_taken_again(of_two: Shop) -> None
     assert look(guards[1]).note == "not there by 1 of 2 readings"
     assert look(guards[0]).status == NOT_COMMITTED
     assert len(observations(of_two)) == 3
+
+
+def test_a_reading_by_a_key_that_may_not_resolve_does_not_count(of_two: Shop) -> None:
+    lose(of_two)
+    guards = [reconciler(of_two, 11), reconciler(of_two, 12)]
+    of_two.live.wait(D_MS + Q_MS)
+    assert look(guards[0]).status == UNKNOWN
+    ended = Revoke(key=guards[0].key.public_key, grant=None, suspect_from=None)
+    of_two.live.put(of_two.live.log.draft(ended, of_two.live.admin))
+    assert look(guards[1]).note == "not there by 1 of 2 readings"
+    [waits] = of_two.guard.waiting()
+    assert waits.words == "a sighting, or 2 readings without it (1 so far)"
 
 
 def test_one_sighting_settles_it_whatever_the_others_have_not_seen(of_two: Shop) -> None:

@@ -14,6 +14,7 @@ from invoke_log.guard.driver import CLOCK
 from invoke_log.guard.first_sight import FirstSights
 from invoke_log.ledger.log import Log
 from invoke_log.rules.contract import Contract
+from invoke_log.rules.event import CHAINED_KINDS
 from invoke_log.rules.kind import STARTED, UNKNOWN
 from invoke_log.rules.world import EffectState
 
@@ -61,8 +62,13 @@ class Patience:
                 if event.kind == "recovery":
                     self._size = None
                     return self.follow(log)
-                if event.effect is not None and event.resource is not None:
-                    observed = event.kind == "observation" or touched.get(event.effect, ("", False))[1]
+                if event.effect is None or event.resource is None:
+                    continue
+                kept = self._kept.get(event.effect)
+                # Off every chain an event may name any resource: only what is on a chain says where an effect belongs.
+                observed = event.kind == "observation" and kept is not None and kept.resource == event.resource
+                if observed or event.kind in CHAINED_KINDS:
+                    observed = observed or touched.get(event.effect, ("", False))[1]
                     touched[event.effect] = event.resource, observed
             for effect, (resource, observed) in touched.items():
                 with log.world() as world:

@@ -15,7 +15,7 @@ from invoke_log.format import digest
 from invoke_log.guard.patience import EVERY_S_DEFAULT, Patience
 from invoke_log.guard.redrive import burnt, redrive
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference
+from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, readings
 from invoke_log.guard.tool_call import Call
 from invoke_log.guard.waiting import Waiting, waiting_for
 from invoke_log.ledger import chain
@@ -25,7 +25,6 @@ from invoke_log.log.signer import Signer
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import OPEN, absence_bound
-from invoke_log.rules.evidence import check_observation
 from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import ABSENT, STARTED, UNKNOWN, Evidence, Observation, Suspect
 from invoke_log.rules.world import EffectState
@@ -207,7 +206,7 @@ class _Look:
         wanted = self._contract.reconcilers
         if wanted == 1:
             return self._case.absent(read)
-        observed = self._observed(state, bound)
+        observed = self._readings(state, bound)
         mine, executor = self._case.signer.public_key, state.send.by if state.send is not None else None
         if len(observed) < wanted and mine not in observed and mine != executor:
             about = state.send.id if state.send is not None else state.last
@@ -215,24 +214,16 @@ class _Look:
             brought = self._case.observe(ABSENT, read, about)
             if brought.answer != RECORDED:
                 return brought
-            observed = self._observed(state, bound)
+            observed = self._readings(state, bound)
         if len(observed) < wanted:
             own = "; this key sent it, and its own reading does not count" if mine == executor else ""
             return Brought(answer="", note=f"not there by {len(observed)} of {wanted} readings{own}")
         listed = tuple(sorted(list(observed.values())[:wanted]))
         return self._case.absent(replace(read, observations=listed))
 
-    def _observed(self, state: EffectState, bound: int) -> dict[bytes, bytes]:
-        """The readings on record that count now: by key, the latest of each."""
+    def _readings(self, state: EffectState, bound: int) -> dict[bytes, bytes]:
         with self._log.world() as world:
-            return {
-                event.by: event.id
-                for _, event in world.observations(state.effect, state.resource)
-                if isinstance(event.data, Observation)
-                and event.data.presence == ABSENT
-                and check_observation(event, bound_ms=bound, send=state.send, world=world) is None
-                and world.governance.holds(event.by, "reconciler", self._contract.effect_class, state.resource)
-            }
+            return readings(world, state, self._contract, bound)
 
     def _redrive(self, state: EffectState, probe: str | None, note: str) -> Reconciled:
         if self._tool.redrive is None:

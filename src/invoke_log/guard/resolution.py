@@ -13,12 +13,14 @@ from invoke_log.errors import KeyInvalidError
 from invoke_log.format import cbor, digest
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger.log import Log
+from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.home import signer_beside
 from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.call import APPENDS_MAX
 from invoke_log.rules.contract import Contract
+from invoke_log.rules.evidence import check_observation
 from invoke_log.rules.governance import Governance
 from invoke_log.rules.kind import (
     ABSENT,
@@ -197,6 +199,18 @@ class Case:
             if not isinstance(answer, Stale):
                 break
         return self.log.governance.frozen(scope.effect_class, self.resource)
+
+
+def readings(world: LiveWorld, state: EffectState, contract: Contract, bound_ms: int | None) -> dict[bytes, bytes]:
+    """Return the readings without our tag that are on record and count now: by key, the latest of each [PRF-7]."""
+    return {
+        event.by: event.id
+        for _, event in world.observations(state.effect, state.resource)
+        if isinstance(event.data, Observation)
+        and event.data.presence == ABSENT
+        and check_observation(event, bound_ms=bound_ms, send=state.send, world=world) is None
+        and world.governance.holds(event.by, "reconciler", contract.effect_class, state.resource)
+    }
 
 
 def holders(

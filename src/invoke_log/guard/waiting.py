@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from invoke_log.format import digest
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.resolution import holders
+from invoke_log.guard.resolution import holders, readings
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import OPEN, absence_bound
-from invoke_log.rules.evidence import check_observation
-from invoke_log.rules.kind import ABSENT, CLAIMED, STARTED, Observation
+from invoke_log.rules.kind import CLAIMED, STARTED
 from invoke_log.rules.world import EffectState
 
 
@@ -71,7 +70,7 @@ def _unknown(
     if asks and not at_hand:
         return "reconcile", f"a reconciler that has a tool with contract {contract.name!r}; or {person}"
     if contract.proves_absence and contract.reconcilers > 1:
-        count = _readings(world, state, contract, bound)
+        count = len(readings(world, state, contract, bound))
         return "reconcile", f"a sighting, or {contract.reconcilers} readings without it ({count} so far)"
     if contract.proves_absence:
         return "reconcile", "a sighting, or a reading without it by a reconciler that has watched it for D + Q itself"
@@ -79,19 +78,6 @@ def _unknown(
     if contract.webhook is not None:
         ways.append(f"a message that says {' or '.join([*contract.webhook.positive, *contract.webhook.negative])}")
     return ("reconcile", f"{', '.join(ways)}; or {person}") if ways else ("attest", person)
-
-
-def _readings(world: LiveWorld, state: EffectState, contract: Contract, bound: int | None) -> int:
-    observed = (event for _, event in world.observations(state.effect, state.resource))
-    return len(
-        {
-            event.by
-            for event in observed
-            if isinstance(event.data, Observation)
-            and event.data.presence == ABSENT
-            and check_observation(event, bound_ms=bound, send=state.send, world=world) is None
-        }
-    )
 
 
 def _attestors(world: LiveWorld, state: EffectState, contract: Contract) -> str:

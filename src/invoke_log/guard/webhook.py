@@ -30,7 +30,8 @@ HTTP_STATUSES: Final = {RECORDED: 200, KNOWN: 200, IGNORED: 202, REFUSED: 400, U
 class Notice:
     """What an authenticated message says: the provider's event, the object that it is about, and the tag on that.
 
-    key_id: which key it was authenticated with, as the contract names it. tag: 64 hex digits. effect_key: where the
+    key_id: which key it was authenticated with, as the contract names it. tag: 64 hex digits. reference: the
+    object by the name that a read-back and a sweep give it, since another name is another object. effect_key: where the
     object carries that too, it is found without a search.
     """
 
