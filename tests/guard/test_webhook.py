@@ -95,7 +95,8 @@ def size(shop: Shop) -> int:
 
 def test_a_message_settles_what_is_unknown_and_its_body_is_kept_as_evidence(shop: Shop) -> None:
     lose(shop)
-    heard = told(shop, "paid")
+    listener = Guard(shop.live.log, key=shop.live.grant(9, "reconciler"))
+    heard = listener.webhook(*sealed("paid", tag(shop)), verify)
     assert (heard.answer, heard.status, heard.http_status) == ("recorded", COMMITTED, 200)
     assert heard.effect_key == digest.format_id("eff", shop.live.bound().effect)
     assert on_record(shop) == [("present", "webhook", "pay_1", None)]

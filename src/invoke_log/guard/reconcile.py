@@ -207,8 +207,10 @@ class _Look:
         if wanted == 1:
             return self._case.absent(read)
         observed = self._readings(state, bound)
-        mine, executor = self._case.signer.public_key, state.send.by if state.send is not None else None
-        if len(observed) < wanted and mine not in observed and mine != executor:
+        mine = self._case.signer.public_key
+        with self._log.world() as world:
+            sent = world.started_by(state.effect, state.resource, mine)
+        if len(observed) < wanted and mine not in observed and not sent:
             about = state.send.id if state.send is not None else state.last
             assert about is not None
             brought = self._case.observe(ABSENT, read, about)
@@ -216,7 +218,7 @@ class _Look:
                 return brought
             observed = self._readings(state, bound)
         if len(observed) < wanted:
-            own = "; this key sent it, and its own reading does not count" if mine == executor else ""
+            own = "; this key sent it, and its own reading does not count" if sent else ""
             return Brought(answer="", note=f"not there by {len(observed)} of {wanted} readings{own}")
         listed = tuple(sorted(list(observed.values())[:wanted]))
         return self._case.absent(replace(read, observations=listed))

@@ -20,7 +20,7 @@ from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.call import APPENDS_MAX
 from invoke_log.rules.contract import Contract
-from invoke_log.rules.evidence import check_observation
+from invoke_log.rules.evidence import reads_absent
 from invoke_log.rules.governance import Governance
 from invoke_log.rules.kind import (
     ABSENT,
@@ -206,10 +206,7 @@ def readings(world: LiveWorld, state: EffectState, contract: Contract, bound_ms:
     return {
         event.by: event.id
         for _, event in world.observations(state.effect, state.resource)
-        if isinstance(event.data, Observation)
-        and event.data.presence == ABSENT
-        and check_observation(event, bound_ms=bound_ms, send=state.send, world=world) is None
-        and world.governance.holds(event.by, "reconciler", contract.effect_class, state.resource)
+        if reads_absent(event, contract, bound_ms=bound_ms, world=world)
     }
 
 

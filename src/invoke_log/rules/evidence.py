@@ -11,6 +11,7 @@ from invoke_log.rules.contract import Contract
 from invoke_log.rules.event import Event
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import (
+    ABSENT,
     COMMITTED,
     NOT_COMMITTED,
     PRESENT,
