@@ -41,8 +41,11 @@ from invoke_log.guard.outcome import (
 )
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.registry import ContractFile as Contract
+from invoke_log.guard.sweep import Swept
 from invoke_log.guard.tool_call import Call
-from invoke_log.ledger.approval import Waiting
+from invoke_log.guard.waiting import Waiting
+from invoke_log.guard.webhook import Heard, Notice
+from invoke_log.ledger.approval import PendingIntent
 from invoke_log.ledger.consent import approve, deny
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer, load_key
@@ -60,16 +63,20 @@ __all__ = [
     "EffectReport",
     "Finding",
     "Guard",
+    "Heard",
     "InvokeLogError",
     "Log",
     "NeverSent",
     "NotCommitted",
+    "Notice",
     "OutcomeUnknown",
     "Pending",
+    "PendingIntent",
     "ReceiptReport",
     "Reconciled",
     "Report",
     "Signer",
+    "Swept",
     "Unknown",
     "VerifierKey",
     "Waiting",

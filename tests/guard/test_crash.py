@@ -45,7 +45,7 @@ class Scene:
 def clock() -> Iterator[Clock]:
     """The machine's clock in this process: it stands still, and the test moves it on."""
     moved = Clock(time.time_ns() // 1_000_000)
-    with patch("invoke_log.ledger.log._now_ms", moved):
+    with patch("invoke_log.ledger.log._now_ms", moved), patch("invoke_log.guard.patience._clock", moved.seconds):
         yield moved
 
 

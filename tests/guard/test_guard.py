@@ -15,9 +15,9 @@ from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import Blocked, Committed, Denied, NeverSent, NotCommitted, OutcomeUnknown, Pending
 from invoke_log.ledger.log import Log
 from invoke_log.rules.governance import EVERYTHING
-from invoke_log.rules.kind import COMMITTED, UNKNOWN, Data, Freeze, Revoke, Start, Withdraw
+from invoke_log.rules.kind import COMMITTED, UNKNOWN, Data, Evidence, Freeze, Outcome, Revoke, Start, Withdraw
 from invoke_log.rules.policy import parse_policy
-from tests.harness.live import ORIGIN, TTL_MS, id_of
+from tests.harness.live import NONCE, ORIGIN, TTL_MS, id_of
 from tests.harness.shop import ARGUMENTS, UNHURRIED_MS, Shop, open_shop, raising
 
 PROFILE: Value = {
@@ -85,6 +85,22 @@ def test_the_result_is_that_of_the_generation_that_stands(shop: Shop) -> None:
     assert isinstance(of_the_second, Blocked)  # its outcome kept no result, and the first's is not its own
     assert of_the_second.next == "receipt"
     assert shop.call(amount=5000).__class__ is Blocked
+
+
+def test_what_an_outcome_brought_that_committed_nothing_is_no_result(shop: Shop) -> None:
+    """Its process said unknown, and kept what it had read of an answer; another saw the charge."""
+    live = shop.live
+    live.append(live.begun())
+    send = live.state().send
+    assert send is not None
+    unclear = Evidence(kind="unclear_answer")
+    live.put(
+        live.draw(Outcome(start=send.id, nonce=NONCE, status=UNKNOWN, evidence=unclear, result=b'"half"'), live.agent)
+    )
+    live.put(live.present())
+    ending = shop.call()
+    assert isinstance(ending, Blocked)
+    assert (ending.next, ending.receipt is not None) == ("receipt", True)
 
 
 @pytest.mark.parametrize(

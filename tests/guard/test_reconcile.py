@@ -31,11 +31,13 @@ def lose(shop: Shop, *, landed: bool) -> None:
     if landed:
         shop.landed.append(digest.tag(live.bound().effect, 1).hex())
     live.append(live.outcome(UNKNOWN))
+    shop.begin_to_watch()
 
 
 def started(shop: Shop) -> None:
     """A call whose process died after its START."""
     shop.live.append(shop.live.begun())
+    shop.begin_to_watch()
 
 
 def evidence(shop: Shop) -> list[tuple[str, str, str | None]]:
@@ -88,25 +90,32 @@ def test_many_objects_under_one_tag_are_all_on_record_and_found_by_replay(shop: 
 
 
 def test_what_is_seen_is_on_record_though_somebody_else_moved_the_chain(shop: Shop) -> None:
-    def find(call: Call) -> list[str]:
-        shop.live.append(shop.live.present(reference="pi_0"))
-        return ["pi_0"]
-
-    shop.open(read_back=find)
+    """The loser of a race reads again, and says what it saw where the chain stands then [S15]."""
     lose(shop, landed=True)
     draft, moves = shop.live.log.draft, [True]
 
     def moved(*args: object, **named: object) -> object:
         envelope = draft(*args, **named)  # type: ignore[arg-type]
-        if moves and envelope.fields["kind"] == "resolution" and len(shop.chain()) == 4:
+        if moves and envelope.fields["kind"] == "resolution":
             moves.pop()
             shop.live.log.draft = draft  # type: ignore[method-assign]
             shop.live.append(shop.live.present(reference="pi_7"))
         return envelope
 
     shop.live.log.draft = moved  # type: ignore[method-assign, assignment]
-    assert shop.reconcile().status == COMMITTED
-    assert [reference for _, _, reference in evidence(shop)] == ["pi_0", "pi_7", "pi_0"]
+    look = shop.reconcile()
+    assert (look.status, [reference for _, _, reference in evidence(shop)]) == (COMMITTED, ["pi_7", "pi_0"])
+    assert look.incident is not None
+
+
+def test_what_another_put_on_record_meanwhile_is_not_said_twice(shop: Shop) -> None:
+    def find(call: Call) -> list[str]:
+        shop.live.append(shop.live.present(reference="pi_0"))
+        return ["pi_0"]
+
+    shop.open(read_back=find)
+    lose(shop, landed=True)
+    assert (shop.reconcile().status, evidence(shop)) == (COMMITTED, [("present", "tag_seen", "pi_0")])
 
 
 # --- not seen

@@ -219,7 +219,7 @@ def test_tools_of_every_make_run_and_get_their_call_where_they_ask_for_it(log: L
     ]
     for order, make in enumerate(makes):
         guard = Guard(log)
-        tool = guard._add(make, contract(send_deadline_ms=600_000), None, lambda call: [], {})
+        tool = guard._add(make, contract(send_deadline_ms=600_000), {"read_back": lambda call: []}, {})
         ending = guard.call(tool.contract.name, {"customer": "cus_1", "order": str(order), "amount": 1})
         assert isinstance(ending, Committed)
         assert ending.value == "done"

@@ -98,6 +98,10 @@ class Clock:
     def __call__(self) -> int:
         return self.ms
 
+    def seconds(self) -> float:
+        """The same as the reconciler's own clock, which nobody sets."""
+        return self.ms / 1000
+
 
 @dataclass
 class Live:
@@ -335,7 +339,7 @@ def audit(bundle: bytes, trust: VerifierKey | None = None) -> Report:
 def open_live(place: Path, *, store: Callable[[LmdbStore], Store] = lambda store: store) -> Iterator[Live]:
     """A log on disk. `store` may put itself between the engine and the store."""
     clock, path = Clock(), place / "log"
-    with patch("invoke_log.ledger.log._now_ms", clock):
+    with patch("invoke_log.ledger.log._now_ms", clock), patch("invoke_log.guard.patience._clock", clock.seconds):
         Log.create(path, origin=ORIGIN).close()
         log_key, admin, agent = (load_key(path / "keys" / f"{name}.key") for name in ("log", "admin", "agent"))
         engine = Engine(lambda: store(open_store(path)))
@@ -357,6 +361,7 @@ def memory_live(place: Path, *, began_ms: int = T0) -> Iterator[Live]:
     store.append(founding)
     with (
         patch("invoke_log.ledger.log._now_ms", clock),
+        patch("invoke_log.guard.patience._clock", clock.seconds),
         Log(place, Engine(lambda: store), log_signer=log_key) as log,
     ):
         live = Live(log, clock, log_key, admin, agent)

@@ -58,6 +58,10 @@ class Shop:
         [one] = self.guard.reconcile()
         return one
 
+    def begin_to_watch(self) -> None:
+        """Have the reconciler see what is open now: from here on it waits D + Q on its own clock."""
+        self.guard._patience.follow(self.live.log)
+
     @property
     def status(self) -> str:
         return self.live.state().status

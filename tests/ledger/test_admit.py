@@ -10,9 +10,9 @@ from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope, seal
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
-from invoke_log.rules.answer import Accepted, Duplicate
+from invoke_log.rules.answer import NAMES, Accepted, Duplicate
 from invoke_log.rules.governance import EVERYTHING, Refused
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Note, Revoke, Tick
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Note, Revoke, Suspect, Tick
 from invoke_log.store.lmdb import LmdbStore
 from invoke_log.store.protocol import Answer, Pending
 from tests.harness.live import D_MS, Q_MS, T0, TTL_MS, Live, id_of, open_live
@@ -359,3 +359,14 @@ def test_whoever_holds_the_log_key_puts_a_tick_to_an_append_a_second_later(live:
     live.append(live.intent(live.bound(order="2")))
     kinds = [entry.event.kind for entry in live.log.entries(size + 1)]
     assert sorted(kinds) == ["intent", "tick"]
+
+
+def test_of_two_ticks_in_one_append_the_first_is_the_one_after_a_send(live: Live) -> None:
+    """A deadline counts from the first tick after the send, which is not durable yet either [TIME-3]."""
+    intent, start = live.begun()
+    suspect = live.draw(Suspect(start=id_of(start)), live.agent, prev=id_of(start))
+    late = live.draw(Suspect(start=id_of(start)), live.agent, prev=id_of(start), at_ms=1)
+    ticks = [live.tick(10), live.tick(9 + D_MS)]
+    answers = live.append([intent, start, *ticks, suspect, live.tick(10 + D_MS), late])
+    assert [NAMES[type(answer)] for answer in answers] == [*["accepted"] * 4, "refused", "accepted", "accepted"]
+    assert live.audit().findings == ()

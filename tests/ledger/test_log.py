@@ -19,6 +19,7 @@ from invoke_log.errors import (
 )
 from invoke_log.format import digest
 from invoke_log.format.checkpoint import open_checkpoint
+from invoke_log.format.envelope import Envelope
 from invoke_log.ledger import log as log_module
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import FileSigner
@@ -335,3 +336,42 @@ def test_tasks_append_as_threads_do(live: Live) -> None:
     answers = asyncio.run(story())
     assert [type(answer) for answer in answers[:3]] == [Accepted] * 3
     assert isinstance(answers[3], Duplicate)
+
+
+def test_the_time_may_be_told_twice_in_one_millisecond(live: Live) -> None:
+    first = live.log.tick()
+    live.log.refuse(refusal(live), live.agent)
+    size = len(kinds(live.log))
+    second = live.log.tick()
+    assert isinstance(first, Accepted)
+    assert second == first
+    assert kinds(live.log, size) == ["refusal"]
+
+
+def test_what_is_covered_is_handed_out_without_the_log_key(live: Live) -> None:
+    live.append(live.begun())
+    live.append(live.outcome())
+    note, path, bound = live.log.checkpoint(), live.log.path, live.bound()
+    later = live.draw(Note(about=bytes(32), text="later"), live.agent)
+    live.log.close()
+    (path / "keys" / "log.key").unlink()
+    with Log.open(path, read_only=True) as log:
+        items: list[bytes] = []
+        log.export(items.append)
+        assert log.checkpoint() == note
+        assert audit(b"".join(items), log.verifier_key).findings == ()
+        receipt = log.receipt(bound.effect)
+    with Log.open(path) as log:
+        assert isinstance(log.append(later), Accepted)
+        assert log.receipt(bound.effect) == receipt  # all of the effect is covered still, and the log is not
+        with pytest.raises(StoreReadOnlyError):
+            log.export(items.append)
+        assert isinstance(log.append(live_intent_on(log, live)), Accepted)
+        with pytest.raises(StoreReadOnlyError):
+            log.receipt(live.bound(order="790", customer="cus_2").effect)
+
+
+def live_intent_on(log: Log, live: Live) -> Envelope:
+    """An intent on another effect, drawn up on a log that was opened again."""
+    live.log = log
+    return live.intent(live.bound(order="790", customer="cus_2"))

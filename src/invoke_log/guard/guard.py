@@ -4,7 +4,7 @@ import functools
 import inspect
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -12,9 +12,14 @@ from invoke_log.errors import ConfigInvalidError, NotFoundError, StoreError
 from invoke_log.format.cbor import Value
 from invoke_log.guard import aio, reconcile
 from invoke_log.guard.driver import Driver
+from invoke_log.guard.first_sight import FirstSights
 from invoke_log.guard.outcome import Blocked, Committed, Denied, Ending, NotCommitted, OutcomeUnknown, Pending
+from invoke_log.guard.patience import EVERY_S_DEFAULT, Patience
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.registry import Tool, contract_of, make_tool, register
+from invoke_log.guard.sweep import Swept, sweep
+from invoke_log.guard.waiting import Waiting, waiting
+from invoke_log.guard.webhook import Heard, Verify, hear
 from invoke_log.ledger.log import EffectView, Log
 from invoke_log.log.home import signer_beside
 from invoke_log.log.signer import Signer
@@ -29,8 +34,8 @@ OCCUPIED = frozenset(("blocked", "collision", "conflict", COMMITTED))
 
 
 class Guard:
-    """Runs tools so that each effect happens once. It keeps no state of its own: two guards over one log are as good
-    as one.
+    """Runs tools so that each effect happens once. Two guards over one log are as good as one: all that a guard keeps
+    for itself is since when it has watched what is open.
 
     Args:
         log: an open log.
@@ -48,12 +53,18 @@ class Guard:
         self.key: Signer = found
         self._tools: dict[str, Tool] = {}
 
+    @functools.cached_property
+    def _patience(self) -> Patience:
+        return Patience(FirstSights(self.log.path / "watched" / self.key.public_key.hex()))
+
     def tool(
         self,
         contract: Contract | str,
         *,
         snapshot: Callable[..., object] | None = None,
         read_back: Callable[..., object] | None = None,
+        redrive: Callable[..., object] | None = None,
+        sweep: Callable[[], Iterable[tuple[str, str | None]]] | None = None,
         **fields: Any,
     ) -> Callable[[_Function], _Function]:
         """Return a decorator that puts a function under a contract: `Contract.load(FILE)`, or an effect class and
@@ -65,12 +76,17 @@ class Guard:
         Args:
             snapshot: reads the world that the decision rests on; it is given the arguments that it names.
             read_back: given the `Call`, returns the references of all the provider's objects under its tag, or raises.
+            redrive: called as the tool is, sends the exact request again under the provider's key; a reconciler uses it
+                where the contract says that the provider stores all results.
+            sweep: returns all the provider's objects of this kind, each as its reference and the tag that it carries or
+                None.
             fields: contract fields, where the first argument is an effect class.
         Raises: ContractInvalidError: a contract that cannot work, or is not registered and cannot be here.
         """
 
         def decorate(function: _Function) -> _Function:
-            tool = self._add(function, contract, snapshot, read_back, fields)
+            asked = {"snapshot": snapshot, "read_back": read_back, "redrive": redrive, "sweep": sweep}
+            tool = self._add(function, contract, asked, fields)
             signature = inspect.signature(function)
 
             @functools.wraps(function)
@@ -112,28 +128,56 @@ class Guard:
     def reconcile(self) -> list[Reconciled]:
         """Ask the outside about every open effect of this guard's tools, once, and append what it shows.
 
-        Reads only. Raises: StoreError.
+        It reads; it sends nothing but the re-drives of tools that were registered with one. That something is absent it
+        says only where D + Q has passed by the log and on this machine's own clock, since this key first looked for
+        the send. Raises: StoreError.
         """
         return list(self.reconciled())
 
     def reconciled(self) -> Iterator[Reconciled]:
         """The same, one effect at a time."""
-        return reconcile.reconcile(self.log, self._tools.values(), self.key)
+        return reconcile.reconcile(self.log, self._tools.values(), self.key, self._patience)
+
+    def watch(self, *, every_s: float = EVERY_S_DEFAULT) -> Iterator[Reconciled]:
+        """The same again and again: each effect when a deadline passes, else less and less often. It never ends.
+
+        Args: every_s: seconds until an effect is looked at again, at first, and until the log is read for new ones.
+        """
+        return reconcile.watch(self.log, self._tools.values(), self.key, self._patience, every_s=every_s)
+
+    def waiting(self) -> list[Waiting]:
+        """Return what each open effect of the log waits for, until when, and who has to act."""
+        return list(waiting(self.log, self._tools.values()))
+
+    def sweep(self) -> list[Swept]:
+        """Compare what the provider has with the log, for tools that were registered with a sweep.
+
+        What carries our tag and is not committed is put on record; what carries none, or a tag that this log never
+        made, is returned. Raises: StoreError.
+        """
+        return list(sweep(self.log, self._tools.values(), self.key))
+
+    def webhook(self, body: bytes, headers: Mapping[str, str], verify: Verify) -> Heard:
+        """Put what a provider's message says on record, and return what an HTTP handler answers with.
+
+        Args: verify: given the raw body and headers, authenticates the message and returns what it says, or raises.
+        Raises: nothing but what is a bug: a store that cannot answer is `unavailable`, and the provider asks again.
+        """
+        return hear(self.log, self.key, body, headers, verify)
 
     def _add(
         self,
         function: Callable[..., Any],
         contract: Contract | str,
-        snapshot: Callable[..., object] | None,
-        read_back: Callable[..., object] | None,
+        asked: Mapping[str, Any],
         fields: Mapping[str, Any],
     ) -> Tool:
         renew = isinstance(contract, str)
         if isinstance(contract, str):
-            if read_back is not None:
+            if asked.get("read_back") is not None:
                 fields = {"observability": "queryable", "read_back": READ_BACK, **fields}
             contract = parse_contract(contract_of(function, contract, fields))
-        tool = make_tool(function, contract, snapshot, read_back)
+        tool = make_tool(function, contract, **asked)
         tool = replace(tool, contract=register(self.log, contract, renew=renew))
         self._tools[tool.contract.name] = tool
         return tool
@@ -206,7 +250,8 @@ def _kept_result(view: EffectView, intent: bytes) -> bytes | None:
     events = [entry.event for entry in view.entries]
     starts = {event.id for event in events if isinstance(event.data, Start) and event.data.intent == intent}
     outcomes = (event.data for event in events if isinstance(event.data, Outcome) and event.data.start in starts)
-    return next((data.result for data in outcomes if data.result is not None), None)
+    # What an outcome brought that did not commit is no result, whatever committed the effect afterwards.
+    return next((data.result for data in outcomes if data.status == COMMITTED), None)
 
 
 def _not_before(log: Log, bound: Bound, contract: Contract) -> int | None:

@@ -1,35 +1,38 @@
-"""Unknown outcomes to resolutions: ask the outside whether an effect happened, and append what it shows. Reads only.
+"""Unknown outcomes to resolutions: ask the outside whether an effect happened, and append what it shows.
 
 A probe answers ONE, NONE, MANY or UNCLEAR. One sighting of our tag settles it; none settles it only if the read began
 after the effect of the last send had to be visible, and says which tick of the log its reader held before it began.
+Where a contract wants several reconcilers, each puts its reading on record, and whoever sees enough of them settles it.
+It sends nothing, except for a tool that was registered with a re-drive.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from invoke_log.format import cbor, digest
+from invoke_log.format import digest
+from invoke_log.guard.patience import EVERY_S_DEFAULT, Patience
+from invoke_log.guard.redrive import burnt, redrive
 from invoke_log.guard.registry import Tool
+from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, readings
 from invoke_log.guard.tool_call import Call
+from invoke_log.guard.waiting import Waiting, waiting_for
 from invoke_log.ledger import chain
 from invoke_log.ledger.log import Log
+from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.signer import Signer
-from invoke_log.rules.admission import Stale
-from invoke_log.rules.answer import Accepted, Answer
-from invoke_log.rules.call import APPENDS_MAX
+from invoke_log.rules.answer import Accepted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import OPEN, absence_bound
-from invoke_log.rules.governance import Refused
 from invoke_log.rules.intent import Bound
-from invoke_log.rules.kind import ABSENT, CLAIMED, PRESENT, STARTED, UNKNOWN, Evidence, Resolution, Suspect
+from invoke_log.rules.kind import ABSENT, STARTED, UNKNOWN, Evidence, Observation, Suspect
 from invoke_log.rules.world import EffectState
 
 ONE: Final = "ONE"
 NONE: Final = "NONE"
 MANY: Final = "MANY"
 UNCLEAR: Final = "UNCLEAR"
-REFERENCE_BYTES_MAX: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,8 @@ class Reconciled:
     """What a look at one open effect came to.
 
     probe: ONE, NONE, MANY, UNCLEAR, or None where nothing was asked. status: the effect's, afterwards. not_before: Unix
-    milliseconds from which a read can prove absence. note: what happened, or what is waited for, in words.
+    milliseconds from which a read can prove absence. note: what happened, in words. incident: what must not have
+    happened, and who has to act. waiting: for an effect that is open still, what it waits for.
     """
 
     effect_key: str
@@ -46,20 +50,41 @@ class Reconciled:
     status: str
     not_before: int | None
     note: str
+    incident: str | None = None
+    waiting: Waiting | None = None
 
 
-def reconcile(log: Log, tools: Iterable[Tool], signer: Signer) -> Iterator[Reconciled]:
-    """Look at every open effect whose contract one of the tools has, and yield what came of each."""
-    by_contract = {tool.contract.id: tool for tool in tools}
-    by_name = {tool.contract.name: tool for tool in tools}
+def reconcile(log: Log, tools: Iterable[Tool], signer: Signer, patience: Patience) -> Iterator[Reconciled]:
+    """Look once at every effect that is out or unknown and whose contract one of the tools has; yield what came."""
+    shelf = _Shelf(log, tools)
     log.tick()
-    for state in list(log.effects()):  # a snapshot held across appends would keep the store from using its pages again
-        if state.status not in OPEN or state.status == CLAIMED or state.claim is None:
-            continue
-        contract = log.governance.contracts[state.claim.contract_id]
-        tool = by_contract.get(contract.id) or by_name.get(contract.name)
-        if tool is not None:
-            yield _Look(log, tool, contract, signer).settle(state)
+    patience.follow(log)
+    for effect, resource in patience.out():
+        found = shelf.look(effect, resource, signer, patience)
+        if found is not None:
+            yield found.settle()
+
+
+def watch(
+    log: Log, tools: Iterable[Tool], signer: Signer, patience: Patience, *, every_s: float = EVERY_S_DEFAULT
+) -> Iterator[Reconciled]:
+    """Look again and again, at each effect less and less often, and yield what came of each look. It never ends.
+
+    Args: every_s: seconds until the second look at an effect, and between two readings of the log for new ones.
+    """
+    shelf = _Shelf(log, tools)
+    while True:
+        patience.follow(log)
+        for effect, resource in patience.due():
+            log.tick()
+            found = shelf.look(effect, resource, signer, patience)
+            if found is not None:
+                yield found.settle()
+            with log.world() as world:
+                state = world.effect(effect, resource)
+                known_s = found.deadline_s(world, state) if found is not None else None
+            patience.looked(state, every_s=every_s, known_s=known_s)
+        time.sleep(patience.pause_s(every_s))
 
 
 def not_before(log: Log, bound: Bound, contract: Contract) -> int | None:
@@ -73,66 +98,147 @@ def not_before(log: Log, bound: Bound, contract: Contract) -> int | None:
         return absence_bound(state, contract, world) or int(time.time() * 1000) + contract.settle_ms
 
 
+class _Shelf:
+    """The tools at hand, by the contract that an effect was claimed under."""
+
+    def __init__(self, log: Log, tools: Iterable[Tool]) -> None:
+        self._log = log
+        self._by_contract = {tool.contract.id: tool for tool in tools}
+        self._by_name = {tool.contract.name: tool for tool in self._by_contract.values()}
+
+    def look(self, effect: bytes, resource: str, signer: Signer, patience: Patience) -> "_Look | None":
+        with self._log.world() as world:
+            state = world.effect(effect, resource)
+            if state.status not in (STARTED, UNKNOWN) or state.claim is None:
+                return None
+            contract = world.governance.contracts[state.claim.contract_id]
+        tool = self._by_contract.get(contract.id) or self._by_name.get(contract.name)
+        if tool is None:
+            return None
+        return _Look(tool, Case(self._log, signer, contract, effect=effect, resource=resource), patience)
+
+
 class _Look:
     """One look at one effect."""
 
-    def __init__(self, log: Log, tool: Tool, contract: Contract, signer: Signer) -> None:
-        self._log = log
+    def __init__(self, tool: Tool, case: Case, patience: Patience) -> None:
         self._tool = tool
-        self._contract = contract
-        self._signer = signer
+        self._case = case
+        self._patience = patience
+        self._log = case.log
+        self._contract = case.contract
 
-    def settle(self, state: EffectState) -> Reconciled:
+    def settle(self) -> Reconciled:
+        state = self._case.state()
         if state.status == STARTED and state.send is not None:
-            answer = self._append(state, Suspect(start=state.send.id))
-            if not isinstance(answer, Accepted):
-                return self._report(state, None, "its call is out, and its send deadline has not passed")
+            answer = self._case.append(Suspect(start=state.send.id), prev=state.last)
+            state = self._case.state()
+            if state.status == STARTED:
+                late = "another event came first" if isinstance(answer, Accepted) else "its deadline has not passed"
+                return self._report(None, f"its call is out, and {late}")
+        if state.status != UNKNOWN:
+            return self._report(None, "it was settled meanwhile")
+        told = self._told(state)
+        if told is not None:
+            return self._report(None, told.note)
         if self._tool.read_back is None:
-            return self._report(state, None, "nothing can be asked: it stays unknown until a person attests")
+            return self._redrive(state, None, "nothing can be asked")
         tick = self._tick()
         try:
-            found = self._tool.read_back(self._call(state))
-            references = _references(found)
+            references = _references(self._tool.read_back(self._call(state)))
         except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, it has shown nothing
-            return self._report(state, UNCLEAR, f"the read-back said nothing: {type(error).__name__}")
+            return self._report(UNCLEAR, f"the read-back said nothing: {type(error).__name__}")
         if references:
-            for reference in references:
-                self._append(state, self._resolution(state, PRESENT, Evidence(kind="tag_seen", reference=reference)))
-            probe = ONE if len(references) == 1 else MANY
-            return self._report(state, probe, f"found {', '.join(references[:3])}")
-        if not self._contract.proves_absence or tick is None:
-            return self._report(state, NONE, "not found, which proves nothing under this contract")
-        answer = self._append(state, self._resolution(state, ABSENT, Evidence(kind="absence", tick=tick)))
-        if isinstance(answer, Accepted):
-            words = "not there, and it can no longer appear"
-        elif isinstance(answer, Refused) and answer.code != "too-early":
-            words = f"not there, and not settled: {answer.reason}"
-        else:
-            words = "not there yet: it may still appear"
-        return self._report(state, NONE, words)
+            seen = [Evidence(kind="tag_seen", reference=reference) for reference in references]
+            brought = self._case.present(seen, generation=state.generation)
+            return self._report(ONE if len(set(references)) == 1 else MANY, brought.note, brought.incident)
+        note, settled = self._not_found(state, tick)
+        return self._report(NONE, note) if settled else self._redrive(state, NONE, note)
 
-    def _resolution(self, state: EffectState, presence: str, evidence: Evidence) -> Resolution:
-        return Resolution(
-            presence=presence, contract_id=self._contract.id, generation=state.generation, evidence=evidence
-        )
+    def deadline_s(self, world: LiveWorld, state: EffectState) -> float | None:
+        """Return the seconds until the next deadline of an effect that is open, by the log and by this process."""
+        if state.status not in OPEN or state.claim is None:
+            return None
+        until = waiting_for(world, state, self._contract, at_hand=True).until
+        if until is None or (state.status == UNKNOWN and not self._contract.proves_absence):
+            return None
+        if state.status == STARTED:
+            return (until - world.now_ms()) / 1000
+        return max((until - world.now_ms()) / 1000, self._patience.to_wait_s(state, self._contract))
 
-    def _append(self, state: EffectState, data: Resolution | Suspect) -> Answer:
-        """Append where the effect's chain stands now; what moved it meanwhile does not make what was seen untrue
-        (S15).
-        """
-        self._log.tick()
-        for _ in range(APPENDS_MAX):
-            envelope = self._log.draft(data, self._signer, effect=state.effect, resource=state.resource)
-            answer = self._log.append(envelope)
-            if not isinstance(answer, Stale):
-                break
-        return answer
-
-    def _tick(self) -> bytes | None:
-        """The tick that this reader holds before its read begins."""
-        self._log.tick()
+    def _told(self, state: EffectState) -> Brought | None:
+        """Settle by a negative message that came before the outcome, and was put on record then."""
         with self._log.world() as world:
-            return world.head(chain.TICKS)
+            messages = [
+                event.data.evidence
+                for _, event in world.observations(state.effect, state.resource)
+                if isinstance(event.data, Observation)
+                and (event.data.presence, event.data.evidence.kind) == (ABSENT, "webhook")
+                and world.governance.holds(event.by, "reconciler", self._contract.effect_class, state.resource)
+            ]
+        if not messages or not self._case.only_attempt():
+            return None
+        brought = self._case.absent(messages[-1])
+        return brought if brought.answer == RECORDED else None
+
+    def _not_found(self, state: EffectState, tick: tuple[bytes, int] | None) -> tuple[str, bool]:
+        """Bring an empty read to the log, if it can prove anything now; return words, and whether it settled."""
+        if not self._contract.proves_absence or tick is None:
+            return "not found, which proves nothing under this contract", False
+        self._patience.note(state)
+        with self._log.world() as world:
+            bound = absence_bound(state, self._contract, world)
+        if bound is None or tick[1] < bound:
+            return "not there yet: it may still appear", False
+        own_s = self._patience.to_wait_s(state, self._contract)
+        if own_s > 0:
+            # The log says that D + Q has passed; this machine has not seen them pass, and takes no one's word for it.
+            return (
+                f"not there; this reconciler has to watch it for {own_s:.0f} s more before it may say so",
+                False,
+            )
+        kind = "key_burnt" if burnt(self._case, state) else "absence"
+        brought = self._of_several(state, Evidence(kind=kind, tick=tick[0]), bound)
+        return brought.note, brought.answer == RECORDED
+
+    def _of_several(self, state: EffectState, read: Evidence, bound: int) -> Brought:
+        """Settle by one reading, or put it on record and settle by k of them [PRF-7]."""
+        wanted = self._contract.reconcilers
+        if wanted == 1:
+            return self._case.absent(read)
+        observed = self._readings(state, bound)
+        mine = self._case.signer.public_key
+        with self._log.world() as world:
+            sent = world.started_by(state.effect, state.resource, mine)
+        if len(observed) < wanted and mine not in observed and not sent:
+            about = state.send.id if state.send is not None else state.last
+            assert about is not None
+            brought = self._case.observe(ABSENT, read, about)
+            if brought.answer != RECORDED:
+                return brought
+            observed = self._readings(state, bound)
+        if len(observed) < wanted:
+            own = "; this key sent it, and its own reading does not count" if sent else ""
+            return Brought(answer="", note=f"not there by {len(observed)} of {wanted} readings{own}")
+        listed = tuple(sorted(list(observed.values())[:wanted]))
+        return self._case.absent(replace(read, observations=listed))
+
+    def _readings(self, state: EffectState, bound: int) -> dict[bytes, bytes]:
+        with self._log.world() as world:
+            return readings(world, state, self._contract, bound)
+
+    def _redrive(self, state: EffectState, probe: str | None, note: str) -> Reconciled:
+        if self._tool.redrive is None:
+            return self._report(probe, note)
+        brought = redrive(self._case, self._tool, state, self._call(state))
+        return self._report(probe, f"{note}; {brought.note}", brought.incident)
+
+    def _tick(self) -> tuple[bytes, int] | None:
+        """The tick that this reader holds before its read begins, and the log's time then."""
+        self._log.append_many([])  # a tick goes into it where the last one is old
+        with self._log.world() as world:
+            head = world.head(chain.TICKS)
+            return (head, world.now_ms()) if head is not None else None
 
     def _call(self, state: EffectState) -> Call:
         return Call(
@@ -144,17 +250,20 @@ class _Look:
             timeout_s=self._contract.timeout_ms / 1000,
         )
 
-    def _report(self, before: EffectState, probe: str | None, note: str) -> Reconciled:
+    def _report(self, probe: str | None, note: str, incident: str | None = None) -> Reconciled:
         with self._log.world() as world:
-            state = world.effect(before.effect, before.resource)
+            state = world.effect(self._case.effect, self._case.resource)
             bound = absence_bound(state, self._contract, world) if state.status == UNKNOWN else None
+            waiting = waiting_for(world, state, self._contract, at_hand=True) if state.status in OPEN else None
         return Reconciled(
-            effect_key=digest.format_id("eff", before.effect),
-            resource=before.resource,
+            effect_key=self._case.name,
+            resource=self._case.resource,
             probe=probe,
             status=state.status,
             not_before=bound,
             note=note,
+            incident=incident,
+            waiting=waiting,
         )
 
 
@@ -163,17 +272,7 @@ def _references(found: object) -> list[str]:
     if found is None:
         return []
     if isinstance(found, str):
-        return [_reference(found)]
+        return [check_reference(found)]
     if isinstance(found, bytes | Mapping) or not isinstance(found, Iterable):
         raise TypeError(f"a read-back returned {type(found).__name__}, want a reference, a list of them, or None")
-    return [_reference(reference) for reference in found]
-
-
-def _reference(found: object) -> str:
-    """What names one of the provider's objects, in a spelling that the log can keep. Raises TypeError,
-    MalformedError.
-    """
-    if not isinstance(found, str) or not 0 < len(found.encode()) <= REFERENCE_BYTES_MAX:
-        raise TypeError(f"a read-back named {str(found)[:40]!r}, want text of 1 to {REFERENCE_BYTES_MAX} bytes")
-    cbor.encode(found)
-    return found
+    return [check_reference(reference) for reference in found]

@@ -5,7 +5,7 @@ import json
 import logging
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
@@ -36,13 +36,17 @@ class Tool:
 
     snapshot: reads the world that a decision rests on, given those of the call's arguments that it names (`arguments`).
     read_back: finds the provider's objects under our tag, given the `Call`; it returns their references, all of them,
-    or raises. takes_call: the function wants its `Call` too, as `invoke`.
+    or raises. redrive: sends the same request again, given what the log recorded of it and the `Call`. sweep: lists
+    the provider's objects, each as its reference and the tag that it carries, or None. takes_call: the function wants
+    its `Call` too, as `invoke`.
     """
 
     function: Callable[..., Any]
     contract: Contract
     snapshot: Callable[..., object] | None
     read_back: Callable[..., object] | None
+    redrive: Callable[..., object] | None = None
+    sweep: Callable[[], Iterable[tuple[str, str | None]]] | None = None
     arguments: tuple[str, ...] = ()
     takes_call: bool = False
 
@@ -50,8 +54,11 @@ class Tool:
 def make_tool(
     function: Callable[..., Any],
     contract: Contract,
-    snapshot: Callable[..., object] | None,
-    read_back: Callable[..., object] | None,
+    snapshot: Callable[..., object] | None = None,
+    read_back: Callable[..., object] | None = None,
+    *,
+    redrive: Callable[..., object] | None = None,
+    sweep: Callable[[], Iterable[tuple[str, str | None]]] | None = None,
 ) -> Tool:
     """Return a tool whose functions take what they will be given.
 
@@ -64,6 +71,13 @@ def make_tool(
     if contract.level != "durable":
         # Sent earlier than its contract lets it be, a call would rest on less than its receipt says.
         raise ConfigInvalidError(f"tool {contract.name}: sends wait for level {contract.level!r}, want 'durable'")
+    for asked in (read_back, redrive, sweep):
+        if inspect.iscoroutinefunction(asked):
+            raise ConfigInvalidError(
+                f"tool {contract.name}: {asked.__name__} is a coroutine function, and nobody awaits it"
+            )
+    if redrive is not None:
+        _check_redrive(redrive, contract)
     try:
         signature = inspect.signature(function)
         given = [*contract.arguments, *(["invoke"] if "invoke" in signature.parameters else [])]
@@ -79,9 +93,28 @@ def make_tool(
         contract=contract,
         snapshot=snapshot,
         read_back=read_back,
+        redrive=redrive,
+        sweep=sweep,
         arguments=read,
         takes_call="invoke" in given,
     )
+
+
+def _check_redrive(redrive: Callable[..., object], contract: Contract) -> None:
+    """Refuse a re-drive that the log would never permit, or that could not send the exact request again."""
+    key = contract.provider_key
+    if key is None or key.stores != "all" or not contract.keyed:
+        raise ConfigInvalidError(
+            f"tool {contract.name}: a re-drive needs a provider that stores all results under its key, beyond D + Q"
+        )
+    recorded = [name for name, argument in contract.arguments.items() if argument.role != "volatile"]
+    try:
+        inspect.signature(redrive).bind(**dict.fromkeys([*recorded, "invoke"]))
+    except (TypeError, ValueError) as error:
+        names = ", ".join([*recorded, "invoke"])
+        raise ConfigInvalidError(
+            f"tool {contract.name}: its re-drive: {error}; it is given exactly {names}: what the log recorded"
+        ) from error
 
 
 class ContractFile(Contract):

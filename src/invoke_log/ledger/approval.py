@@ -29,7 +29,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
+class PendingIntent:
     """A claim that waits for approval.
 
     text: what an approver is shown, render/1; shown: its digest. wanted: how many approvals by distinct keys, by the
@@ -48,7 +48,7 @@ class Waiting:
     release_from_ms: int | None
 
 
-def waiting(world: LiveWorld, state: EffectState) -> Waiting | None:
+def waiting(world: LiveWorld, state: EffectState) -> PendingIntent | None:
     """Return an effect's open claim as an approver sees it; None: it is not claimed, or waits for nobody."""
     claim = state.claim
     if claim is None or state.status != CLAIMED:
@@ -59,7 +59,7 @@ def waiting(world: LiveWorld, state: EffectState) -> Waiting | None:
     if not claim.asks and asked is None:
         return None
     text = render_intent(intent, contract)
-    return Waiting(
+    return PendingIntent(
         intent=claim.id,
         effect=state.effect,
         resource=state.resource,

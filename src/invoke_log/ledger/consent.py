@@ -5,7 +5,7 @@ No surface that an agent can reach imports this module, and the log takes no con
 
 from typing import Final
 
-from invoke_log.ledger.approval import Waiting
+from invoke_log.ledger.approval import PendingIntent
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Stale
@@ -32,7 +32,7 @@ def deny(log: Log, intent: bytes | str, key: Signer, *, reason: str) -> Answer:
     return _append(log, found, Denial(intent=found.intent, shown=found.shown, reason=reason), key)
 
 
-def _append(log: Log, found: Waiting, data: Approval | Denial, key: Signer) -> Answer:
+def _append(log: Log, found: PendingIntent, data: Approval | Denial, key: Signer) -> Answer:
     log.tick()  # so that an approval's age is counted from now
     for _ in range(DRAFTS_MAX):
         answer = log.append(log.draft(data, key, effect=found.effect, resource=found.resource))

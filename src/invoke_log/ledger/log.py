@@ -23,14 +23,14 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.note import parse_note
 from invoke_log.ledger import chain
 from invoke_log.ledger.admit import Opened, append_events, founding_entries, open_event
-from invoke_log.ledger.approval import Waiting, not_waiting, waiting
+from invoke_log.ledger.approval import PendingIntent, not_waiting, waiting
 from invoke_log.ledger.group import Group, LoopGroup
 from invoke_log.ledger.receipt import make_receipt
 from invoke_log.ledger.state import LiveWorld, Memory
 from invoke_log.log import home
 from invoke_log.log.engine import Engine
 from invoke_log.log.signer import FileSigner, Signer
-from invoke_log.rules.answer import Answer, Unavailable
+from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.event import (
     CHAINED_KINDS,
     GOVERNANCE_KINDS,
@@ -148,10 +148,17 @@ class Log:
         return await group.append([open_event(envelope) for envelope in envelopes])
 
     def tick(self) -> Answer | None:
-        """Append the log's time and the refusals that wait, or return None: this process does not hold the log key."""
+        """Append the log's time and the refusals that wait, or return None: this process does not hold the log key.
+
+        A second tick of one millisecond is the first one: accepted, at its leaf.
+        """
         if self._log_signer is None:
             return None
-        return self.append(self._seal_tick(self._log_signer))
+        answer = self.append(self._seal_tick(self._log_signer))
+        if not isinstance(answer, Duplicate):
+            return answer
+        self.append_many([])
+        return Accepted(id=answer.of, index=answer.index)
 
     def draft(
         self,
@@ -230,13 +237,13 @@ class Log:
             for effect in world.effect_keys():
                 yield world.effect(effect, self._resource_of(world, effect))
 
-    def approvals(self) -> list[Waiting]:
+    def approvals(self) -> list[PendingIntent]:
         """Return the claims that wait for approval, by effect key, as a person is shown them."""
         with self.world() as world:
             states = (world.effect(key, self._resource_of(world, key)) for key in world.effect_keys())
             return [found for state in states if (found := waiting(world, state)) is not None]
 
-    def approval(self, intent: bytes | str) -> Waiting:
+    def approval(self, intent: bytes | str) -> PendingIntent:
         """Return one of them by its intent's event id: 32 bytes, or as it prints.
 
         Raises: NotFoundError: it does not wait for approval. MalformedError: no event id.
@@ -248,11 +255,15 @@ class Log:
         return found
 
     def checkpoint(self) -> bytes:
-        """Return a signed checkpoint of everything that is durable now, as a C2SP note.
+        """Return a signed checkpoint of everything that is durable now, as a C2SP note; the last one where it is that.
 
-        Raises: StoreReadOnlyError: this process does not hold the log key.
+        Raises: StoreReadOnlyError: a new one is wanted, and this process does not hold the log key.
         """
         if self._log_signer is None:
+            note = self._engine.published()
+            with self._engine.snapshot() as reader:
+                if note is not None and _covered(note) == reader.size:
+                    return note
             raise StoreReadOnlyError(
                 f"log {self.path}: its log key is not here", hint="sign checkpoints where log.key is"
             )
@@ -264,10 +275,12 @@ class Log:
         Raises: NotFoundError: no such effect. StoreReadOnlyError: a new checkpoint is wanted, and the log key is not
             here.
         """
-        state = self.effect(key).state
-        note = self.checkpoint()
+        view = self.effect(key)
+        note = self._engine.published() if self._log_signer is None else None
+        if note is None or _covered(note) <= view.entries[-1].index:
+            note = self.checkpoint()
         with self.world() as world:
-            return make_receipt(world, state.effect, state.resource, note)
+            return make_receipt(world, view.state.effect, view.state.resource, note)
 
     def close(self) -> None:
         """Append the refusals that wait, and give the store back, in any case. Closing twice does nothing."""
@@ -294,7 +307,7 @@ class Log:
         Raises: StoreReadOnlyError: a checkpoint is wanted, and the log key is not here.
         """
         note = self.checkpoint()
-        size = parse_body(parse_note(note).text).size
+        size = _covered(note)
         header = bundle.Header(origin=self.governance.origin, first=0, size=size, left_edge=())
         write(bundle.encode_header(header))
         named: set[bytes] = set()
@@ -412,6 +425,11 @@ def sign_event(
         state=state,
     )
     return seal(fields, signer)
+
+
+def _covered(note: bytes) -> int:
+    """The tree size that a checkpoint is about."""
+    return int(parse_body(parse_note(note).text).size)
 
 
 def _together(earlier: Refusal, later: Refusal) -> Refusal:

@@ -251,6 +251,11 @@ class LiveWorld:
         if row is not None:
             yield row.index, row.head
 
+    def observations(self, effect: bytes, resource: str) -> Iterator[tuple[int, Event]]:
+        """Return the observations of an effect, in order, each with its leaf."""
+        for row in self.reader.rows(chain.of_observations(effect, resource)):
+            yield row.index, self.event(row.index)
+
     def binding(self, effect: bytes) -> int | None:
         """Return the leaf of the first event of an effect, which says what resource it belongs to; None: there is
         none.

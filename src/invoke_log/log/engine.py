@@ -12,7 +12,7 @@ from typing import Final
 
 from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreDamagedError, StoreError
 from invoke_log.format.merkle import Frontier
-from invoke_log.log.publish import hash_entries, publish
+from invoke_log.log.publish import CHECKPOINT_META, hash_entries, publish
 from invoke_log.log.signer import Signer
 from invoke_log.store.protocol import COLUMN_HEIGHT, Answer, Appended, Moved, Pending, Reader, Store
 
@@ -100,6 +100,11 @@ class Engine:
         except CommitUncertainError:
             self._halt()
             raise
+
+    def published(self) -> bytes | None:
+        """Return the last signed checkpoint, as it was journaled, or None where none was ever signed."""
+        self.reverify()
+        return self._store.get_meta(CHECKPOINT_META)
 
     def close(self) -> None:
         """Give the store back. Closing twice does nothing."""

@@ -2,6 +2,7 @@
 
     store/          the entries
     attachments/    one file each, named by its BLAKE3 in hex, as b3sum prints it
+    watched/        when a reconciler first looked for a send, by its key: a delay, and no record
     keys/           log.key, admin.key, agent.key, mode 0600, where they were made here
 
 It is created whole or not at all, and opening never creates.

@@ -11,6 +11,7 @@ from invoke_log.rules.contract import Contract
 from invoke_log.rules.event import Event
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import (
+    ABSENT,
     COMMITTED,
     NOT_COMMITTED,
     PRESENT,
@@ -133,13 +134,22 @@ def _check_reads(
     return None
 
 
+def reads_absent(observation: Event, contract: Contract, *, bound_ms: int | None, world: World) -> bool:
+    """Return whether an observation helps to prove absence now: what a resolution may list [PRF-5], [PRF-7]."""
+    data = observation.data
+    return (
+        isinstance(data, Observation)
+        and _check_observation(observation, ABSENT, contract, world=world) is None
+        and _check_read(data.evidence, observation.resource or "", bound_ms=bound_ms, world=world) is None
+    )
+
+
 def observations_of(data: Resolution, contract: Contract, *, world: World, event: Event) -> list[Event] | Refused:
     """Return the observations that a resolution lists, or why one does not count [PRF-7].
 
     Each is an accepted one of this effect, says what the resolution says by a sighting or read of its own, and its key
     still holds reconciler over it and never sent it.
     """
-    wanted = SEEN if data.presence == PRESENT else READS
     observed: list[Event] = []
     for observation_id in data.evidence.observations:
         found = world.unchained(observation_id, event.resource or "")
@@ -147,18 +157,26 @@ def observations_of(data: Resolution, contract: Contract, *, world: World, event
             return Refused(
                 code="observation-invalid", reason=f"evt_{observation_id.hex()} is no observation of this effect"
             )
-        if found[1].data.presence != data.presence:
-            return Refused(
-                code="observation-invalid", reason=f"an observation says {found[1].data.presence}, not {data.presence}"
-            )
-        if found[1].data.evidence.kind not in wanted:
-            return Refused(code="observation-invalid", reason=f"an observation is none of {', '.join(sorted(wanted))}")
-        if world.started_by(event.effect or b"", event.resource or "", found[1].by):
-            return Refused(code="observation-invalid", reason="an observation is the executor's own")
-        if not world.governance.holds(found[1].by, "reconciler", contract.effect_class, event.resource or ""):
-            return Refused(code="observation-invalid", reason="an observation's key holds no grant as reconciler")
+        refusal = _check_observation(found[1], data.presence, contract, world=world)
+        if refusal is not None:
+            return refusal
         observed.append(found[1])
     return observed
+
+
+def _check_observation(observation: Event, presence: str, contract: Contract, *, world: World) -> Refused | None:
+    data, effect, resource = observation.data, observation.effect or b"", observation.resource or ""
+    assert isinstance(data, Observation)
+    wanted = SEEN if presence == PRESENT else READS
+    if data.presence != presence:
+        return Refused(code="observation-invalid", reason=f"an observation says {data.presence}, not {presence}")
+    if data.evidence.kind not in wanted:
+        return Refused(code="observation-invalid", reason=f"an observation is none of {', '.join(sorted(wanted))}")
+    if world.started_by(effect, resource, observation.by):
+        return Refused(code="observation-invalid", reason="an observation is the executor's own")
+    if not world.governance.holds(observation.by, "reconciler", contract.effect_class, resource):
+        return Refused(code="observation-invalid", reason="an observation's key holds no grant as reconciler")
+    return None
 
 
 def check_presence(data: Resolution, contract: Contract, *, world: World, event: Event) -> Refused | None:

@@ -16,7 +16,9 @@ from invoke_log.audit.report import EffectReport, Report
 from invoke_log.format.cbor import Value
 from invoke_log.format.digest import format_id
 from invoke_log.guard.reconcile import Reconciled
-from invoke_log.ledger.approval import Waiting
+from invoke_log.guard.sweep import Swept
+from invoke_log.guard.waiting import Waiting
+from invoke_log.ledger.approval import PendingIntent
 from invoke_log.ledger.log import Entry
 from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
 from invoke_log.rules.answer import NAMES, Accepted, Answer, Duplicate, Unavailable
@@ -24,6 +26,7 @@ from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import NEXT
 from invoke_log.rules.event import Event, data_map
 from invoke_log.rules.governance import Governance, Refused
+from invoke_log.rules.kind import CLAIMED, COMMITTED, NOT_COMMITTED, STARTED, UNKNOWN
 from invoke_log.rules.policy import Policy
 from invoke_log.rules.world import EffectState
 
@@ -158,7 +161,7 @@ def status_view(
     return View(fields=view.fields, text="\n".join(lines))
 
 
-def waiting_view(found: Waiting) -> View:
+def pending_view(found: PendingIntent) -> View:
     """Return the view of an intent that waits for approval: who has given it, and the text that is consented to."""
     fields: Json = {
         "intent": format_id("evt", found.intent),
@@ -419,10 +422,62 @@ def reconciled_view(found: Reconciled) -> View:
         "status": found.status,
         "not_before_ms": found.not_before,
         "note": found.note,
+        "incident": found.incident,
     }
     waits = f" (not before {time_of(found.not_before)})" if found.not_before is not None else ""
     words = [f"{found.status:<13}", shown(found.resource), found.effect_key]
     return View(fields=fields, text=f"{' '.join(words)}: {shown(found.note)}{waits}")
+
+
+def summary_view(looks: Sequence[Reconciled], waiting: Sequence[Waiting]) -> View:
+    """Return the view of what a reconciler leaves behind.
+
+    Args: looks: the last one at each effect. waiting: every effect of the log that is open still.
+    """
+    counts = {status: sum(look.status == status for look in looks) for status in (COMMITTED, NOT_COMMITTED)}
+    still = {status: sum(one.status == status for one in waiting) for status in (CLAIMED, STARTED, UNKNOWN)}
+    incidents = [look for look in looks if look.incident is not None]
+    fields: Json = {
+        "summary": {**counts, **still, "incidents": len(incidents)},
+        "open": [
+            {
+                "effect_key": one.effect_key,
+                "resource": one.resource,
+                "status": one.status,
+                "next": one.next,
+                "until_ms": one.until,
+                "waits_for": one.words,
+            }
+            for one in waiting
+        ],
+    }
+    said = [f"{count} {status}" for status, count in {**counts, **still}.items() if count]
+    lines = [
+        *([f"summary: {', '.join(said)}"] if said else []),
+        *(f"  incident  {look.effect_key}: {shown(str(look.incident))}" for look in incidents),
+        *(f"  {one.status:<9} {shown(one.resource)} {one.effect_key} waits for {_waits(one)}" for one in waiting),
+    ]
+    return View(fields=fields, text="\n".join(lines))
+
+
+def _waits(one: Waiting) -> str:
+    until = f" (not before {time_of(one.until)})" if one.until is not None else ""
+    return shown(one.words) + until
+
+
+def swept_view(found: Swept) -> View:
+    """Return the view of one of the provider's objects that a sweep names."""
+    fields: Json = {
+        "tool": found.tool,
+        "finding": found.finding,
+        "reference": found.reference,
+        "tag": found.tag,
+        "effect_key": found.effect_key,
+        "note": found.note,
+        "incident": found.incident,
+    }
+    words = [f"{found.finding:<9}", shown(found.tool), shown(found.reference or "-"), shown(found.tag or "-")]
+    return View(fields=fields, text=f"{' '.join(words)}: {shown(found.note)}")
 
 
 def time_of(at_ms: int) -> str:

@@ -125,12 +125,15 @@ def test_reconcile_exits_7_while_it_is_open_and_0_once_it_is_settled(place: Path
     hidden = (place / "provider.txt").rename(place / "hidden.txt")
     first = run("reconcile", "--app", "shop:guard", "--json")
     assert first.returncode == 7, first.stderr
-    looked = json.loads(first.stdout)
+    looked, summary = map(json.loads, first.stdout.splitlines())
     assert (looked["probe"], looked["status"]) == ("NONE", "unknown")
+    [waits] = summary["open"]
+    assert (summary["summary"]["unknown"], waits["effect_key"]) == (1, looked["effect_key"])
     hidden.rename(place / "provider.txt")
     second = run("reconcile", "--app", "shop:guard", "--once")
     assert second.returncode == 0, second.stderr
     assert second.stdout.startswith("committed ")
+    assert second.stdout.endswith("\nsummary: 1 committed\n")
     assert run("reconcile", "--app", "shop:guard").stdout == ""
 
 

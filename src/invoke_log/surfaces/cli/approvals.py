@@ -6,7 +6,7 @@ from invoke_log.rules.kind import Approval, Denial
 from invoke_log.surfaces.cli.argument import INTENT
 from invoke_log.surfaces.cli.session import Session, Verb
 from invoke_log.surfaces.cli.submit import submit
-from invoke_log.surfaces.render import waiting_view
+from invoke_log.surfaces.render import pending_view
 
 
 @click.command("approvals", cls=Verb)
@@ -21,7 +21,7 @@ def approvals(session: Session) -> None:
     """
     with session.open_to_read() as log:
         for found in log.approvals():
-            session.say(waiting_view(found))
+            session.say(pending_view(found))
 
 
 @click.command("approve", cls=Verb)

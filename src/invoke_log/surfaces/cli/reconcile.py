@@ -2,19 +2,24 @@
 
 import importlib
 import sys
-import time
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import click
 
 from invoke_log.errors import ConfigInvalidError, InvokeLogError
 from invoke_log.guard.guard import Guard
+from invoke_log.guard.patience import EVERY_S_DEFAULT
 from invoke_log.guard.reconcile import Reconciled
+from invoke_log.guard.sweep import UNCLEAR
 from invoke_log.rules.effect import OPEN
-from invoke_log.surfaces.cli.session import Session, Verb
+from invoke_log.surfaces.cli.session import Session, Verb, warn
 from invoke_log.surfaces.outcomes import DONE, UNKNOWN
-from invoke_log.surfaces.render import reconciled_view
+from invoke_log.surfaces.render import reconciled_view, shown, summary_view, swept_view
+
+ONCE: Final = "once"
+WATCH: Final = "watch"
+SWEEP: Final = "sweep"
 
 
 @click.command("reconcile", cls=Verb)
@@ -24,40 +29,58 @@ from invoke_log.surfaces.render import reconciled_view
     metavar="PKG.MOD:GUARD",
     help="Where your program's guard is, from the directory you are in.",
 )
-@click.option("--once/--watch", default=True, help="Look once (the default), or again and again until interrupted.")
+@click.option("--once", "mode", flag_value=ONCE, default=True, help="Look once at each effect. The default.")
+@click.option("--watch", "mode", flag_value=WATCH, help="Look again and again, until interrupted.")
+@click.option("--sweep", "mode", flag_value=SWEEP, help="List what the provider has and this log did not ask for.")
 @click.option(
-    "--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True, metavar="SECONDS", help="With --watch."
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=EVERY_S_DEFAULT,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch: until the second look at an effect. It doubles with each, up to five minutes.",
 )
 @click.pass_obj
-def reconcile(session: Session, app: str, once: bool, every: float) -> int:
+def reconcile(session: Session, app: str, mode: str, every: float) -> int:
     """Ask the provider about open effects.
 
-    What it shows is appended. It reads; it never sends. Your module opens the log and holds the tools with their
-    read-backs. The exit code is 7 while what it looked at is still open.
+    What it shows is appended. It sends nothing, but for tools that have a re-drive. Your module opens the log and holds
+    the tools with their read-backs. It ends with what is settled, and with what each open effect waits for: until when,
+    and who has to act. The exit code is 7 while what it looked at is still open.
+
+    That something is absent it says only once D + Q has passed on this machine's own clock too, since the same key
+    first looked for it; a reboot begins that anew. Any number of processes may watch one log.
 
     \b
-    Example: invoke-log reconcile --app shop.tools:guard
+    Example: invoke-log reconcile --app shop.tools:guard --watch
     """
     guard = _guard_of(app)
     _agree(session, guard)
     with guard.log:
-        if once:
-            return UNKNOWN if _look(session, guard.reconciled()) else DONE
+        if mode == SWEEP:
+            return _sweep(session, guard)
+        last: dict[str, Reconciled] = {}
         try:
-            while True:
-                _look(session, guard.reconciled())
-                time.sleep(every)
+            for one in guard.watch(every_s=every) if mode == WATCH else guard.reconciled():
+                last[one.effect_key] = one
+                session.say(reconciled_view(one))
+                if one.incident is not None:
+                    warn(f"{one.effect_key}: {shown(one.incident)}")
         except KeyboardInterrupt:
-            return DONE  # the way to end it
+            pass  # the way to end a watch
+        session.say(summary_view(list(last.values()), guard.waiting()))
+        return UNKNOWN if mode == ONCE and any(one.status in OPEN for one in last.values()) else DONE
 
 
-def _look(session: Session, found: Iterable[Reconciled]) -> bool:
-    """Print what came of each look, and return whether any effect is still open."""
-    still_open = False
-    for one in found:
-        session.say(reconciled_view(one))
-        still_open |= one.status in OPEN
-    return still_open
+def _sweep(session: Session, guard: Guard) -> int:
+    """Print what the provider has and nobody asked this log for, and what was put on record."""
+    unclear = False
+    for one in guard.sweep():
+        session.say(swept_view(one))
+        unclear |= one.finding == UNCLEAR
+        if one.incident is not None:
+            warn(f"{one.effect_key}: {shown(one.incident)}")
+    return UNKNOWN if unclear else DONE
 
 
 def _guard_of(app: str) -> Guard:

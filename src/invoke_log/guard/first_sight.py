@@ -1,0 +1,61 @@
+"""Since when a reconciler has watched a send on this machine's own clock, kept over restarts of its process.
+
+One small file each, beside the log. A reboot starts the clock anew, and with it the wait. A file that is lost, torn or
+cannot be written costs time and nothing else; it is read by the key that wrote it alone.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from invoke_log.rules.world import EffectState
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Names this run of the machine, and so of its clock. Where there is none, nothing is kept over a restart."""
+
+
+class FirstSights:
+    """What one key has noted in one directory."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._boot = _text(BOOT_ID)
+
+    def since(self, state: EffectState, leaf: int, now: float) -> float:
+        """Return when the send at this leaf was first seen, in seconds on the clock that `now` is of; else `now`."""
+        boot, _, seconds = _text(self._place / _name(state, leaf)).partition(" ")
+        if not boot or boot != self._boot:
+            return now
+        try:
+            since = float(seconds)
+        except ValueError:
+            return now
+        return since if since <= now else now  # not a number is no time either
+
+    def note(self, state: EffectState, leaf: int, since: float) -> None:
+        """Keep when it was first seen."""
+        if self._boot:
+            with suppress(OSError):  # a place that cannot be written: the wait is this process's own
+                self._place.mkdir(parents=True, exist_ok=True)
+                (self._place / _name(state, leaf)).write_text(f"{self._boot} {since!r}\n")
+
+    def keep_only(self, sends: list[tuple[EffectState, int]]) -> None:
+        """Forget all but these."""
+        names = {_name(*send) for send in sends}
+        with suppress(OSError):
+            for path in list(self._place.iterdir()):
+                if path.name not in names:
+                    path.unlink()
+
+
+def _name(state: EffectState, leaf: int) -> str:
+    """The send's file: by event id, since a restored log may have another event at the same leaf."""
+    of = state.send.id if state.send is not None else state.claim.id if state.claim is not None else state.effect
+    return f"{of.hex()}-{leaf}"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""

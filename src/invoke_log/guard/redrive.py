@@ -1,0 +1,106 @@
+"""A second send of the exact request under the provider's own key, where a contract says that this is safe. [CALL-6]
+
+A re-drive *is* a send: it has an event of its own before the first byte leaves, a deadline, and an absence counts only
+from a read that began D + Q after it. The log's rules say when one is allowed; nothing here says so a second time.
+"""
+
+import secrets
+import time
+
+from invoke_log.format import digest
+from invoke_log.format.cbor import Value
+from invoke_log.guard.driver import CLOCK
+from invoke_log.guard.registry import Tool
+from invoke_log.guard.resolution import UNAVAILABLE, Brought, Case
+from invoke_log.guard.tool_call import Call, reply_of_exception, reply_of_value
+from invoke_log.log.home import read_attachment
+from invoke_log.rules.answer import Accepted
+from invoke_log.rules.evidence import passed
+from invoke_log.rules.intent import rederive
+from invoke_log.rules.kind import COMMITTED, Intent, Observation, Redrive
+from invoke_log.rules.world import EffectState
+
+UNCLEAR = "unclear"
+"""What an observation says that shows neither presence nor absence."""
+
+
+def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
+    """Send an unknown effect's request once more, if the log takes the re-drive, and bring what was answered.
+
+    Never while an earlier send may still leave, and after a re-drive not before its own D + Q.
+    """
+    assert tool.redrive is not None
+    send, contract = state.send, case.contract
+    if send is None:
+        return _not_sent("no re-drive: nothing was ever sent")
+    if tool.contract.id != contract.id:
+        return _not_sent(f"no re-drive: the tool has version {tool.contract.version}, the call {contract.version}")
+    with case.log.world() as world:
+        wait_ms = contract.settle_ms if send.redriven else contract.send_deadline_ms
+        if not passed(world.hi(send.last_index), wait_ms, world.now_ms()):
+            return _not_sent("no re-drive yet: the last send may still be under way")
+    arguments = _arguments(case, state)
+    if arguments is None:
+        return _not_sent("no re-drive: an argument of the request is not kept here")
+    began = time.clock_gettime(CLOCK)
+    data = Redrive(
+        start=send.id,
+        nonce_hash=digest.nonce_hash(secrets.token_bytes(16)),
+        provider_key=bytes.fromhex(call.provider_key),
+    )
+    # The chain has to stand where this process looked at it: of two reconcilers, one sends.
+    answer = case.append(data, prev=state.last)
+    if not isinstance(answer, Accepted):
+        return _not_sent(f"no re-drive: {getattr(answer, 'reason', answer)}")
+    # Crash here: the re-drive is stored, and the request may have left: unknown as before, its bound counts from here.
+    if time.clock_gettime(CLOCK) - began >= contract.send_deadline_ms / 1000:
+        return _not_sent("not re-driven: its send deadline passed before it could be sent")
+    try:
+        value = tool.redrive(**arguments, invoke=call)
+    except Exception as error:  # noqa: BLE001 -- whatever it was, the request may have left
+        reply = reply_of_exception(contract, error)
+    else:
+        reply = reply_of_value(value)
+    if reply.status == COMMITTED:
+        brought = case.present([reply.evidence], generation=state.generation)
+        return Brought(answer=brought.answer, note="re-driven, and answered", incident=brought.incident)
+    if reply.evidence.kind == "stored_failure":
+        # No proof by itself: but when it is found absent, this key can never answer otherwise.
+        case.observe(UNCLEAR, reply.evidence, answer.id)
+        return _not_sent(f"re-driven: its stored answer is {reply.evidence.failure}")
+    return _not_sent("re-driven, and not answered clearly")
+
+
+def burnt(case: Case, state: EffectState) -> bool:
+    """Return whether a re-drive of the open attempt was answered with a failure that the provider stores."""
+    if state.send is None:
+        return False
+    with case.log.world() as world:
+        return any(
+            index > state.send.index
+            and isinstance(event.data, Observation)
+            and event.data.evidence.kind == "stored_failure"
+            and world.governance.holds(event.by, "reconciler", case.contract.effect_class, state.resource)
+            for index, event in world.observations(state.effect, state.resource)
+        )
+
+
+def _arguments(case: Case, state: EffectState) -> dict[str, Value] | None:
+    """The arguments as the intent recorded them; None where one of them was kept beside the log and is gone."""
+    assert state.claim is not None
+    with case.log.world() as world:
+        intent = world.event(state.claim.index).data
+    assert isinstance(intent, Intent)
+    arguments = dict(rederive(case.contract, intent).arguments)
+    for name, argument in case.contract.arguments.items():
+        value = arguments.get(name)
+        if argument.raw and isinstance(value, dict) and isinstance(kept := value["attachment"], bytes):
+            raw = read_attachment(case.log.path, kept)
+            if raw is None:
+                return None
+            arguments[name] = raw
+    return arguments
+
+
+def _not_sent(note: str) -> Brought:
+    return Brought(answer=UNAVAILABLE, note=note)

@@ -1,0 +1,97 @@
+"""The other way round: what the provider has, compared with the log. Finds what no log has asked for."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from invoke_log.format import digest
+from invoke_log.guard.registry import Tool
+from invoke_log.guard.resolution import KNOWN, RECORDED, Case, check_reference
+from invoke_log.ledger.log import Log
+from invoke_log.log.signer import Signer
+from invoke_log.rules.kind import Evidence
+from invoke_log.rules.world import EffectState
+
+UNTAGGED: Final = "untagged"
+FOREIGN: Final = "foreign"
+FOUND: Final = "found"
+UNCLEAR: Final = "unclear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """One of the provider's objects that somebody has to look at, or that was put on record.
+
+    finding: untagged; foreign, a tag that this log never made; found, one of ours that was not on record as committed;
+    or unclear: the listing broke off (`reference` is None), or the log did not take what was found.
+    """
+
+    tool: str
+    finding: str
+    reference: str | None
+    tag: str | None
+    note: str
+    effect_key: str | None = None
+    incident: str | None = None
+
+
+def sweep(log: Log, tools: Iterable[Tool], signer: Signer) -> Iterator[Swept]:
+    """List what each tool's provider has, yield what is not ours, and put on record what is and was not."""
+    swept = [tool for tool in tools if tool.sweep is not None]
+    ours = _tags(log) if swept else {}
+    for tool in swept:
+        name = tool.contract.name
+        tagged: dict[str, list[str]] = {}
+        try:
+            assert tool.sweep is not None
+            for reference, tag in tool.sweep():
+                check_reference(reference)
+                if tag in ours:
+                    tagged.setdefault(tag, []).append(reference)
+                else:
+                    finding, note = (FOREIGN, "another's tag") if tag else (UNTAGGED, "no tag: not sent through a log")
+                    yield Swept(tool=name, finding=finding, reference=reference, tag=tag, note=note)
+        except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, the listing is not complete
+            note = f"the listing broke off: {type(error).__name__}: {error}"
+            yield Swept(tool=name, finding=UNCLEAR, reference=None, tag=None, note=note)
+        for tag, references in tagged.items():
+            state, generation = ours[tag]
+            found = _bring(log, signer, tool, state, generation=generation, references=references)
+            if found is not None:
+                yield found
+
+
+def _bring(
+    log: Log, signer: Signer, tool: Tool, state: EffectState, *, generation: int, references: list[str]
+) -> Swept | None:
+    """Put objects under one of our tags on record, unless the log knows of the one there is."""
+    contract = tool.contract
+    if state.claim is not None and generation == state.generation:
+        contract = log.governance.contracts[state.claim.contract_id]
+    case = Case(log, signer, contract, effect=state.effect, resource=state.resource)
+    committed = generation <= case.state().committed_max
+    on_record = case.references(generation) - {None}
+    if committed and len(on_record | set(references)) == 1:
+        return None  # committed by the tool's own word, which named no object: this is that one
+    seen = [Evidence(kind="tag_seen", reference=reference) for reference in references]
+    brought = case.present(seen, generation=generation)
+    if brought.answer == KNOWN:
+        return None
+    return Swept(
+        tool=tool.contract.name,
+        finding=FOUND if brought.answer == RECORDED else UNCLEAR,
+        reference=references[0],
+        tag=digest.tag(state.effect, generation).hex(),
+        note=brought.note,
+        effect_key=case.name,
+        incident=brought.incident,
+    )
+
+
+def _tags(log: Log) -> dict[str, tuple[EffectState, int]]:
+    """Every tag that this log has made."""
+    return {
+        digest.tag(state.effect, generation).hex(): (state, generation)
+        for state in log.effects()
+        for generation in range(1, state.generation + 1)
+    }

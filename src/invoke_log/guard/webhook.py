@@ -1,0 +1,180 @@
+"""A provider's messages: authenticated by the caller's verifier, matched by tag, put on record once. SPEC §10 [PRF-1].
+
+Messages come early, late, twice and forged. Presence commits from any status. A negative message settles only what is
+unknown, and only where it cannot be about an earlier attempt; otherwise it is kept as an observation. What is not
+verified appends nothing.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from invoke_log.errors import InvokeLogError, MalformedError, NotFoundError, StoreError
+from invoke_log.format import digest
+from invoke_log.guard.resolution import KNOWN, RECORDED, REFUSED, UNAVAILABLE, Brought, Case, check_reference
+from invoke_log.ledger.log import Log
+from invoke_log.log.signer import Signer
+from invoke_log.rules.contract import Contract
+from invoke_log.rules.governance import Governance
+from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Observation, Resolution
+from invoke_log.rules.world import EffectState
+
+_log = logging.getLogger(__name__)
+IGNORED: Final = "ignored"
+HTTP_STATUSES: Final = {RECORDED: 200, KNOWN: 200, IGNORED: 202, REFUSED: 400, UNAVAILABLE: 503}
+"""What to answer a provider. Only `unavailable` asks it to deliver the message again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What an authenticated message says: the provider's event, the object that it is about, and the tag on that.
+
+    key_id: which key it was authenticated with, as the contract names it. tag: 64 hex digits. reference: the
+    object by the name that a read-back and a sweep give it, since another name is another object. effect_key: where the
+    object carries that too, it is found without a search.
+    """
+
+    key_id: str
+    event: str
+    tag: str | None
+    reference: str | None
+    effect_key: str | None = None
+
+
+Verify = Callable[[bytes, Mapping[str, str]], Notice]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What became of a message. answer: recorded, known, ignored, refused or unavailable. status: the effect's now.
+
+    incident: what must not have happened, and who has to act.
+    """
+
+    answer: str
+    note: str
+    effect_key: str | None = None
+    status: str | None = None
+    incident: str | None = None
+
+    @property
+    def http_status(self) -> int:
+        """The HTTP status to answer with."""
+        return HTTP_STATUSES[self.answer]
+
+
+def hear(log: Log, signer: Signer, body: bytes, headers: Mapping[str, str], verify: Verify) -> Heard:
+    """Return what became of a message: verify it, find its effect, and put on record what it says."""
+    try:
+        notice = verify(body, headers)
+    except Exception as error:  # noqa: BLE001 -- whatever a verifier raises, it has not vouched for the message
+        _log.warning("webhook.refused", extra={"error": type(error).__name__})
+        return Heard(answer=REFUSED, note=f"not verified: {type(error).__name__}: nothing was appended")
+    try:
+        if not isinstance(notice, Notice):
+            raise TypeError(f"its verifier returned {type(notice).__name__}, want il.Notice")
+        return _hear(log, signer, body, notice)
+    except StoreError as error:
+        return Heard(answer=UNAVAILABLE, note=error.message)
+    except (InvokeLogError, TypeError) as error:
+        return Heard(answer=REFUSED, note=f"the message cannot be worked with: {error}")
+
+
+def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
+    found = _find(log, notice)
+    if found is None:
+        return Heard(answer=IGNORED, note="it carries no tag that this log has made")
+    state, generation = found
+    name = digest.format_id("eff", state.effect)
+    contract, says = _said(log.governance, state, notice.event)
+    if contract is None or contract.webhook is None:
+        return Heard(answer=IGNORED, note=f"no contract takes {notice.event!r} as an answer", effect_key=name)
+    if contract.webhook.key_id != notice.key_id:
+        note = f"verified with key {notice.key_id!r}, and the contract wants {contract.webhook.key_id!r}"
+        return Heard(answer=REFUSED, note=note, effect_key=name)
+    reference = check_reference(notice.reference) if notice.reference is not None else None
+    case = Case(log, signer, contract, effect=state.effect, resource=state.resource)
+    if says == COMMITTED:
+        evidence = _evidence(log, body, reference, None)
+        brought = case.present([evidence], generation=generation)
+    else:
+        brought = _negative(case, body, reference, notice.event)
+    return Heard(
+        answer=brought.answer,
+        note=brought.note,
+        effect_key=name,
+        status=case.state().status,
+        incident=brought.incident,
+    )
+
+
+def _negative(case: Case, body: bytes, reference: str | None, event: str) -> Brought:
+    """Settle an unknown effect as absent, where the message is surely about its one attempt; else keep the reading."""
+    if (reference, event) in set(_heard(case)):
+        return Brought(answer=KNOWN, note="on record already")
+    state, evidence = case.state(), _evidence(case.log, body, reference, event)
+    if state.status == UNKNOWN and case.only_attempt():
+        brought = case.absent(evidence)
+        if brought.answer != REFUSED:
+            return brought
+    about = state.send.id if state.send is not None else state.last
+    assert about is not None
+    observed = case.observe(ABSENT, evidence, about)
+    if observed.answer != RECORDED:
+        return observed
+    return Brought(answer=RECORDED, note=f"observed; the effect is {state.status}, and this settles nothing now")
+
+
+def _heard(case: Case) -> Iterator[tuple[str | None, str | None]]:
+    """Reference and event of every negative message on record, as a resolution or an observation."""
+    with case.log.world() as world:
+        chained = [world.event(index) for index, _ in world.chain_of(case.effect, case.resource)]
+        for event in (*chained, *(event for _, event in world.observations(case.effect, case.resource))):
+            data = event.data
+            if (
+                isinstance(data, Resolution | Observation)
+                and data.presence == ABSENT
+                and data.evidence.kind == "webhook"
+            ):
+                yield data.evidence.reference, data.evidence.failure
+
+
+def _evidence(log: Log, body: bytes, reference: str | None, failure: str | None) -> Evidence:
+    # Crash after this: a file that nothing names, found again by its digest when the message is delivered again.
+    kept = log.keep_attachment(body)
+    return Evidence(
+        kind="webhook", reference=reference, failure=failure, attachment={"attachment": kept, "size": len(body)}
+    )
+
+
+def _find(log: Log, notice: Notice) -> tuple[EffectState, int] | None:
+    """The effect and generation whose tag a message carries; None: none of this log's."""
+    if notice.tag is None:
+        return None
+    try:
+        states = log.effects() if notice.effect_key is None else iter([log.effect(notice.effect_key).state])
+    except (NotFoundError, MalformedError):
+        return None
+    for state in states:
+        for generation in range(1, state.generation + 1):
+            if digest.tag(state.effect, generation).hex() == notice.tag:
+                return state, generation
+    return None
+
+
+def _said(governance: Governance, state: EffectState, event: str) -> tuple[Contract | None, str]:
+    """The contract under which an event says something of an effect, and what: the claim's own, or its last version.
+
+    A later version may take more events as proof of presence; only the claim's own can say what proves absence.
+    """
+    if state.claim is None:
+        return None, ""
+    own = governance.contracts[state.claim.contract_id]
+    last = governance.contracts[governance.latest[own.name]]
+    if own.webhook is not None and event in own.webhook.negative:
+        return own, NOT_COMMITTED
+    for contract in (own, last):
+        if contract.webhook is not None and event in contract.webhook.positive:
+            return contract, COMMITTED
+    return None, ""

@@ -1,0 +1,347 @@
+"""A provider's messages: early, late, twice, forged, about others. [CALL-7], [PRF-1], [PRF-4], [EFF-12], S2"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from invoke_log.errors import StoreFullError
+from invoke_log.format import digest
+from invoke_log.guard.guard import Guard
+from invoke_log.guard.outcome import Committed
+from invoke_log.guard.tool_call import Call
+from invoke_log.guard.webhook import HTTP_STATUSES, Heard, Notice
+from invoke_log.log.signer import FileSigner
+from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Observation, Resolution
+from tests.harness.live import Q_MS
+from tests.harness.shop import UNHURRIED_MS, Shop, open_shop
+
+SECRET: Final = b"0123456789abcdef0123456789abcdef"
+SETTLE_MS: Final = UNHURRIED_MS + Q_MS
+PROMISE: Final[dict[str, Any]] = {
+    "observability": "webhook-confirmable",
+    "read_back": None,
+    "webhook": {"scheme": "hmac-sha256", "key_id": "whsec_1", "positive": ["paid"], "negative": ["failed"]},
+}
+
+
+class ForgedError(Exception):
+    pass
+
+
+def verify(body: bytes, headers: Mapping[str, str]) -> Notice:
+    """As providers do it: an HMAC over the raw body."""
+    wanted = base64.b64encode(hmac.digest(SECRET, body, hashlib.sha256)).decode()
+    if not hmac.compare_digest(headers.get("signature", ""), wanted):
+        raise ForgedError
+    said = json.loads(body)
+    metadata = said.get("metadata", {})
+    return Notice(
+        key_id=said.get("key", "whsec_1"),
+        event=said["event"],
+        tag=metadata.get("tag"),
+        reference=said.get("id"),
+        effect_key=metadata.get("effect"),
+    )
+
+
+def sealed(event: str, tag: str | None = None, **more: Any) -> tuple[bytes, dict[str, str]]:
+    body = json.dumps({"event": event, "id": "pay_1", "metadata": {"tag": tag}, **more}).encode()
+    return body, {"signature": base64.b64encode(hmac.digest(SECRET, body, hashlib.sha256)).decode()}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with open_shop(tmp_path, **PROMISE) as opened:
+        opened.open(read_back=None)
+        yield opened
+
+
+def tag(shop: Shop) -> str:
+    return digest.tag(shop.live.bound().effect, 1).hex()
+
+
+def told(shop: Shop, event: str, **more: Any) -> Heard:
+    return shop.guard.webhook(*sealed(event, tag(shop), **more), verify)
+
+
+def begin(shop: Shop) -> None:
+    shop.live.append(shop.live.begun())
+    shop.live.wait(1)
+
+
+def lose(shop: Shop) -> None:
+    begin(shop)
+    shop.live.append(shop.live.outcome(UNKNOWN))
+
+
+def on_record(shop: Shop) -> list[tuple[str, str, str | None, str | None]]:
+    found = [event.data for event in shop.chain() if isinstance(event.data, Resolution)]
+    return [(d.presence, d.evidence.kind, d.evidence.reference, d.evidence.failure) for d in found]
+
+
+def size(shop: Shop) -> int:
+    with shop.live.log.world() as world:
+        return int(world.reader.size)
+
+
+# --- positive
+
+
+def test_a_message_settles_what_is_unknown_and_its_body_is_kept_as_evidence(shop: Shop) -> None:
+    lose(shop)
+    listener = Guard(shop.live.log, key=shop.live.grant(9, "reconciler"))
+    heard = listener.webhook(*sealed("paid", tag(shop)), verify)
+    assert (heard.answer, heard.status, heard.http_status) == ("recorded", COMMITTED, 200)
+    assert heard.effect_key == digest.format_id("eff", shop.live.bound().effect)
+    assert on_record(shop) == [("present", "webhook", "pay_1", None)]
+    report = shop.live.audit()
+    assert report.findings == ()
+    assert [(effect.grade, "webhook-sender" in effect.relies_on) for effect in report.effects] == [("E1", True)]
+    kept = [path.read_bytes() for path in (shop.live.log.path / "attachments").iterdir()]
+    assert kept == [sealed("paid", tag(shop))[0]]
+
+
+def test_a_message_that_comes_twice_is_one_event(shop: Shop) -> None:
+    lose(shop)
+    told(shop, "paid")
+    before = size(shop)
+    again = told(shop, "paid")
+    assert (again.answer, again.status, again.http_status) == ("known", COMMITTED, 200)
+    assert size(shop) == before
+
+
+def test_a_message_that_comes_before_the_answer_commits_and_the_answer_finds_that(shop: Shop) -> None:
+    heard: list[Heard] = []
+
+    def send(call: Call) -> str:
+        heard.append(told(shop, "paid"))
+        return "pay_1"
+
+    shop.send = send
+    ending = shop.call()
+    assert [(each.answer, each.status) for each in heard] == [("recorded", COMMITTED)]
+    assert isinstance(ending, Committed)
+    assert shop.kinds() == ["intent", "start", "resolution"]
+    assert shop.live.audit().findings == ()
+
+
+def test_a_message_that_comes_after_the_answer_is_put_on_record_beside_it(shop: Shop) -> None:
+    begin(shop)
+    shop.live.append(shop.live.outcome(COMMITTED))
+    assert [told(shop, "paid").answer for _ in range(2)] == ["recorded", "known"]
+    assert shop.kinds() == ["intent", "start", "outcome", "resolution"]
+
+
+def test_a_late_message_about_what_was_settled_as_absent_is_a_contradiction(shop: Shop) -> None:
+    lose(shop)
+    shop.live.wait(SETTLE_MS)
+    shop.live.put(shop.live.attestation(NOT_COMMITTED))
+    heard = told(shop, "paid")
+    assert (heard.answer, heard.status) == ("recorded", COMMITTED)
+    assert heard.incident is not None
+    assert heard.incident.startswith("contradiction")
+
+
+def test_a_message_about_a_second_object_is_an_incident(shop: Shop) -> None:
+    lose(shop)
+    told(shop, "paid")
+    second = told(shop, "paid", id="pay_2")
+    assert second.answer == "recorded"
+    assert second.incident is not None
+    assert second.incident.startswith("duplicate")
+
+
+def test_a_message_that_carries_the_effect_key_too_is_found_without_a_search(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(shop)
+    monkeypatch.setattr(type(shop.live.log), "effects", None)
+    effect = digest.format_id("eff", shop.live.bound().effect)
+    body = sealed("paid", metadata={"tag": tag(shop), "effect": effect})
+    assert shop.guard.webhook(*body, verify).answer == "recorded"
+
+
+def test_a_message_names_the_generation_by_its_tag(shop: Shop) -> None:
+    begin(shop)
+    shop.live.append(shop.live.outcome(COMMITTED))
+    intent = shop.live.intent(by=shop.live.admin, again=True)
+    shop.live.put(intent, shop.live.start(intent))
+    second = digest.tag(shop.live.bound().effect, 2).hex()
+    heard = shop.guard.webhook(*sealed("paid", second), verify)
+    assert (heard.answer, shop.live.state().committed_max) == ("recorded", 2)
+
+
+# --- negative
+
+
+def test_a_negative_message_settles_what_is_unknown(shop: Shop) -> None:
+    lose(shop)
+    heard = told(shop, "failed")
+    assert (heard.answer, heard.status, on_record(shop)) == (
+        "recorded",
+        NOT_COMMITTED,
+        [("absent", "webhook", "pay_1", "failed")],
+    )
+    assert told(shop, "failed").answer == "known"
+    assert shop.live.audit().findings == ()
+
+
+def test_a_negative_message_that_comes_before_the_answer_is_kept_and_settles_afterwards(shop: Shop) -> None:
+    begin(shop)
+    early = told(shop, "failed")
+    assert (early.answer, early.status, on_record(shop)) == ("recorded", "started", [])
+    assert told(shop, "failed").answer == "known"
+    shop.live.append(shop.live.outcome(UNKNOWN))
+    assert shop.reconcile().status == NOT_COMMITTED
+    assert on_record(shop) == [("absent", "webhook", "pay_1", "failed")]
+
+
+@pytest.mark.parametrize("when", ["on time", "kept from before"])
+def test_a_negative_message_that_may_be_about_an_earlier_attempt_settles_no_later_one(shop: Shop, when: str) -> None:
+    """Attempts of one generation share their tag. What is said of the first must not free the second (S2)."""
+    live = shop.live
+    begin(shop)
+    if when == "kept from before":
+        told(shop, "failed")
+    live.append(live.outcome(NOT_COMMITTED, "never_sent"))
+    lose(shop)
+    if when == "on time":
+        heard = told(shop, "failed")
+        assert (heard.answer, heard.status) == ("recorded", UNKNOWN)
+        assert "settles nothing now" in heard.note
+    for look in shop.guard.reconcile():
+        assert look.status == UNKNOWN
+    observed = [e.event.data for e in live.log.entries() if isinstance(e.event.data, Observation)]
+    assert [(data.presence, data.evidence.failure) for data in observed] == [(ABSENT, "failed")]
+    assert told(shop, "failed").answer == "known"
+
+
+def test_a_negative_message_takes_nothing_back(shop: Shop) -> None:
+    lose(shop)
+    told(shop, "paid")
+    heard = told(shop, "failed")
+    assert (heard.answer, heard.status) == ("recorded", COMMITTED)
+    assert shop.live.audit().findings == ()
+
+
+def test_silence_is_no_message(shop: Shop) -> None:
+    lose(shop)
+    shop.live.wait(1000 * SETTLE_MS)
+    look = shop.reconcile()
+    assert (look.probe, look.status) == (None, UNKNOWN)
+    assert look.waiting is not None
+    assert look.waiting.words == "a message that says paid or failed; or a person to attest: admin"
+
+
+# --- not taken
+
+
+Attack = Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str]]]
+
+
+def _forged(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body, {"signature": base64.b64encode(bytes(32)).decode()}
+
+
+def _altered(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body.replace(b"pay_1", b"pay_2"), headers
+
+
+def _unsigned(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body, {}
+
+
+@pytest.mark.parametrize("attack", [_forged, _altered, _unsigned], ids=["forged", "altered", "unsigned"])
+def test_what_is_not_verified_appends_nothing_and_says_so(shop: Shop, attack: Attack) -> None:
+    lose(shop)
+    before = size(shop)
+    body, headers = attack(*sealed("paid", tag(shop)))
+    heard = shop.guard.webhook(body, headers, verify)
+    assert (heard.answer, heard.http_status) == ("refused", 400)
+    assert heard.note == "not verified: ForgedError: nothing was appended"
+    assert (size(shop), list((shop.live.log.path / "attachments").iterdir())) == (before, [])
+
+
+@pytest.mark.parametrize(
+    ("event", "more", "answer"),
+    [
+        ("refunded", {}, "ignored"),
+        ("paid", {"metadata": {}}, "ignored"),
+        ("paid", {"metadata": {"tag": "00" * 32}}, "ignored"),
+        ("paid", {"metadata": {"tag": "x"}}, "ignored"),
+        ("paid", {"metadata": {"tag": "00" * 32, "effect": "eff_" + "00" * 32}}, "ignored"),
+        ("paid", {"metadata": {"tag": "00" * 32, "effect": "x"}}, "ignored"),
+        ("paid", {"key": "whsec_2"}, "refused"),
+        ("paid", {"id": "x" * 513}, "refused"),
+        ("paid", {"id": 5}, "refused"),
+    ],
+)
+def test_what_does_not_concern_this_log_or_cannot_be_kept_appends_nothing(
+    shop: Shop, event: str, more: dict[str, Any], answer: str
+) -> None:
+    lose(shop)
+    before = size(shop)
+    heard = told(shop, event, **more)
+    assert (heard.answer, size(shop)) == (answer, before)
+
+
+def test_a_verifier_that_returns_no_notice_has_verified_nothing(shop: Shop) -> None:
+    lose(shop)
+    heard = shop.guard.webhook(b"", {}, lambda body, headers: True)  # type: ignore[arg-type, return-value]
+    assert (heard.answer, "want il.Notice" in heard.note) == ("refused", True)
+
+
+def test_a_key_that_may_not_resolve_is_refused_by_the_log(shop: Shop) -> None:
+    lose(shop)
+    stranger = Guard(shop.live.log, key=FileSigner(bytes([77]) * 32))
+    heard = stranger.webhook(*sealed("paid", tag(shop)), verify)
+    assert (heard.answer, heard.status) == ("refused", UNKNOWN)
+    assert heard.note.startswith("grant-missing")
+
+
+def test_where_the_log_cannot_answer_the_provider_is_asked_to_come_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(shop)
+
+    def full(*_: object) -> object:
+        raise StoreFullError("store: no space")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.live.log._engine._store, "append", full)
+        heard = told(shop, "paid")
+        assert (heard.answer, heard.http_status) == ("unavailable", 503)
+    assert told(shop, "paid").answer == "recorded"
+
+
+def test_a_later_version_of_the_contract_may_take_more_messages_as_presence_and_none_more_as_absence(
+    shop: Shop,
+) -> None:
+    lose(shop)
+    wider = {**PROMISE["webhook"], "positive": ["paid", "settled"], "negative": ["expired", "failed"]}
+    shop.live.register(version=3, **{**PROMISE, "webhook": wider})
+    assert told(shop, "expired").answer == "ignored"
+    assert told(shop, "settled").answer == "recorded"
+    assert shop.live.audit().findings == ()
+
+
+def test_a_contract_without_messages_hears_none(tmp_path: Path) -> None:
+    with open_shop(tmp_path) as shop:
+        lose(shop)
+        assert told(shop, "paid").answer == "ignored"
+
+
+def test_every_answer_has_its_http_status() -> None:
+    assert {answer: Heard(answer=answer, note="").http_status for answer in HTTP_STATUSES} == {
+        "recorded": 200,
+        "known": 200,
+        "ignored": 202,
+        "refused": 400,
+        "unavailable": 503,
+    }
