@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ IMAGES = 200_000 if TORTURE else 5_000
 TURNS = 200 if TORTURE else 60
 CONTROL_IMAGES = 300
 WORKERS = 2
+Record = Callable[[str, object], None]
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="tool missing: strace")
 
@@ -67,23 +69,23 @@ def cut(place: Path, trace: Path, images: int) -> Tried:
     )
 
 
-def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path) -> None:
+def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path, record_property: Record) -> None:
     place = tmp_path / "place"
     found = cut(place, written(place), IMAGES)
-    print(
-        f"power cuts: {found.tried} disks tried, {found.tried - len(found.lost)} survived; {found.different} of them "
-        f"different, {found.no_log} from before there was a log; seed {SEED}, {TURNS} turns"
-    )
+    record_property("figure", (f"disks after a power cut, seed {SEED}", found.tried, found.tried - len(found.lost)))
+    record_property("note", f"{found.different} different disks, {found.no_log} from before there was a log")
     assert found.lost == {}
     assert found.tried == IMAGES
     assert found.different > IMAGES // 5
 
 
 @pytest.mark.parametrize("switch", ["metasync=off", "sync=off"])
-def test_the_control_that_does_not_wait_for_the_disk_loses_some(tmp_path: Path, switch: str) -> None:
+def test_the_control_that_does_not_wait_for_the_disk_loses_some(
+    tmp_path: Path, switch: str, record_property: Record
+) -> None:
     place = tmp_path / "place"
     found = cut(place, written(place, switch), CONTROL_IMAGES)
-    print(f"control {switch}: {found.tried} disks tried, {found.tried - len(found.lost)} survived")
+    record_property("note", f"control {switch}: {len(found.lost)} of {found.tried} disks lost something acknowledged")
     assert any("acknowledged" in text for text in found.lost.values()), found.lost
 
 
