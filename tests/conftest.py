@@ -46,14 +46,16 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests counted: each `figure` as how many were tried and how many of them survived or were refused,
-    and each `note` below them.
-    """
+    """Print what the tests counted: a row for each `figure`, its parts added up, and each `note` below them."""
     said = [each for report in terminalreporter.getreports("passed") for each in report.user_properties]
     if not said:
         return
-    terminalreporter.section("figures: tried, survived or refused")
+    rows: dict[str, tuple[int, int]] = {}
     for what, tried, held in (value for name, value in said if name == "figure"):
+        tried_before, held_before = rows.get(what, (0, 0))
+        rows[what] = tried_before + tried, held_before + held
+    terminalreporter.section("figures: tried, survived or refused")
+    for what, (tried, held) in rows.items():
         terminalreporter.write_line(f"{tried:>9,} {held:>9,}  {what}")
     for line in (value for name, value in said if name == "note"):
         terminalreporter.write_line(f"{'':>20} {line}")
