@@ -5,6 +5,7 @@ replayed in a child of its own, by the command line, and a child that was killed
 20,000 with INVOKE_LOG_TORTURE=1.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -47,7 +49,9 @@ def environment() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A log whose entries take pages of every kind: leaves, branches, and some of their own."""
-    with open_live(tmp_path_factory.mktemp("damage")) as opened:
+    seeds = itertools.count(1)  # the same keys each time, so that a number stands for the same file
+    keys = patch("secrets.token_bytes", lambda length: bytes([next(seeds)]) * length)
+    with keys, open_live(tmp_path_factory.mktemp("damage")) as opened:
         for number in range(NOTES):
             opened.put(opened.begun(opened.bound(order=str(number))))
             text = "x" * (9_000 if number % 5 == 0 else 200)
