@@ -25,8 +25,8 @@ check: setup ## lint, types, import contracts, vectors as generated; changes not
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python vectors/generate/run.py --check
 
-torture: setup ## every fault at every I/O call of the script; needs strace
-	INVOKE_LOG_TORTURE=1 $(BIN)/python -bb -m pytest -s tests/faults
+torture: setup ## faults, power cuts, damage and tampering at full size, for an hour or more; needs strace
+	INVOKE_LOG_TORTURE=1 $(BIN)/python -bb -m pytest -o faulthandler_timeout=7200 tests/faults tests/audit/test_tampering.py
 
 bench: setup ## figures against floors of the same run, as a table and as JSON
 	$(BIN)/python -m bench.run

@@ -45,6 +45,22 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests counted: a row for each `figure`, its parts added up, and each `note` below them."""
+    said = [each for report in terminalreporter.getreports("passed") for each in report.user_properties]
+    if not said:
+        return
+    rows: dict[str, tuple[int, int]] = {}
+    for what, tried, held in (value for name, value in said if name == "figure"):
+        tried_before, held_before = rows.get(what, (0, 0))
+        rows[what] = tried_before + tried, held_before + held
+    terminalreporter.section("figures: tried, survived or refused")
+    for what, (tried, held) in rows.items():
+        terminalreporter.write_line(f"{tried:>9,} {held:>9,}  {what}")
+    for line in (value for name, value in said if name == "note"):
+        terminalreporter.write_line(f"{'':>20} {line}")
+
+
 def _refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Turn a refused skip into a failure that says where it is and why."""
     if not (report.skipped and isinstance(report.longrepr, tuple)):

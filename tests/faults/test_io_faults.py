@@ -1,8 +1,7 @@
 """SIGKILL, EIO, ENOSPC and short writes at the n-th I/O call of a script of appends: nothing acknowledged is lost. S11.
 
 Every 13th call here, every one with INVOKE_LOG_TORTURE=1 (`make torture`). strace carries the faults out, so what is
-killed is the real store on a real disk. Each fault prints how many points were tried; each has a control that must
-fail.
+killed is the real store on a real disk. How many points were tried is printed; each fault has a control that must fail.
 """
 
 import os
@@ -11,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ STRIDE = 1 if TORTURE else 13
 SYSCALLS = "pwrite64,writev,pwritev,fdatasync,fsync,ftruncate"
 # strace counts each system call by itself: a point is a call's name and its number among those of that name.
 Point = tuple[str, int]
+Record = Callable[[str, object], None]
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="tool missing: strace")
 
@@ -96,7 +97,9 @@ def _lost(log: Path, run: Run) -> list[str]:
     return [event_id for event_id in run.acked if event_id not in there]
 
 
-def test_a_kill_at_any_io_call_loses_nothing_acknowledged(template: Path, points: list[Point], tmp_path: Path) -> None:
+def test_a_kill_at_any_io_call_loses_nothing_acknowledged(
+    template: Path, points: list[Point], tmp_path: Path, record_property: Record
+) -> None:
     chosen = points[::STRIDE]
     killed = 0
     for name, number in chosen:
@@ -105,7 +108,7 @@ def test_a_kill_at_any_io_call_loses_nothing_acknowledged(template: Path, points
         assert _lost(log, run) == [], f"killed at {name} {number}"
         shutil.rmtree(log)
         killed += run.returncode != 0
-    print(f"kill points: {killed} tried of {len(points)}, {killed} survived")
+    record_property("figure", (f"killed at an I/O call, of {len(points)}", killed, killed))
     # Ticks come by the clock: a run that took less time than the counted one has a few calls fewer.
     assert killed >= 0.9 * len(chosen)
 
@@ -130,7 +133,7 @@ def test_the_control_that_acknowledges_first_loses_some(template: Path, points: 
     ids=["sync-eio", "write-enospc", "write-eio", "write-short"],
 )
 def test_an_io_error_loses_nothing_acknowledged(
-    template: Path, points: list[Point], tmp_path: Path, names: set[str], fault: str
+    template: Path, points: list[Point], tmp_path: Path, names: set[str], fault: str, record_property: Record
 ) -> None:
     faulty = [(name, number) for name, number in points if name in names and number > 1]
     chosen = faulty[:: max(1, len(faulty) // (100 if TORTURE else 5))]
@@ -143,7 +146,7 @@ def test_an_io_error_loses_nothing_acknowledged(
         assert _lost(log, run) == [], f"{fault} at {name} {number}"
         shutil.rmtree(log)
         met += len(run.faults)
-    print(f"{fault}: {len(chosen)} tried, {len(chosen)} survived, {met} faults met")
+    record_property("figure", (f"{fault} at an I/O call", len(chosen), len(chosen)))
     assert met > 0, "the fault reached the script"
 
 

@@ -108,6 +108,7 @@ def open_source(path: str | Path) -> Iterator[Source]:
     if where.is_dir():
         store = open_store(where, read_only=True)
         try:
+            store.check_pages()
             note = store.get_meta(CHECKPOINT_META)
             with store.snapshot() as reader:
                 yield StoreSource(reader, note=note, place=where)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -181,6 +182,27 @@ def test_open_takes_a_file_that_lacks_only_free_pages_at_its_end(store: LmdbStor
             return {"psize": 4_096}
 
     environment._refuse_cut(cast("lmdb.Environment", CountsMorePages()), tmp_path / "log")
+
+
+def test_the_pages_of_a_sound_store_fit_together_while_others_append(store: LmdbStore) -> None:
+    walks = 0
+    with ThreadPoolExecutor(1) as others:
+        appended = others.submit(lambda: [store.append([entry(n, body=bytes(n * 40))]) for n in range(150)])
+        while not appended.done():
+            store.check_pages()
+            walks += 1
+    assert len(appended.result()) == 150
+    assert walks > 1
+
+
+def test_pages_that_do_not_fit_together_are_damage_only_if_they_still_do_not_at_a_second_look(
+    store: LmdbStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[list[str]] = [["page 7 is free and in use"], [], ["page 7"], ["page 8"]]
+    monkeypatch.setattr("lmdb.verify.verify", lambda where: looks.pop(0))
+    store.check_pages()
+    with pytest.raises(StoreDamagedError, match="page 8"):
+        store.check_pages()
 
 
 def test_a_store_is_open_once_in_a_process(store: LmdbStore, tmp_path: Path) -> None:

@@ -34,6 +34,14 @@ READERS_MAX: Final = 1024
 DATA_FILE: Final = "data.mdb"
 DATA_FILE_BYTES_MIN: Final = 8_192
 
+_DAMAGED: Final = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.KeyExistsError,
+    lmdb.BadValsizeError,
+    lmdb.MapResizedError,  # no process has another map: the last page's number is wrong
+)
+
 Transaction: TypeAlias = "lmdb.Transaction[bytes]"
 Cursor: TypeAlias = "lmdb.Cursor[bytes]"
 
@@ -72,6 +80,20 @@ class OpenEnvironment:
         """Raise StoreReadOnlyError where it was opened read-only."""
         if self.read_only:
             raise StoreReadOnlyError(f"store {self.where}: was opened read-only", hint="open it for writing")
+
+    def check_pages(self) -> None:
+        """Raise StoreDamagedError where the file's pages do not fit together: LMDB may end the process that reads one.
+
+        The walk reads the whole file, and takes about a twentieth of what a replay does. Others may append meanwhile.
+        """
+        with self.begin():  # what this moment can see is not written over while it is open
+            # A commit may fall between the length of the file and the page that says where it ends: look twice.
+            found = _problems(self.where) and _problems(self.where)
+        if found:
+            raise StoreDamagedError(
+                f"store {self.where}: {DATA_FILE} is damaged: {found[0][:200]}",
+                hint="restore a backup, and verify it against a checkpoint that you kept",
+            )
 
     def commit_fault(self, exc: lmdb.Error) -> InvokeLogError:
         """Return what a failed commit means."""
@@ -141,7 +163,7 @@ def fault(exc: lmdb.Error, where: Path) -> InvokeLogError:
     message = f"store {where}: {exc}"
     if isinstance(exc, lmdb.MapFullError):
         return StoreFullError(f"{message}; a store holds at most {MAP_BYTES >> 30} GiB")
-    if isinstance(exc, lmdb.CorruptedError | lmdb.PageNotFoundError | lmdb.KeyExistsError | lmdb.BadValsizeError):
+    if isinstance(exc, _DAMAGED):
         return StoreDamagedError(message, hint='run "invoke-log verify" on a copy')
     if isinstance(exc, lmdb.PanicError):
         return CommitUncertainError(f"{message}; an earlier commit failed", hint="open the store anew")
@@ -175,9 +197,14 @@ def _refuse_cut(raw: lmdb.Environment, where: Path) -> None:
     if (where / DATA_FILE).stat().st_size >= pages_end:
         return
     # The last pages may have been free ever since they were counted, and never written: rare, and worth the full walk.
-    try:
-        found = lmdb.verify.verify(str(where))  # type: ignore[no-untyped-call]  # lmdb types all but this module
-    except lmdb.verify.VerifyError as exc:
-        found = [exc]
+    found = _problems(where)
     if found:
-        raise StoreDamagedError(f"store {where}: {DATA_FILE} is cut: {str(found[0])[:200]}", hint="restore a backup")
+        raise StoreDamagedError(f"store {where}: {DATA_FILE} is cut: {found[0][:200]}", hint="restore a backup")
+
+
+def _problems(where: Path) -> list[str]:
+    """Return what is wrong with the pages of the file at rest, read without LMDB; see `lmdb.verify`."""
+    try:
+        return [str(each) for each in lmdb.verify.verify(str(where))]  # type: ignore[no-untyped-call]  # lmdb types all but this module
+    except lmdb.verify.VerifyError as exc:
+        return [str(exc)]

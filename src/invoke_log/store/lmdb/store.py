@@ -106,6 +106,10 @@ class LmdbStore:
     def read_only(self) -> bool:
         return self._environment.read_only
 
+    def check_pages(self) -> None:
+        """Raise StoreDamagedError where the file's pages do not fit together; see `OpenEnvironment.check_pages`."""
+        self._environment.check_pages()
+
     def append(self, pendings: Sequence[Pending]) -> list[Answer]:
         """Return one answer for each entry; see `Store.append`."""
         check_append(pendings)
