@@ -159,7 +159,7 @@ def _run_pytest(tree: Path, tests: Sequence[str], compile_modules: bool) -> None
     os.chdir(tree)
     # CI: the same random examples every time, and no skip that would look like a pass.
     os.environ |= {"CI": "true", "PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
-    sys.path[:1] = [str(tree), str(tree / "src")]
+    sys.path[:0] = [str(tree), str(tree / "src")]
     sys.dont_write_bytecode = not compile_modules
     failures = _Failures()
     # Plain assertions: what is loaded already cannot be rewritten.

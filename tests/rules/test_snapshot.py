@@ -30,7 +30,13 @@ def test_what_is_not_in_the_profiles_form_is_refused_and_not_repaired() -> None:
     profile = schema.record({"ids": schema.unique(schema.token(8), 8), "at": schema.time("ms", 1000)})
     good: dict[str, Value] = {"ids": ["a", "b"], "at": 1_790_000_000_000}
     assert freeze(profile, good).fields == good
-    for bad in ({"ids": ["b", "a"]}, {"ids": ["a", "a"]}, {"at": 1_790_000_000_001}, {"at": "1790000000000"}):
+    wrong: list[dict[str, Value]] = [
+        {"ids": ["b", "a"]},
+        {"ids": ["a", "a"]},
+        {"at": 1_790_000_000_001},
+        {"at": "1790000000000"},
+    ]
+    for bad in wrong:
         with pytest.raises(SnapshotInvalidError):
             freeze(profile, {**good, **bad})
 
