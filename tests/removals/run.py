@@ -54,7 +54,10 @@ FORK: Final = get_context("fork")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """One rule that is taken out: in `file` of the package, `old`, which stands there once, becomes `new`."""
+    """One rule that is taken out: in `file` of the package, `old`, which stands there once, becomes `new`.
+
+    clause: of SPEC.md, or the section whose table holds a rule that has no id: EVT-1, 9.4. tests: pytest's node ids.
+    """
 
     clause: str
     file: str
@@ -93,7 +96,7 @@ def not_code(folder: Path = HERE) -> dict[str, str]:
     return {clause: why for listed in _lists(folder) for clause, why in listed.get("not-code", {}).items()}
 
 
-def _lists(folder: Path) -> Iterator[dict]:  # type: ignore[type-arg]
+def _lists(folder: Path) -> Iterator[dict[str, Any]]:
     return (tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.toml")))
 
 
