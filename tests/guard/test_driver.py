@@ -87,6 +87,15 @@ def test_a_start_that_is_refused_beside_its_accepted_intent_permits_no_send(shop
     assert (shop.landed, shop.kinds()) == ([], ["intent"])
 
 
+def test_a_start_that_is_refused_on_a_claim_that_stands_permits_no_send(shop: Shop) -> None:
+    """[CALL-2], [CALL-3]"""
+    shop.live.put(shop.live.intent())
+    ending = shop.call(shop.other(61, "agent"))
+    assert isinstance(ending, Denied)
+    assert "grant-missing" in ending.message
+    assert (shop.landed, shop.kinds()) == ([], ["intent"])
+
+
 class ServerError(Exception):
     """A provider's 500."""
 
