@@ -1,9 +1,11 @@
 """Take the rules of SPEC.md out of the code, one at a time, and see that a test fails: `make removals [ONLY=EVT]`.
 
 The list is data, the TOML files beside this, one for each section of SPEC.md. A removal replaces one text of one file
-by another, so that a rule is gone and the rest still runs, and names the tests of which one must then fail. A copy of
-the tree is changed, never the tree itself. What counts as caught is a test that failed: code that no longer runs proves
-nothing, and neither does a run that had to be stopped.
+by another, so that a rule is gone and the rest still runs, and names the tests of which one must then fail. A clause
+that no code keeps stands in a table `[not-code]`, ahead of the removals of its list, with the reason.
+
+A copy of the tree is changed, never the tree itself. What counts as caught is a test that failed: code that no longer
+runs proves nothing, and neither does a run that had to be stopped.
 """
 
 import argparse
