@@ -1,16 +1,19 @@
 """Map roots in ticks are recomputed by replay, for the size that the tick names. [MAP-7], [MAP-8]"""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 import invoke_log as il
 from invoke_log.audit.map_history import MapHistory
+from invoke_log.audit.source import Closing
 from invoke_log.format import digest
 from invoke_log.format.prefix_tree import EMPTY_TREE
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import Tick
+from tests.harness.play import Play, claimed, committed, must, recovered
 
 
 @pytest.fixture
@@ -75,6 +78,49 @@ def test_a_tick_that_covers_leaves_after_its_own_is_refused(log: il.Log) -> None
     assert isinstance(answer, Refused)
     assert answer.code == "tick-invalid"
     assert isinstance(_append_tick(log, size, _map_root(log, size)), int)
+
+
+class Played:
+    """The leaves of a play, as a source that says nothing else."""
+
+    origin = covers = None
+
+    def __init__(self, play: Play) -> None:
+        self._play = play
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        return ((each.body, each.signature) for each in self._play.envelopes)
+
+    def closing(self, named: Iterable[bytes]) -> Closing:
+        return Closing(note=None, attachments=())
+
+
+def _confirmed(play: Play, status: str, generation: int, committed: list[int], *, index: int) -> bool:
+    """Return whether replay finds this value for the effect that is played on, as of all leaves so far."""
+    assert play.state.last is not None
+    value = digest.map_value(status, generation, committed, play.state.last, index)
+    play.tick(3_000, covers=len(play.envelopes), root=EMPTY_TREE.put(play.bound.effect, value).root())
+    return "map-differs" not in [finding.code for finding in il.replay(Played(play)).findings]
+
+
+def test_a_recovery_changes_the_status_and_neither_head_nor_leaf() -> None:
+    """[MAP-7]"""
+    play = claimed()
+    head = len(play.envelopes) - 1
+    recovered(play)
+    assert _confirmed(play, "unknown", 1, [], index=head)
+    assert not _confirmed(play, "claimed", 1, [], index=head)
+
+
+def test_every_committed_generation_is_in_the_value() -> None:
+    """[MAP-7]"""
+    play = committed()
+    must(play.intend(again=play.state.last))
+    must(play.start())
+    must(play.answer("committed", "response"))
+    head = len(play.envelopes) - 1
+    assert _confirmed(play, "committed", 2, [1, 2], index=head)
+    assert not _confirmed(play, "committed", 2, [2], index=head)
 
 
 def test_the_history_goes_back_and_forth() -> None:

@@ -12,9 +12,10 @@ import pytest
 from invoke_log.audit.receipt import CHECKED, NOT_CHECKED, verify_receipt
 from invoke_log.errors import CutError, InvokeLogError, ReceiptInvalidError
 from invoke_log.format import digest, merkle, receipt
-from invoke_log.format.checkpoint import Checkpoint, sign_checkpoint
+from invoke_log.format.checkpoint import Checkpoint, parse_body, sign_checkpoint
 from invoke_log.format.envelope import entry_of
-from invoke_log.format.keys import VerifierKey
+from invoke_log.format.keys import LOG_KEY, VerifierKey
+from invoke_log.format.note import parse_note
 from invoke_log.format.receipt import Header, ReceiptReader, Shown
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.kind import COMMITTED, UNKNOWN, Freeze, Scope
@@ -86,6 +87,7 @@ def test_a_receipt_says_what_it_proves_and_what_was_checked_and_what_was_not(liv
     assert said["effect_key"] == digest.format_id("eff", live.bound().effect)
     assert said["events"] == [digest.format_id("evt", event) for event in report.effect.events]
     assert len(report.effect.events) == 4
+    assert said["relies_on"] == list(report.effect.relies_on)
     assert said["checked"]
     assert said["not_checked"]
 
@@ -158,6 +160,17 @@ def test_a_receipt_names_the_checkpoint_that_it_carries(made: tuple[bytes, Verif
     for wrong in (replace(header, size=header.size + 1), replace(header, origin="example.com/other")):
         with pytest.raises(ReceiptInvalidError, match="another log or size"):
             verify_receipt(joined(wrong, shown, note), trust=trust)
+
+
+def test_a_checkpoint_under_a_trusted_key_that_genesis_does_not_name_proves_nothing(
+    made: tuple[bytes, VerifierKey],
+) -> None:
+    """[RCP-5]"""
+    header, shown, note = parts(made[0])
+    resigned = sign_checkpoint(parse_body(parse_note(note).text), STRANGER)
+    trust = VerifierKey(name=ORIGIN, key_type=LOG_KEY, public_key=STRANGER.public_key)
+    with pytest.raises(ReceiptInvalidError, match="not the log key that its own genesis names"):
+        verify_receipt(joined(header, shown, resigned), trust=trust)
 
 
 Change = Callable[[dict[str, Any]], object]

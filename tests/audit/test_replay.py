@@ -1,7 +1,7 @@
 """Everything judged again from the bytes: honest logs have no findings, and no lie has none. [RPL-1] to [RPL-9], S13"""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from invoke_log.audit.replay import replay
+from invoke_log.audit.source import Closing
 from invoke_log.errors import NotFoundError
 from invoke_log.format import bundle
 from invoke_log.format.keys import WITNESS_KEY, VerifierKey
@@ -140,6 +141,25 @@ def test_a_store_that_was_never_signed_or_went_on_is_covered_and_trusted_that_fa
     assert (report.ok, report.trusted, report.trusted_size) == (True, False, 10)
     assert (report.covered, report.size) == (10, 12)
     assert replay(path).trusted_size == 0
+
+
+class NoLeaves:
+    """A source that holds nothing."""
+
+    origin = covers = None
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
+
+    def closing(self, named: Iterable[bytes]) -> Closing:
+        return Closing(note=None, attachments=())
+
+
+def test_a_log_without_a_leaf_is_never_ok() -> None:
+    """[RPL-9]"""
+    report = replay(NoLeaves())
+    assert ([(f.code, f.index) for f in report.findings], report.ok) == ([("empty-log", None)], False)
+    assert (report.size, report.root, report.state_root, report.covered) == (0, None, None, None)
 
 
 def test_nothing_there_is_not_found(tmp_path: Path) -> None:

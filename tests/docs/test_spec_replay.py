@@ -11,7 +11,7 @@ from invoke_log.audit.replay import replay
 from invoke_log.audit.report import Report
 from invoke_log.audit.source import Closing
 from invoke_log.errors import SnapshotInvalidError
-from invoke_log.format import bundle, digest, envelope
+from invoke_log.format import bundle, digest, envelope, merkle
 from invoke_log.format.cbor import Value
 from invoke_log.format.checkpoint import Checkpoint, sign_checkpoint
 from invoke_log.format.digest import TreeSize
@@ -178,6 +178,24 @@ def test_a_bad_signature_and_a_bad_form_make_a_leaf_void(read: Read) -> None:
     assert found == [("form-invalid", last), ("signature-invalid", last + 1), ("root-mismatch", None)]
 
 
+def test_a_leaf_that_is_wrong_in_both_is_void_by_its_signature(read: Read) -> None:
+    """[RPL-3]: what nobody signed says nothing, whatever its form."""
+    play = Play()
+    last = play.envelopes[-1]
+    play.envelopes.append(replace(envelope.seal({**last.fields, "extra": 1}, ADMIN), signature=bytes(64)))
+    assert codes(read(bundle_of(play)))[0] == "signature-invalid"
+
+
+def test_a_leaf_whose_signature_does_not_verify_counts_in_the_tree(read: Read) -> None:
+    """[RPL-1]"""
+    play = claimed()
+    play.envelopes.append(replace(play.envelopes[-1], signature=bytes(64)))
+    root = play.frontier.append(merkle.leaf_hash(play.envelopes[-1].entry))[0].root()
+    report = read(bundle_of(play, note=note_of(play, root=root)))
+    assert codes(report) == ["signature-invalid"]
+    assert (report.size, report.root, report.covered) == (len(play.envelopes), root, len(play.envelopes))
+
+
 # Comparisons that void nothing
 
 
@@ -208,6 +226,14 @@ def test_a_verdict_that_does_not_rederive_is_found_and_stands(what: str, read: R
     assert report.effects[0].status == "claimed"
 
 
+def test_a_snapshots_fields_come_from_a_snapshot(read: Read) -> None:
+    """[RPL-5]"""
+    play = governed(Play(), parse_policy(READS_VIP))
+    honest = verdict(policy=READS_VIP)
+    must(play.intend(verdict=replace(honest, inputs={**honest.inputs, "snapshot": {"vip": True}})))
+    assert codes(read(bundle_of(play))) == ["inputs-differ"]
+
+
 def test_what_was_shown_is_compared(read: Read) -> None:
     """[RND-2], [RPL-5]"""
     play = claimed()
@@ -234,7 +260,7 @@ def profiled(snapshot: bytes | None, **inline: Value) -> Play:
 
 
 def test_attachments_and_snapshots_are_compared(read: Read) -> None:
-    """[EVT-4], [POL-4], [RPL-6]"""
+    """[EVT-4], [POL-4], [RPL-5], [RPL-6]"""
     raw = freeze(PROFILE, SEEN).raw
     play = profiled(raw, vip=True)
     assert codes(read(bundle_of(play, raw))) == []
@@ -290,7 +316,7 @@ def test_the_grade_is_that_of_the_event_that_settled(read: Read) -> None:
 
 
 def test_a_checkpoint_is_of_the_bundle_it_closes(read: Read) -> None:
-    """[BDL-5]"""
+    """[BDL-5], [RPL-8], [RPL-9]"""
     play = committed()
     size = len(play.envelopes)
     notes = {

@@ -17,13 +17,14 @@ from invoke_log.guard.outcome import (
     Blocked,
     Committed,
     DefiniteFailure,
+    Denied,
     NeverSent,
     NotCommitted,
     OutcomeUnknown,
 )
 from invoke_log.guard.tool_call import Call
 from invoke_log.rules.answer import Answer
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Outcome, Start
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Intent, Outcome, Start
 from invoke_log.store.protocol import Answer as Stored
 from invoke_log.store.protocol import Pending
 from tests.harness.between import fail, on_disk
@@ -63,6 +64,36 @@ def test_a_tool_that_returns_is_committed_in_two_commits(shop: Shop, monkeypatch
     assert (shop.kinds(), commits) == (["intent", "start", "outcome"], [2, 1])
     assert (outcome(shop).evidence.kind, outcome(shop).status) == ("response", COMMITTED)
     assert shop.live.audit().findings == ()
+
+
+def test_a_call_after_a_pause_is_judged_at_a_tick_that_comes_before_its_intent(shop: Shop) -> None:
+    """[TIME-5]: a policy that reads the time reads that of the call."""
+    shop.live.clock.ms += 60_000
+    size = len(list(shop.live.log.entries()))
+    assert isinstance(shop.call(), Committed)
+    added = [entry.event for entry in shop.live.log.entries(size)]
+    assert [event.kind for event in added][:3] == ["tick", "intent", "start"]
+    for event in added[1:3]:
+        assert isinstance(event.data, Intent | Start)
+        assert event.data.verdict.inputs["now_ms"] == shop.live.clock.ms
+    assert shop.live.audit().findings == ()
+
+
+def test_a_start_that_is_refused_beside_its_accepted_intent_permits_no_send(shop: Shop) -> None:
+    """[CALL-2]"""
+    ending = shop.call(shop.other(60, "agent"))
+    assert isinstance(ending, Denied)
+    assert "grant-missing" in ending.message
+    assert (shop.landed, shop.kinds()) == ([], ["intent"])
+
+
+def test_a_start_that_is_refused_on_a_claim_that_stands_permits_no_send(shop: Shop) -> None:
+    """[CALL-2], [CALL-3]"""
+    shop.live.put(shop.live.intent())
+    ending = shop.call(shop.other(61, "agent"))
+    assert isinstance(ending, Denied)
+    assert "grant-missing" in ending.message
+    assert (shop.landed, shop.kinds()) == ([], ["intent"])
 
 
 class ServerError(Exception):

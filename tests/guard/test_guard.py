@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ from invoke_log.ledger.log import Log
 from invoke_log.rules.governance import EVERYTHING
 from invoke_log.rules.kind import COMMITTED, UNKNOWN, Data, Evidence, Freeze, Outcome, Revoke, Start, Withdraw
 from invoke_log.rules.policy import parse_policy
-from tests.harness.live import NONCE, ORIGIN, TTL_MS, id_of
+from tests.harness.live import NONCE, ORIGIN, PARTIAL, TTL_MS, id_of
 from tests.harness.shop import ARGUMENTS, UNHURRIED_MS, Shop, open_shop, raising
 
 PROFILE: Value = {
@@ -170,6 +170,17 @@ def test_a_tool_is_known_by_its_contracts_name_and_runs_as_it_was_written(shop: 
         shop.guard.call("refund", ARGUMENTS)
     with pytest.raises(ConfigInvalidError, match="no coroutine"):
         asyncio.run(shop.guard.acall("charge", ARGUMENTS))
+
+
+def test_a_long_argument_is_kept_beside_the_log_that_names_it(shop: Shop) -> None:
+    """[EVT-4], [INT-6]"""
+    scan: Value = {"role": "content", "raw": True, "schema": {"type": "bytes", "min": 0, "max": 20_000}}
+    shop.live.register(version=3, arguments={**cast("dict[str, Value]", PARTIAL["arguments"]), "scan": scan})
+    shop.guard.tool(shop.live.contract, read_back=shop.find)(lambda customer, order, amount, scan: len(scan))
+    ending = shop.call(scan=bytes(16_385))
+    assert isinstance(ending, Committed)
+    assert ending.value == 16_385
+    assert shop.live.audit().findings == ()
 
 
 def test_a_guard_wants_a_key(shop: Shop, tmp_path: Path) -> None:

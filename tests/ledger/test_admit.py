@@ -151,6 +151,14 @@ def test_a_guard_of_the_status_refuses_by_name(live: Live) -> None:
     assert live.answer(live.release(by=live.admin)) == "refused claim-held"
 
 
+def test_who_started_an_effect_may_say_that_it_happened_without_being_a_reconciler(live: Live) -> None:
+    sender, other = (live.grant(seed, "agent", "executor") for seed in (61, 62))
+    live.put(live.begun(by=sender))
+    live.put(live.begun(live.bound(order="another"), by=other))
+    assert live.answer(live.present(by=other)) == "refused grant-missing"
+    assert live.answer(live.present(by=sender)) == "accepted"
+
+
 def test_bad_bytes_a_flipped_signature_and_a_stranger_are_refused_before_all_else(live: Live) -> None:
     intent = live.intent()
     live.append(intent)
@@ -330,6 +338,18 @@ def test_the_first_tick_of_an_append_is_the_first_after_what_stands_before_it(li
     live.append(live.begun(live.bound(order="2")))
     suspect = live.suspect(live.bound(order="2"))
     assert live.answer(live.tick(1), live.tick(D_MS), suspect) == "refused too-early"
+    assert live.audit().findings == ()
+
+
+def test_a_tick_that_comes_before_an_event_of_the_same_append_is_none_after_it(live: Live) -> None:
+    """[TIME-3]: the START's hi is the second tick, and its deadline has not passed since."""
+    intent, start = live.begun()
+    suspect = live.draw(Suspect(start=id_of(start)), live.agent, prev=id_of(start))
+    live.clock.ms += 1  # or the first tick would be the log's own, once more
+    answers = live.append(live.tick(0), intent, start, live.tick(D_MS), suspect)
+    assert [isinstance(answer, Accepted) for answer in answers] == [True, True, True, True, False]
+    assert isinstance(answers[4], Refused)
+    assert answers[4].code == "too-early"
     assert live.audit().findings == ()
 
 

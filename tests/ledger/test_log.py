@@ -11,13 +11,14 @@ from invoke_log.errors import (
     KeyInvalidError,
     MalformedError,
     NotFoundError,
+    SignatureInvalidError,
     StoreBusyError,
     StoreDamagedError,
     StoreExistsError,
     StoreFullError,
     StoreReadOnlyError,
 )
-from invoke_log.format import digest
+from invoke_log.format import digest, keys
 from invoke_log.format.checkpoint import open_checkpoint
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger import log as log_module
@@ -112,6 +113,18 @@ def test_open_never_creates_and_refuses_a_second_time_in_one_process(tmp_path: P
     assert not (tmp_path / "log").exists()
     with Log.create(tmp_path / "log", origin=ORIGIN), pytest.raises(StoreBusyError):
         Log.open(tmp_path / "log")
+
+
+def test_no_log_is_opened_on_a_library_that_takes_what_it_must_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[SIG-2]"""
+    Log.create(tmp_path / "log", origin=ORIGIN).close()
+    with monkeypatch.context() as patched:
+        patched.setattr(keys, "crypto_sign_open", lambda _signed, _key: b"")
+        with pytest.raises(SignatureInvalidError):
+            Log.open(tmp_path / "log")
+    Log.open(tmp_path / "log").close()
 
 
 def test_a_log_key_that_others_may_read_is_refused_and_leaves_the_store_closed(tmp_path: Path) -> None:

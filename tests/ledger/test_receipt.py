@@ -122,6 +122,14 @@ def test_a_receipt_shows_no_leaf_that_its_effect_does_not_need(live: Live) -> No
     assert all(entries[index].effect in (None, live.bound().effect) for index in shown)
 
 
+def test_a_receipt_shows_leaf_1_though_no_event_of_its_effect_has_it_beside_it(live: Live) -> None:
+    """[RCP-3]"""
+    live.wait(5)
+    committed(live)
+    reader = ReceiptReader(io.BytesIO(live.log.receipt(live.bound().effect)))
+    assert [leaf.index for leaf in reader.leaves()][:2] == [0, 1]
+
+
 def test_a_receipt_of_k_readers_shows_their_observations_and_the_ticks_that_these_name(live: Live) -> None:
     live.register(name="charge-2", reconcilers=2)
     readers = [live.grant(seed, "reconciler") for seed in (11, 12)]
@@ -133,6 +141,7 @@ def test_a_receipt_of_k_readers_shows_their_observations_and_the_ticks_that_thes
     for reader in readers:
         live.wait(7)
         tick = [entry.event.id for entry in live.log.entries() if entry.event.kind == "tick"][-1]
+        live.wait(7)  # so that no event that is shown has the tick beside it
         evidence = Evidence(kind="absence", tick=tick)
         observation = live.draw(Observation(about=bytes(32), presence=ABSENT, evidence=evidence), reader)
         assert live.answer(observation) == "accepted"

@@ -244,6 +244,7 @@ def test_only_a_complete_read_without_lag_proves_absence() -> None:
         ({"realm": {"account": "acct_2", "mode": "test"}}, True),
         ({"resource": "stripe:{account}/{customer}"}, False),
         ({"purpose": None}, False),
+        ({"purpose": None, "arguments": {**ARGUMENTS, "order": {**ARGUMENTS["order"], "role": "content"}}}, False),
         ({"arguments": argument(schema={"type": "integer", "min": 0, "max": 9})}, False),
         ({"arguments": argument(schema={"type": "enum", "of": ["cus_1"]})}, True),
         ({"arguments": {**ARGUMENTS, "amount": {**ARGUMENTS["amount"], "role": "identity"}}}, False),

@@ -44,6 +44,14 @@ def test_anything_else_makes_another_decision() -> None:
     assert len(set(keys)) == len(keys)
 
 
+def test_another_snapshot_alone_makes_another_decision() -> None:
+    """[DEC-1]"""
+    story = Story()
+    one, other = (story.intent(snapshot_id=bytes([seen]) * 32) for seen in (1, 2))
+    assert (one.code, one.event.state) == (other.code, other.event.state)
+    assert key(story, one) != key(story, other)
+
+
 def test_the_decision_key_is_over_these_six() -> None:
     """[DEC-1], [ID-9]"""
     story = Story()

@@ -248,7 +248,7 @@ def test_an_oath_comes_too_late_for_a_status_that_is_unknown_already(story: Stor
 
 
 def test_an_oath_about_one_recovery_says_nothing_about_another(story: Story) -> None:
-    """[REC-2], [REC-4]"""
+    """[REC-2], [REC-4], [REC-5]"""
     first = story.recover()
     second = story.recover(data={"origin": "example.com/payments.e2"})
     story.swear(second)
@@ -259,7 +259,7 @@ def test_an_oath_about_one_recovery_says_nothing_about_another(story: Story) -> 
 
 
 def test_an_attestor_swears_about_a_recovery_of_this_log_within_its_own_scope(story: Story) -> None:
-    """[REC-2], [GOV-2]"""
+    """[REC-2], [GOV-2], [GOV-4]: contained by class and by prefix."""
     tick = story.tick()
     recovery = story.recover()
     assert story.swear(tick).code == "recovery-unknown"

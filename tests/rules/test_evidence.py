@@ -178,6 +178,14 @@ def test_two_reconcilers_observe_and_the_resolution_lists_them(pair: tuple[Story
     assert story.absent(start, observations=[one, two]).code == "accepted"
 
 
+def test_evidence_that_no_observation_can_carry_lists_none(pair: tuple[Story, Leaf, Leaf]) -> None:
+    """[PRF-7]: what is listed is checked, and a void is not."""
+    story, start, tick = pair
+    one = story.observe(start, tick, by="reconciler")
+    assert story.absent(start, kind="void", observations=[one]).code == "observation-invalid"
+    assert story.absent(start, kind="void").code == "accepted"
+
+
 def test_one_reconciler_does_not_count_twice(pair: tuple[Story, Leaf, Leaf]) -> None:
     """[PRF-7]"""
     story, start, tick = pair

@@ -4,11 +4,11 @@ from typing import cast
 
 import pytest
 
-from invoke_log.format import digest, envelope
+from invoke_log.format import cbor, digest, envelope, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules.event import parse_event
 from invoke_log.rules.fold import Fold, Void
-from invoke_log.rules.kind import COMMITTED, FREE, STARTED
+from invoke_log.rules.kind import COMMITTED, FREE, STARTED, Approval
 from tests.harness.story import BOUND, KEYS, T0, TTL, Leaf, Story, done, lost, started, undone
 
 
@@ -100,6 +100,10 @@ def test_what_rests_on_a_void_event_is_void(story: Story) -> None:
     intent = story.intent(answer="ask")
     consent = story.approve(intent, by="stranger")
     assert story.start(intent, approvals=[consent]).code == "approval-invalid"
+    given = Approval(intent=intent.id, shown=bytes(32))
+    behind = story.put(given, by="approver", of=intent, body={"prev": bytes(32)})
+    assert behind.code == "chain-broken"
+    assert story.start(intent, approvals=[behind]).code == "approval-invalid"
     sent = story.start(intent, by="stranger", approvals=[story.approve(intent)])
     assert sent.code == "grant-missing"
     assert story.outcome(sent).code == "transition-invalid"
@@ -208,3 +212,13 @@ def test_the_same_bytes_give_the_same_state_whoever_folds_them(story: Story) -> 
         fresh.apply(parse_event(fields, digest.event_id(leaf.sealed.body)), index=leaf.index, root=None)
     assert fresh.state_root(0) == story.root()
     assert fresh.effects == story.fold.effects
+
+
+def test_the_state_root_is_over_more_effects_than_an_item_can_hold() -> None:
+    """[RPL-7]"""
+    count = limits.ITEM_BYTES_MAX // 79 + 1
+    rows: list[Value] = [[index.to_bytes(32, "big"), "claimed", 1, 1, bytes(32)] for index in range(count)]
+    encoded = cbor.array_head(count) + b"".join(map(cbor.encode, rows))
+    assert len(encoded) > limits.ITEM_BYTES_MAX
+    hashed = [digest.derive("effects", encoded), digest.derive("resources", cbor.encode([]))]
+    assert digest.state_root(1, bytes(32), rows, []) == digest.derive_item("root", [1, bytes(32), *hashed])

@@ -75,7 +75,7 @@ def test_only_an_admin_governs(story: Story) -> None:
 
 
 def test_a_governance_event_names_the_head_of_its_chain(story: Story) -> None:
-    """S7: authority is asked first, and what it would do last."""
+    """[GOV-2], S7: authority is asked first, and what it would do last."""
     policy = parse_policy(ALLOW_COVERED)
     assert story.put(policy, by="admin", body={"prev": bytes(32)}).code == "chain-broken"
     assert story.put(policy, by="admin", body={"prev": None}).code == "chain-broken"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import lmdb
 import pytest
@@ -50,6 +50,27 @@ def test_a_created_store_opens_again_with_its_meta_values_and_first_entries(tmp_
         assert [body for body, _ in reader.entries(0, 9)] == [b"body 0", b"body 1"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log"]
     store.close()
+
+
+@pytest.mark.parametrize("made", [LmdbStore.create, LmdbStore.open])
+def test_every_commit_is_on_the_disk_when_it_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: Callable[..., LmdbStore]
+) -> None:
+    """[ADM-2]: what LMDB may leave in the page cache, or reorder, is switched off nowhere."""
+    opened: list[lmdb.Environment] = []
+    if made == LmdbStore.open:
+        LmdbStore.create(tmp_path / "log", {}).close()
+    lmdb_open = lmdb.open
+
+    def noted(*arguments: Any, **options: Any) -> lmdb.Environment:
+        opened.append(lmdb_open(*arguments, **options))
+        wanted = {"sync": True, "metasync": True, "writemap": False, "map_async": False}
+        assert wanted.items() <= opened[-1].flags().items()
+        return opened[-1]
+
+    monkeypatch.setattr(lmdb, "open", noted)
+    (made(tmp_path / "log", {}) if made == LmdbStore.create else made(tmp_path / "log")).close()
+    assert opened
 
 
 def test_create_takes_an_empty_directory(tmp_path: Path) -> None:
