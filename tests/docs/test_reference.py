@@ -39,7 +39,8 @@ def test_every_verb_that_takes_something_shows_an_example_of_itself() -> None:
 
 def test_every_promised_verb_is_there_and_no_other() -> None:
     promised = """
-        init, key new, key lock, key show, grant, revoke, contract add, contract list, contract show, contract withdraw,
+        init, key new, key lock, key show, grant, revoke, contract add, contract list, contract show, contract ready,
+        contract withdraw,
         contract freeze, contract unfreeze, freeze, unfreeze, policy set, policy show, policy simulate, append, list,
         show, status, tail, reconcile, attest, checkpoint, export, verify, replay, receipt make, receipt verify,
         snapshot diff, doctor, demo

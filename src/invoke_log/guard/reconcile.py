@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from invoke_log.format import cbor, digest
+from invoke_log.guard.outcome import Aborted
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.tool_call import Call
+from invoke_log.guard.tool_call import Call, identity_of
 from invoke_log.ledger import chain
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
@@ -21,8 +22,8 @@ from invoke_log.rules.call import APPENDS_MAX
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import OPEN, absence_bound
 from invoke_log.rules.governance import Refused
-from invoke_log.rules.intent import Bound
-from invoke_log.rules.kind import ABSENT, CLAIMED, PRESENT, STARTED, UNKNOWN, Evidence, Resolution, Suspect
+from invoke_log.rules.intent import Bound, rederive
+from invoke_log.rules.kind import ABSENT, CLAIMED, PRESENT, STARTED, UNKNOWN, Evidence, Intent, Resolution, Suspect
 from invoke_log.rules.world import EffectState
 
 ONE: Final = "ONE"
@@ -93,6 +94,8 @@ class _Look:
         try:
             found = self._tool.read_back(self._call(state))
             references = _references(found)
+        except Aborted:
+            return self._settle(state, Evidence(kind="abort"), "aborted, and it can no longer appear")
         except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, it has shown nothing
             return self._report(state, UNCLEAR, f"the read-back said nothing: {type(error).__name__}")
         if references:
@@ -102,9 +105,15 @@ class _Look:
             return self._report(state, probe, f"found {', '.join(references[:3])}")
         if not self._contract.proves_absence or tick is None:
             return self._report(state, NONE, "not found, which proves nothing under this contract")
-        answer = self._append(state, self._resolution(state, ABSENT, Evidence(kind="absence", tick=tick)))
+        return self._settle(state, Evidence(kind="absence", tick=tick), "not there, and it can no longer appear")
+
+    def _settle(self, state: EffectState, evidence: Evidence, settled: str) -> Reconciled:
+        """Append that the effect is absent, where that is so: what was lost with a log's tail had handles too."""
+        if state.tainted is not None and self._contract.handle is not None:
+            return self._report(state, UNCLEAR, "a recovery lost the handles of later attempts: a person has to attest")
+        answer = self._append(state, self._resolution(state, ABSENT, evidence))
         if isinstance(answer, Accepted):
-            words = "not there, and it can no longer appear"
+            words = settled
         elif isinstance(answer, Refused) and answer.code != "too-early":
             words = f"not there, and not settled: {answer.reason}"
         else:
@@ -135,6 +144,11 @@ class _Look:
             return world.head(chain.TICKS)
 
     def _call(self, state: EffectState) -> Call:
+        assert state.claim is not None
+        with self._log.world() as world:
+            intent = world.event(state.claim.index).data
+            handles = world.handles(state.send, state.resource) if state.send is not None else ()
+        assert isinstance(intent, Intent)
         return Call(
             effect_key=digest.format_id("eff", state.effect),
             resource=state.resource,
@@ -142,6 +156,8 @@ class _Look:
             provider_key=digest.provider_key(state.effect, state.generation, state.turn).hex(),
             tag=digest.tag(state.effect, state.generation).hex(),
             timeout_s=self._contract.timeout_ms / 1000,
+            identity=identity_of(self._contract, rederive(self._contract, intent)),
+            handles=handles,
         )
 
     def _report(self, before: EffectState, probe: str | None, note: str) -> Reconciled:

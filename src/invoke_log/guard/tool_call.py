@@ -1,13 +1,17 @@
 """What a tool is given of its call, and what its run proves. SPEC §10 [PRF-2], [PRF-3]."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from invoke_log.errors import ConfigInvalidError
 from invoke_log.format import limits
+from invoke_log.format.cbor import Value
 from invoke_log.guard.outcome import Aborted, DefiniteFailure, NeverSent
 from invoke_log.rules.call import Reply
 from invoke_log.rules.contract import Contract
+from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence
 
 
@@ -16,7 +20,8 @@ class Call:
     """The names that a tool hands to its provider. All lower-case hex, but `effect_key`, which prints as `eff_…`.
 
     provider_key: the idempotency key. tag: what the provider's own object must carry, to be found again by.
-    timeout_s: how long the contract lets the tool wait for its answer.
+    timeout_s: how long the contract lets the tool wait for its answer. identity: the identity arguments, the purpose
+    too. handles: for a read-back, what the attempt noted about itself, in order.
     """
 
     effect_key: str
@@ -25,6 +30,25 @@ class Call:
     provider_key: str
     tag: str
     timeout_s: float
+    identity: Mapping[str, Value] = field(default_factory=dict)
+    handles: tuple[str, ...] = ()
+    append_handle: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+
+    def note_handle(self, handle: str) -> None:
+        """Put the name by which this attempt can be asked about on the log, durably, before it matters.
+
+        Args: handle: what the provider calls the attempt, such as a transaction id; at most 512 bytes.
+        Raises: ConfigInvalidError: no tool is running, or this one has noted one already. StoreError, MalformedError:
+            it is not on the log: do not go on.
+        """
+        if self.append_handle is None:
+            raise ConfigInvalidError("call: only a running tool notes a handle")
+        self.append_handle(handle)
+
+
+def identity_of(contract: Contract, bound: Bound) -> dict[str, Value]:
+    """Return the identity arguments of a call, the purpose among them."""
+    return {name: bound.arguments[name] for name, one in contract.arguments.items() if one.role == "identity"}
 
 
 def reply_of_value(value: Any) -> Reply:

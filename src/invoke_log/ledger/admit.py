@@ -19,7 +19,7 @@ from invoke_log.rules.admission import AUTHORITY, Admitted, Stale, admit
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event, parse_event
 from invoke_log.rules.governance import Refused, found
-from invoke_log.rules.kind import Intent, Redrive, Start, Tick
+from invoke_log.rules.kind import Handle, Intent, Redrive, Start, Tick
 from invoke_log.rules.world import PENDING, EffectState, placed
 
 APPEND_ATTEMPTS_MAX: Final = 100
@@ -247,6 +247,9 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
         name = chain.of_unchained(event.id, event.resource)
         world.head(name)
         rows.append((name, event.id, b""))
+    if isinstance(event.data, Handle):
+        assert event.resource is not None
+        rows.append((chain.of_handles(event.data.about, event.resource), event.id, b""))
     if isinstance(event.data, Tick):
         now_ms = max(event.data.time_ms, world.now_ms())
         ahead.ticks.append((place, now_ms))

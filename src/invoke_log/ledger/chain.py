@@ -42,3 +42,8 @@ def of_unchained(event_id: bytes, resource: str | None) -> bytes:
     """One row: an event that stands on no chain, so that appending it twice is seen."""
     prefix = _NO_RESOURCE if resource is None else resource_hash(resource)[:16]
     return prefix + b"n" + event_id
+
+
+def of_handles(about: bytes, resource: str) -> bytes:
+    """The handles that were noted about an event. No judgement reads it: it only finds them again."""
+    return resource_hash(resource)[:16] + b"h" + about

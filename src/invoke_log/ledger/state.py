@@ -21,7 +21,7 @@ from invoke_log.rules.effect import absorb
 from invoke_log.rules.event import Event, parse_event
 from invoke_log.rules.governance import Governance, Refused, found, govern
 from invoke_log.rules.intent import rederive
-from invoke_log.rules.kind import Intent, Redrive, Start
+from invoke_log.rules.kind import Handle, Intent, Redrive, Start
 from invoke_log.rules.world import PENDING, Claim, EffectState, Send
 
 FIRST_PLACE: Final = PENDING - 1
@@ -202,6 +202,11 @@ class LiveWorld:
         row = self.reader.head(name)
         if row is not None:
             yield row.index, row.head
+
+    def handles(self, send: Send, resource: str) -> tuple[str, ...]:
+        """Return the handles that a START's own key noted about it, in order: nobody else knows what it will end as."""
+        noted = (self.event(row.index) for row in self.reader.rows(chain.of_handles(send.id, resource)))
+        return tuple(event.data.handle for event in noted if isinstance(event.data, Handle) and event.by == send.by)
 
     def binding(self, effect: bytes) -> int | None:
         """Return the leaf of the first event of an effect, which says what resource it belongs to; None: there is
