@@ -142,14 +142,14 @@ def test_two_lengths_are_refused_and_nothing_is_forwarded(world: World) -> None:
     assert world.proxy.report().posts == ()
 
 
-def test_a_provider_that_is_gone_is_a_bad_gateway() -> None:
+def test_a_provider_that_is_gone_is_unavailable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed_soon:
         upstream_port = closed_soon.getsockname()[1]
     with Child(PROXY, "--upstream", str(upstream_port)) as proxy:
         ports = proxy.ready_ports()
         with closing(http.client.HTTPConnection("127.0.0.1", ports["port"], timeout=5)) as http_connection:
             http_connection.request("POST", "/v1/payment_intents", b"amount=1")
-            assert http_connection.getresponse().status == 502
+            assert http_connection.getresponse().status == 503
         assert ProxyControl(port=ports["control"]).report().answered == 0
 
 
