@@ -5,8 +5,8 @@ for as long as it keeps its state, which is far longer than a reconciler waits. 
 """
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -16,6 +16,7 @@ from invoke_log.errors import ConfigInvalidError, ReadUnclearError
 from invoke_log.guard.outcome import Aborted
 from invoke_log.guard.tool_call import Call
 
+Connect = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
 VERSION_MIN: Final = 170_000
 _HANDLE: Final = re.compile(r"postgresql:(\d+):(\d+)")
 _BEGIN: Final = (
@@ -25,21 +26,22 @@ _BEGIN: Final = (
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
 )
 _NAME: Final = "SELECT system_identifier, pg_current_xact_id()::text FROM pg_control_system()"
-_STATUS: Final = "SELECT system_identifier, pg_is_in_recovery(), pg_xact_status(%s::xid8) FROM pg_control_system()"
+_SERVER: Final = "SELECT system_identifier::text, pg_is_in_recovery() FROM pg_control_system()"
+_STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 
 
 @contextmanager
-def transaction(connection: psycopg.Connection[Any], call: Call) -> Iterator[psycopg.Cursor[Any]]:
+def transaction(connect: Connect, call: Call) -> Iterator[psycopg.Cursor[Any]]:
     """Yield a cursor in a transaction of its own, note its id on the log, and commit it. Once in a call.
 
-    Args: connection: one that is not in a transaction.
+    Args: connect: opens a connection that is not in a transaction, for a `with` block: `psycopg.connect` with its
+        arguments, or a pool's `connection`.
     Raises: Aborted: it ended before COMMIT was sent, by whatever exception: nothing of it can happen any more. Any
-        other exception of the commit itself says nothing, and the id that was noted can be asked about.
+        other exception is of the commit itself and says nothing; the id that was noted can be asked about.
     """
     committing = False
     try:
-        _check(connection)
-        with connection.transaction(), connection.cursor() as cursor:
+        with connect() as connection, _begun(connection), connection.cursor() as cursor:
             for statement in _BEGIN:
                 cursor.execute(statement, {"timeout": f"{max(1, int(call.timeout_s * 1000))}ms"})
             yield cursor
@@ -70,18 +72,21 @@ def _committed(connection: psycopg.Connection[Any], handle: str) -> bool:
     named = _HANDLE.fullmatch(handle)
     if named is None:
         raise ReadUnclearError(f"handle {handle[:60]!r}, want postgresql:CLUSTER:TRANSACTION")
-    identifier, standby, status = connection.execute(_STATUS, (named[2],)).fetchone() or (0, True, None)
-    if str(identifier) != named[1] or standby:
+    if connection.execute(_SERVER).fetchone() != (named[1], False):
         raise ReadUnclearError(f"{handle} is of another cluster, or this server is a standby")
+    (status,) = connection.execute(_STATUS, (named[2],)).fetchone() or (None,)
     if status not in ("committed", "aborted"):
         raise ReadUnclearError(f"{handle} is {status or 'older than the server keeps'}")
     return bool(status == "committed")
 
 
-def _check(connection: psycopg.Connection[Any]) -> None:
+@contextmanager
+def _begun(connection: psycopg.Connection[Any]) -> Iterator[None]:
     if connection.info.transaction_status is not TransactionStatus.IDLE:
         raise ConfigInvalidError("postgresql: the connection is in a transaction already, want one of its own")
     if connection.info.server_version < VERSION_MIN:
         raise ConfigInvalidError(
             f"postgresql: server version {connection.info.server_version}, want 17 or later, which bounds transactions"
         )
+    with connection.transaction():
+        yield
