@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.counterparties.desk import Desk, open_desk
+from tests.counterparties.keyed import Inbox, Keyed, keyed_provider, open_inbox
 from tests.counterparties.postgres_server import postgres_server
 from tests.harness.world import stage as stage
 from tests.harness.world import world as world
@@ -21,3 +22,22 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 def postgres_port() -> Iterator[int]:
     with postgres_server() as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def keyed_server() -> Iterator[Keyed]:
+    with keyed_provider() as keyed:
+        yield keyed
+
+
+@pytest.fixture
+def keyed(keyed_server: Keyed) -> Keyed:
+    """The provider with empty books that stores all results, and a proxy that passes everything."""
+    keyed_server.configure()
+    return keyed_server
+
+
+@pytest.fixture
+def inbox() -> Iterator[Inbox]:
+    with open_inbox() as opened:
+        yield opened
