@@ -50,6 +50,7 @@ class Till:
     reader: stripe.StripeClient
     paid: str
     card: str = "pm_card_visa"
+    confirm: bool = True
 
     def charge(self, order: str = "789") -> Any:
         return self.desk.call("charge_customer", customer=self.world.customer, order=order, amount=5000, currency="usd")
@@ -83,8 +84,9 @@ def till(desk: Desk, world: World) -> Till:
     @desk.guard.tool(charging, read_back=lambda call: adapter.payment_intents_under(direct, call.tag))
     def charge_customer(customer: str, order: str, amount: int, currency: str, *, invoke: Call) -> str:
         with adapter.proofs():
-            params = charge_params(customer, order, amount, invoke.tag, opened.card)
-            return opened.sender.v1.payment_intents.create(params, {"idempotency_key": invoke.provider_key}).id
+            params = charge_params(customer, order, amount, invoke.tag, opened.card, confirm=opened.confirm)
+            made = opened.sender.v1.payment_intents.create(params, {"idempotency_key": invoke.provider_key})
+            return adapter.done(made)
 
     def find_refund(call: Call) -> list[str]:
         return adapter.refunds_under(direct, call.tag, payment_intent=str(call.identity["payment_intent"]))
@@ -100,15 +102,20 @@ def till(desk: Desk, world: World) -> Till:
                 },
                 {"idempotency_key": invoke.provider_key},
             )
-            return made.id
+            return adapter.done(made)
 
     return opened
 
 
-def charge_params(customer: str, order: str, amount: int, tag: str, card: str) -> Any:
-    metadata = {adapter.TAG_FIELD: tag, "purpose": order}
-    more = {"payment_method": card, "confirm": True, "off_session": True}
-    return {"amount": amount, "currency": "usd", "customer": customer, "metadata": metadata, **more}
+def charge_params(customer: str, order: str, amount: int, tag: str, card: str, *, confirm: bool = True) -> Any:
+    return {
+        "amount": amount,
+        "currency": "usd",
+        "customer": customer,
+        "metadata": {adapter.TAG_FIELD: tag, "purpose": order},
+        "payment_method": card,
+        **({"confirm": True, "off_session": True} if confirm else {}),
+    }
 
 
 @dataclass(frozen=True)
@@ -203,6 +210,14 @@ def test_a_decline_is_proof_and_a_new_decision_has_a_new_key(till: Till) -> None
     keys = [post.idempotency_key for post in till.world.proxy.report().posts]
     assert len(set(keys)) == len(keys) == 2
     assert (till.ledger("charge"), till.desk.statuses()) == (["789"], {"789": COMMITTED})
+
+
+def test_an_answer_without_the_money_is_no_commitment(till: Till) -> None:
+    till.confirm = False
+    ending = till.charge()
+    assert isinstance(ending, OutcomeUnknown)
+    assert isinstance(ending.__cause__, ReadUnclearError)
+    assert (till.desk.look().probe, till.desk.statuses()) == (UNCLEAR, {"789": UNKNOWN})
 
 
 def test_a_refusal_without_a_code_is_unknown(till: Till) -> None:

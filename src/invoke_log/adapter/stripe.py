@@ -69,6 +69,16 @@ def proofs() -> Iterator[None]:
         raise DefiniteFailure(UNAUTHORIZED) from error
 
 
+def done(made: stripe.PaymentIntent | stripe.Refund) -> str:
+    """Return the id of what an answer says was made, if money has moved by it: 200 alone does not say that.
+
+    Raises: ReadUnclearError: it has not, and may yet.
+    """
+    if made.status not in INTENT_DONE | REFUND_DONE:
+        raise ReadUnclearError(f"stripe: {made.id} is {made.status!r}, want 'succeeded'")
+    return made.id
+
+
 def payment_intents_under(client: stripe.StripeClient, tag: str, *, customer: str | None = None) -> list[str]:
     """Return the payment intents under a tag on which money has moved, from one complete list that is read now.
 
