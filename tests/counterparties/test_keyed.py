@@ -2,6 +2,7 @@
 S2, S3
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -114,6 +115,29 @@ def test_a_provider_that_cannot_be_reached_was_sent_nothing(bank: Bank) -> None:
     bank.port = free_port()
     assert isinstance(bank.pay(), NotCommitted)
     assert (bank.desk.kinds(), bank.keyed.requests()) == (["never_sent"], 0)
+
+
+@pytest.mark.parametrize(
+    ("reachable", "ending", "requests_seen"), [(True, OutcomeUnknown, 1), (False, NotCommitted, 0)]
+)
+def test_a_coroutine_sends_once_and_is_told_the_same(
+    desk: Desk, keyed: Keyed, reachable: bool, ending: type, requests_seen: int
+) -> None:
+    @desk.guard.tool(desk.ready("webhook-transfer", {"account": "DE02"}))
+    async def transfer(beneficiary: str, invoice: str, amount: int, *, invoke: Call) -> None:
+        invoke.note_handle("one of a coroutine")
+        port = keyed.proxy.port if reachable else free_port()
+        async with adapter.once(httpx.AsyncClient(trust_env=False)) as sender:
+            with adapter.proofs():
+                headers = {"Idempotency-Key": invoke.provider_key}
+                await sender.post(f"http://127.0.0.1:{port}{PATH}", json={}, headers=headers)
+
+    keyed.proxy.control.next_posts(fault(behaviour=Behaviour.DROP_RESPONSE))
+    ended = asyncio.run(desk.guard.acall("transfer", {"beneficiary": "b1", "invoice": "i1", "amount": 5}))
+    assert isinstance(ended, ending)
+    assert len(keyed.proxy.control.report().posts) == requests_seen
+    kinds = [entry.event.kind for entry in desk.log.entries() if entry.event.kind != "tick"]
+    assert kinds[-2:] == ["handle", "outcome"]
 
 
 # --- what the provider keeps under a key

@@ -2,6 +2,10 @@
 [PRF-4], S2, S3
 """
 
+import signal
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -20,6 +24,7 @@ from invoke_log.guard.outcome import Aborted, Blocked, Committed, NotCommitted, 
 from invoke_log.guard.reconcile import NONE, ONE, UNCLEAR
 from invoke_log.guard.tool_call import Call
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN
+from invoke_log.surfaces.demo.processes import child_environment
 from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
 from tests.counterparties.desk import Desk
 from tests.counterparties.postgres_server import connect, free_port
@@ -218,3 +223,58 @@ def call(*handles: str, timeout_s: float = 5, append_handle: Any = None) -> Call
         handles=handles,
         append_handle=append_handle,
     )
+
+
+KILLED = """
+import os, sys, signal
+import psycopg
+import invoke_log as il
+from invoke_log.adapter.postgresql import transaction
+
+path, dsn, when = sys.argv[1:]
+contract = il.Contract.ready("postgresql-entry", realm={"cluster": "test", "database": "postgres"})
+
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+with il.Log.open(path) as log:
+    guard = il.Guard(log)
+
+    @guard.tool(contract)
+    def post_entry(account, document, amount, *, invoke):
+        with transaction(lambda: psycopg.connect(dsn), invoke) as cursor:
+            cursor.execute("INSERT INTO entries VALUES (%s, %s)", (document, amount))
+            if when == "before the handle":
+                killed()
+            if when == "before COMMIT":
+                note = invoke.append_handle
+                object.__setattr__(invoke, "append_handle", lambda handle: (note(handle), killed()))
+        killed()
+
+    guard.call("post_entry", {"account": "a1", "document": "d1", "amount": "5.00"})
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "kind", "documents"),
+    [
+        ("before the handle", "absence", []),
+        ("before COMMIT", "abort", []),
+        ("after COMMIT", "tag_seen", ["d1"]),
+    ],
+)
+def test_an_executor_that_is_killed_leaves_what_the_server_can_tell(
+    books: Books, when: str, kind: str, documents: list[str]
+) -> None:
+    dsn = f"host=127.0.0.1 port={books.port} user=postgres dbname=postgres sslmode=disable gssencmode=disable"
+    command = [sys.executable, "-P", "-c", KILLED, str(books.desk.log.path), dsn, when]
+    killed = subprocess.run(command, env=child_environment(), capture_output=True, text=True, timeout=120, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert isinstance(books.post(), Blocked)
+    books.desk.later(books.contract)
+    deadline_s = time.monotonic() + 30  # the server notices that its client is gone
+    while (look := books.desk.look()).status == UNKNOWN and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    status = COMMITTED if documents else NOT_COMMITTED
+    assert (look.status, books.desk.kinds()[-1], books.documents()) == (status, kind, documents)
+    assert books.desk.statuses() == {"d1": status}
