@@ -1,6 +1,5 @@
 """The keyed provider as tests have it: its process, the proxy before it, its ledger, and where its messages arrive."""
 
-import json
 import subprocess
 import sys
 import threading
@@ -80,10 +79,6 @@ class Inbox:
         with self._more:
             self.arrived.append((body, headers))
             self._more.notify_all()
-
-    def types(self) -> list[str]:
-        """What the messages say, unverified."""
-        return [json.loads(body)["type"] for body, _ in self.arrived]
 
 
 @contextmanager
