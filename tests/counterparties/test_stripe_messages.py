@@ -39,7 +39,8 @@ def message(world: World, inbox: Inbox) -> Iterator[tuple[bytes, dict[str, str]]
 
 def is_ours(body: Any) -> bool:
     """Whether a message is of this test's charge: what an earlier one's request leaves behind may still be told."""
-    return body["type"] == "payment_intent.succeeded" and body["data"]["object"]["metadata"].get("invoke") == TAG
+    object_told = body["data"]["object"]
+    return bool(body["type"] == "payment_intent.succeeded" and object_told["metadata"].get("invoke") == TAG)
 
 
 def register(world: World, hook: dict[str, Any]) -> None:
