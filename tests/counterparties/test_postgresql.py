@@ -22,7 +22,7 @@ from invoke_log.errors import ConfigInvalidError, ReadUnclearError
 from invoke_log.format.cbor import Value
 from invoke_log.guard.outcome import Aborted, Blocked, Committed, NotCommitted, OutcomeUnknown
 from invoke_log.guard.reconcile import NONE, ONE, UNCLEAR
-from invoke_log.guard.tool_call import Call
+from invoke_log.guard.tool_call import CLOCK, Call
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN
 from invoke_log.surfaces.demo.processes import child_environment
 from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
@@ -180,6 +180,24 @@ def test_the_server_ends_a_transaction_that_lasts_longer_than_the_tool_may_wait(
     assert noted == []
 
 
+def test_after_the_send_deadline_no_commit_is_sent_though_everything_else_went_well(books: Books) -> None:
+    """A connect that hangs for long: by then a reconciler may have counted on nothing coming. S2"""
+    passed = books.desk.guard._tools["post_entry"].contract.send_deadline_ms / 1000 + 1
+    real = time.clock_gettime
+
+    def slow(port: int) -> Any:
+        clock.side_effect = lambda which: real(which) + passed
+        return connect(port)
+
+    with (
+        patch("time.clock_gettime", side_effect=real) as clock,
+        patch("tests.counterparties.test_postgresql.connect", slow),
+    ):
+        ending = books.post()
+    assert isinstance(ending, NotCommitted)
+    assert (books.documents(), books.requests("/COMMIT"), books.desk.kinds()) == ([], 0, ["abort"])
+
+
 def test_an_acknowledged_commit_is_durable_where_the_server_would_not_wait(books: Books) -> None:
     books.direct.execute("ALTER ROLE postgres SET synchronous_commit = off")
     try:
@@ -221,6 +239,7 @@ def call(*handles: str, timeout_s: float = 5, append_handle: Any = None) -> Call
         tag="t",
         timeout_s=timeout_s,
         handles=handles,
+        send_by=time.clock_gettime(CLOCK) + 60,
         append_handle=append_handle,
     )
 

@@ -7,6 +7,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -158,6 +159,12 @@ def test_a_relay_that_cannot_be_reached_was_sent_nothing(post: Post) -> None:
     post.port = free_port()
     assert isinstance(post.send(), NotCommitted)
     assert (post.requests("/EHLO"), post.desk.kinds()) == (0, ["never_sent"])
+
+
+def test_after_the_send_deadline_no_message_is_handed_over(post: Post) -> None:
+    with patch.object(Call, "may_send", lambda _: False):
+        assert isinstance(post.send(), NotCommitted)
+    assert (post.requests("/RCPT"), post.requests("/DATA"), post.desk.kinds()) == (1, 0, ["never_sent"])
 
 
 def test_a_recipient_or_a_sender_that_is_refused_is_proof(post: Post) -> None:

@@ -1,5 +1,6 @@
 """A handle: the name by which an attempt can be asked about, on the log before it matters. [PRF-2], [PRF-4], S2, S3"""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from invoke_log.guard.tool_call import Call
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Handle, Resolution
 from tests.harness.live import T0
 from tests.harness.player import recover
-from tests.harness.shop import Shop, open_shop
+from tests.harness.shop import UNHURRIED_MS, Shop, open_shop
 
 TRANSACTIONAL: Any = {"observability": "transactional", "handle": "xid"}
 
@@ -116,6 +117,22 @@ def test_the_tool_is_told_its_identity_arguments_too(shop: Shop) -> None:
     shop.send = told.append
     shop.call()
     assert [call.identity for call in told] == [{"customer": "cus_1", "order": "789"}]
+
+
+def test_a_tool_may_send_until_the_deadline_that_counts_from_before_its_start(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[bool] = []
+    real = time.clock_gettime
+
+    def send(call: Call) -> None:
+        found.append(call.may_send())
+        monkeypatch.setattr(time, "clock_gettime", lambda which: real(which) + UNHURRIED_MS / 1000)
+        found.append(call.may_send())
+
+    shop.send = send
+    shop.call()
+    assert found == [True, False]
 
 
 def test_what_another_key_noted_about_a_start_is_no_handle_of_it(shop: Shop) -> None:

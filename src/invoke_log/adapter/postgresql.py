@@ -49,6 +49,9 @@ def transaction(connect: Connect, call: Call) -> Iterator[psycopg.Cursor[Any]]:
             # Crash here: nothing is noted, and the server aborts what was never committed.
             call.note_handle(f"postgresql:{identifier}:{xid}")
             # Crash here: noted and not committed: the server says aborted.
+            if not call.may_send():
+                raise TimeoutError("the send deadline has passed")
+            # From here on the server's timeout is the bound: it began before D, and ends what lasts longer.
             committing = True
     except Exception as error:
         if committing:

@@ -34,13 +34,13 @@ def deliver(message: EmailMessage, call: Call, *, connect: Callable[[], smtplib.
     except Exception as error:
         raise NeverSent(str(error)) from error
     try:
-        _hand_over(relay, raw, sender=senders[0], recipient=recipients[0])
+        _hand_over(relay, raw, call, sender=senders[0], recipient=recipients[0])
     finally:
         relay.close()  # without QUIT: how the parting goes says nothing about the message
     return str(message["Message-ID"])
 
 
-def _hand_over(relay: smtplib.SMTP, raw: bytes, *, sender: str, recipient: str) -> None:
+def _hand_over(relay: smtplib.SMTP, raw: bytes, call: Call, *, sender: str, recipient: str) -> None:
     try:
         relay.ehlo_or_helo_if_needed()
         refused = _refused(relay, sender, recipient)
@@ -48,6 +48,8 @@ def _hand_over(relay: smtplib.SMTP, raw: bytes, *, sender: str, recipient: str) 
         raise NeverSent(str(error)) from error
     if refused is not None:
         raise DefiniteFailure(refused)
+    if not call.may_send():
+        raise NeverSent("the send deadline has passed")
     # Crash here: the relay has no message. From the next line on it may have.
     code, text = relay.data(raw)
     if code != 250:

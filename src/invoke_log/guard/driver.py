@@ -13,7 +13,7 @@ from invoke_log.format.cbor import Value, decode
 from invoke_log.format.envelope import Envelope
 from invoke_log.guard.intake import fold
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.tool_call import Call, identity_of, reply_of_exception, reply_of_value
+from invoke_log.guard.tool_call import CLOCK, Call, identity_of, reply_of_exception, reply_of_value
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.home import read_attachment
@@ -39,10 +39,6 @@ from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Approval, Evidence, Handle, Intent, Refusal
 from invoke_log.rules.snapshot import Snapshot, freeze
 from invoke_log.rules.world import EffectState
-
-CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Runs while the machine sleeps: a laptop that was closed for an hour has missed its send deadline."""
-
 
 NEVER_SENT: Final = Reply(status=NOT_COMMITTED, evidence=Evidence(kind="never_sent"), result=None)
 
@@ -201,8 +197,11 @@ class Driver:
         After a pause that long a reconciler may already count on nothing being sent: then nothing may be.
         """
         self._tick = None
-        self._sent = time.clock_gettime(CLOCK) - step.began < self._tool.contract.send_deadline_ms / 1000
+        self._sent = time.clock_gettime(CLOCK) < self._send_by(step)
         return self._sent
+
+    def _send_by(self, step: Send) -> float:
+        return step.began + self._tool.contract.send_deadline_ms / 1000
 
     def arguments_of(self, step: Send) -> dict[str, Any]:
         """Return what the tool is called with: the bound arguments, and its `Call` where it asks for one."""
@@ -245,5 +244,6 @@ class Driver:
             tag=step.tag.hex(),
             timeout_s=self._tool.contract.timeout_ms / 1000,
             identity=identity_of(self._tool.contract, self._bound),
+            send_by=self._send_by(step),
             append_handle=append_handle,
         )

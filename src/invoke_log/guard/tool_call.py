@@ -1,9 +1,10 @@
 """What a tool is given of its call, and what its run proves. SPEC §10 [PRF-2], [PRF-3]."""
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from invoke_log.errors import ConfigInvalidError
 from invoke_log.format import limits
@@ -13,6 +14,9 @@ from invoke_log.rules.call import Reply
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence
+
+CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Runs while the machine sleeps: a laptop that was closed for an hour has missed its send deadline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +36,14 @@ class Call:
     timeout_s: float
     identity: Mapping[str, Value] = field(default_factory=dict)
     handles: tuple[str, ...] = ()
+    send_by: float | None = field(default=None, repr=False, compare=False)
     append_handle: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+
+    def may_send(self) -> bool:
+        """Return whether the send deadline D has not passed. Asked once more by a tool that takes a while to get ready,
+        such as to connect: after D others may count on nothing being sent any more.
+        """
+        return self.send_by is not None and time.clock_gettime(CLOCK) < self.send_by
 
     def note_handle(self, handle: str) -> None:
         """Put the name by which this attempt can be asked about on the log, durably, before it matters.
