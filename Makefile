@@ -43,7 +43,7 @@ vectors: setup ## rewrite vectors/ from its generators
 
 lock: setup ## resolve pyproject.toml into requirements/ again
 	$(LOCK) pyproject.toml -o requirements/run.txt
-	$(LOCK) pyproject.toml --extra cedar --extra mcp --extra demo --extra dev -c requirements/run.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml --all-extras -c requirements/run.txt -o requirements/dev.txt
 
 clean:     ## remove what these tasks made
 	rm -rf .venv verifier/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist

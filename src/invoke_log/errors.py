@@ -90,6 +90,18 @@ class SnapshotInvalidError(InvokeLogError):
     code = "snapshot-invalid"
 
 
+class MessageInvalidError(InvokeLogError):
+    """A provider's message that is forged, changed, too old, or none at all. Nothing follows from it."""
+
+    code = "message-invalid"
+
+
+class ReadUnclearError(InvokeLogError):
+    """A read at a provider that shows neither that an effect happened nor that it did not."""
+
+    code = "read-unclear"
+
+
 class ConfigInvalidError(InvokeLogError):
     """A setting or an option with no usable value."""
 

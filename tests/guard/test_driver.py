@@ -11,7 +11,7 @@ from invoke_log.errors import CommitUncertainError, StoreError, StoreFullError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope
-from invoke_log.guard import driver
+from invoke_log.guard import tool_call
 from invoke_log.guard.outcome import (
     Aborted,
     Blocked,
@@ -232,7 +232,7 @@ class Boot:
         monkeypatch.setattr(time, "clock_gettime", self._read)
 
     def _read(self, which: int) -> float:
-        assert which == driver.CLOCK
+        assert which == tool_call.CLOCK
         return self.s
 
 

@@ -12,10 +12,19 @@ from invoke_log.errors import ConfigInvalidError, ContractInvalidError, NotFound
 from invoke_log.format.cbor import Value
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import Committed
-from invoke_log.guard.registry import ContractFile, contract_of, load_contract, make_tool, read_map, register
+from invoke_log.guard.registry import (
+    ContractFile,
+    contract_of,
+    load_contract,
+    make_tool,
+    read_map,
+    ready_contract,
+    ready_names,
+    register,
+)
 from invoke_log.guard.tool_call import Call
 from invoke_log.ledger.log import Log
-from invoke_log.rules.contract import Contract, complete_contract, parse_contract
+from invoke_log.rules.contract import OBSERVABILITIES, Contract, complete_contract, parse_contract
 from tests.harness.live import ORIGIN, PARTIAL
 
 TOML = """
@@ -85,6 +94,43 @@ def test_a_contract_file_that_is_not_there_or_cannot_work_says_so(tmp_path: Path
 def test_floats_duplicate_keys_and_other_text_are_refused_never_rounded_or_merged(suffix: str, text: str) -> None:
     with pytest.raises(ContractInvalidError, match="the file"):
         read_map(text.encode("latin-1"), suffix, "the file")
+
+
+# --- ready contracts
+
+
+REALMS: dict[str, dict[str, Value]] = {
+    "postgresql-entry": {"cluster": "main", "database": "books"},
+    "s3-create-object": {"account": "123456789012", "bucket": "invoices"},
+    "smtp-mail": {"sender": "shop@example.com"},
+    "stripe-payment-intent": {"account": "acct_1", "mode": "test"},
+    "stripe-refund": {"account": "acct_1", "mode": "test"},
+    "webhook-transfer": {"account": "DE02120300000000202051"},
+}
+
+
+@pytest.mark.parametrize("name", ready_names())
+def test_a_ready_contract_works_once_its_realm_is_filled_in_and_not_before(name: str, tmp_path: Path) -> None:
+    ready = ContractFile.ready(name, realm=REALMS[name])
+    assert ready.settle_ms >= ready.timeout_ms  # while the tool still waits, nobody may count on nothing coming
+    with pytest.raises(ContractInvalidError, match="realm"):
+        ContractFile.ready(name)
+    (tmp_path / "copy.toml").write_text(ready_contract(name))
+    with pytest.raises(ContractInvalidError, match="realm"):
+        load_contract(tmp_path / "copy.toml")
+    changed = ContractFile.ready(name, realm=REALMS[name], quiescence_ms=1)
+    assert (changed.quiescence_ms, changed.name) == (1, ready.name)
+
+
+def test_every_observability_has_a_ready_contract_and_their_classes_do_not_meet(log: Log) -> None:
+    every = [ContractFile.ready(name, realm=REALMS[name]) for name in ready_names()]
+    assert {one.observability for one in every} == set(OBSERVABILITIES)
+    assert [register(log, one, renew=False).id for one in every] == [one.id for one in every]
+
+
+def test_an_unknown_ready_contract_names_those_there_are() -> None:
+    with pytest.raises(NotFoundError, match="smtp-mail"):
+        ContractFile.ready("../secrets")
 
 
 # --- contracts in the decorator

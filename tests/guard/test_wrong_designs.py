@@ -111,7 +111,7 @@ class Guarded:
             purpose="order",
             profile={"type": "record", "fields": {"charges_seen": {"type": "integer", "min": 0, "max": 99}}},
             snapshot=lambda: {"charges_seen": self.charges_seen},
-            read_back=lambda call: [sighting.payment_intent for sighting in self.world.find(call.tag)],
+            read_back=lambda call: self.world.find(call.tag),
         )
         def charge(customer: str, amount: int, order: str, *, invoke: il.Call) -> str:
             answer = self.world.charge(order, key=invoke.provider_key, tag=invoke.tag)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from invoke_log.guard.outcome import DefiniteFailure, NeverSent
 from invoke_log.surfaces.demo.proxy_control import ProxyControl, Rule
 from invoke_log.surfaces.demo.stage import Stage, open_stage
 
 if TYPE_CHECKING:
-    from invoke_log.surfaces.demo.account import Charge, Sighting
+    from invoke_log.surfaces.demo.account import Charge
 
 TOOLS = ("localstripe", "stripe")
 AMOUNT = 5000
@@ -48,11 +49,10 @@ def world(stage: Stage) -> "World":
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one charge looked like to the agent: an id, or the client's exception and what that proves."""
+    """What one charge looked like to the agent: an id, or what was raised once the adapter had said what is proved."""
 
     payment_intent: str = ""
     raised: str = ""
-    proves: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +76,17 @@ class World:
         """Charge the order through the proxy, once, as an agent's tool does."""
         import stripe
 
+        from invoke_log.adapter.stripe import proofs
         from invoke_log.surfaces.demo import account
 
         client = account.connect(self.stage.proxy_url, timeout_s=timeout_s)
         order = account.Order(order_id=order_id, customer=self.customer, amount=AMOUNT)
         try:
-            made = account.charge(client, order, idempotency_key=key or str(uuid.uuid4()), tag=tag, payment_method=card)
-        except stripe.StripeError as error:
-            return Answer(raised=type(error).__name__, proves=account.read_failure(error))
-        return Answer(payment_intent=made)
+            with proofs():
+                given = {"idempotency_key": key or str(uuid.uuid4()), "tag": tag, "payment_method": card}
+                return Answer(payment_intent=account.charge(client, order, **given))
+        except (stripe.StripeError, NeverSent, DefiniteFailure) as error:
+            return Answer(raised=type(error).__name__)
 
     def charges(self) -> list["Charge"]:
         """Return what the provider lists."""
@@ -92,11 +94,12 @@ class World:
 
         return account.charges(self.stage.provider_url)
 
-    def find(self, tag: str) -> list["Sighting"]:
+    def find(self, tag: str) -> list[str]:
         """Return what a reconciler sees of that tag."""
+        from invoke_log.adapter.stripe import payment_intents_under
         from invoke_log.surfaces.demo import account
 
-        return account.find_by_tag(self.stage.provider_url, tag)
+        return payment_intents_under(account.connect(self.stage.provider_url), tag)
 
     def charges_by(self, timeout_s: float, *, count: int) -> list["Charge"]:
         """Return what the provider lists as soon as it lists that many, or at the end of the time."""

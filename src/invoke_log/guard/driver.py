@@ -8,20 +8,20 @@ import time
 from contextlib import ExitStack
 from typing import Any, Final, assert_never
 
-from invoke_log.errors import InvokeLogError
+from invoke_log.errors import ConfigInvalidError, InvokeLogError, StoreError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value, decode
 from invoke_log.format.envelope import Envelope
 from invoke_log.guard.intake import fold
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.tool_call import Call, reply_of_exception, reply_of_value
+from invoke_log.guard.tool_call import CLOCK, Call, identity_of, reply_of_exception, reply_of_value
 from invoke_log.ledger.approval import given
 from invoke_log.ledger.engines import engines
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.home import read_attachment
 from invoke_log.log.signer import Signer
-from invoke_log.rules.answer import Answer
+from invoke_log.rules.answer import Accepted, Answer
 from invoke_log.rules.call import (
     Append,
     Ended,
@@ -39,13 +39,9 @@ from invoke_log.rules.call import (
 )
 from invoke_log.rules.effect import next_step
 from invoke_log.rules.intent import Bound
-from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Evidence, Intent, Refusal
+from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Evidence, Handle, Intent, Refusal
 from invoke_log.rules.snapshot import Snapshot, freeze
 from invoke_log.rules.world import EffectState
-
-CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Runs while the machine sleeps: a laptop that was closed for an hour has missed its send deadline."""
-
 
 NEVER_SENT: Final = Reply(status=NOT_COMMITTED, evidence=Evidence(kind="never_sent"), result=None)
 
@@ -205,12 +201,15 @@ class Driver:
         After a pause that long a reconciler may already count on nothing being sent: then nothing may be.
         """
         self._tick = None
-        self._sent = time.clock_gettime(CLOCK) - step.began < self._tool.contract.send_deadline_ms / 1000
+        self._sent = time.clock_gettime(CLOCK) < self._send_by(step)
         return self._sent
+
+    def _send_by(self, step: Send) -> float:
+        return step.began + self._tool.contract.send_deadline_ms / 1000
 
     def arguments_of(self, step: Send) -> dict[str, Any]:
         """Return what the tool is called with: the bound arguments, and its `Call` where it asks for one."""
-        call = call_of(self._tool, self._bound.effect, self._bound.resource, step)
+        call = self._call(step)
         return {**self._bound.arguments, **({"invoke": call} if self._tool.takes_call else {})}
 
     def _refuse(self, step: Refuse) -> None:
@@ -227,14 +226,28 @@ class Driver:
         )
         self._log.refuse(refusal, self._signer)
 
+    def _call(self, step: Send) -> Call:
+        noted: list[str] = []
 
-def call_of(tool: Tool, effect: bytes, resource: str, step: Send) -> Call:
-    """Return what a tool is told of its call."""
-    return Call(
-        effect_key=digest.format_id("eff", effect),
-        resource=resource,
-        generation=step.generation,
-        provider_key=step.provider_key.hex(),
-        tag=step.tag.hex(),
-        timeout_s=tool.contract.timeout_ms / 1000,
-    )
+        def append_handle(handle: str) -> None:
+            # Of two transactions, one could be seen to be aborted while the other is on its way.
+            if noted:
+                raise ConfigInvalidError(f"call: it has noted {noted[0][:40]!r} already; one call is one attempt")
+            noted.append(handle)
+            data = Handle(about=step.start, handle=handle)
+            effect, resource = self._bound.effect, self._bound.resource
+            answer = self._log.append(self._log.draft(data, self._signer, effect=effect, resource=resource))
+            if not isinstance(answer, Accepted):
+                raise StoreError(f"handle {handle[:40]!r} is not on the log: {getattr(answer, 'reason', answer)}")
+
+        return Call(
+            effect_key=digest.format_id("eff", self._bound.effect),
+            resource=self._bound.resource,
+            generation=step.generation,
+            provider_key=step.provider_key.hex(),
+            tag=step.tag.hex(),
+            timeout_s=self._tool.contract.timeout_ms / 1000,
+            identity=identity_of(self._tool.contract, self._bound),
+            send_by=self._send_by(step),
+            append_handle=append_handle,
+        )

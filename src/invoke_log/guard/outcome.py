@@ -102,7 +102,7 @@ class NeverSent(Exception):  # noqa: N818
 
 
 class Aborted(Exception):  # noqa: N818
-    """For tools to raise under a transactional contract: the transaction was aborted."""
+    """For tools and read-backs to raise under a transactional contract: the attempt's transaction was aborted."""
 
 
 HINTS = {

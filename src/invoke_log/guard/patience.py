@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from invoke_log.guard.driver import CLOCK
 from invoke_log.guard.first_sight import FirstSights
+from invoke_log.guard.tool_call import CLOCK
 from invoke_log.ledger.log import Log
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.event import CHAINED_KINDS

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from invoke_log.format import digest
+from invoke_log.guard.outcome import Aborted
 from invoke_log.guard.patience import EVERY_S_DEFAULT, Patience
 from invoke_log.guard.redrive import burnt, redrive
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, readings
-from invoke_log.guard.tool_call import Call
+from invoke_log.guard.tool_call import Call, identity_of
 from invoke_log.guard.waiting import Waiting, waiting_for
 from invoke_log.ledger import chain
 from invoke_log.ledger.log import Log
@@ -25,14 +26,15 @@ from invoke_log.log.signer import Signer
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import OPEN, absence_bound
-from invoke_log.rules.intent import Bound
-from invoke_log.rules.kind import ABSENT, STARTED, UNKNOWN, Evidence, Observation, Suspect
+from invoke_log.rules.intent import Bound, rederive
+from invoke_log.rules.kind import ABSENT, STARTED, UNKNOWN, Evidence, Intent, Observation, Suspect
 from invoke_log.rules.world import EffectState
 
 ONE: Final = "ONE"
 NONE: Final = "NONE"
 MANY: Final = "MANY"
 UNCLEAR: Final = "UNCLEAR"
+LOST_HANDLES: Final = "a recovery lost the handles of later attempts: a person has to attest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,12 +148,18 @@ class _Look:
         tick = self._tick()
         try:
             references = _references(self._tool.read_back(self._call(state)))
+        except Aborted:
+            if self._lost_handles(state):
+                return self._report(UNCLEAR, LOST_HANDLES)
+            return self._report(NONE, self._case.absent(Evidence(kind="abort")).note)
         except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, it has shown nothing
             return self._report(UNCLEAR, f"the read-back said nothing: {type(error).__name__}")
         if references:
             seen = [Evidence(kind="tag_seen", reference=reference) for reference in references]
             brought = self._case.present(seen, generation=state.generation)
             return self._report(ONE if len(set(references)) == 1 else MANY, brought.note, brought.incident)
+        if self._lost_handles(state):
+            return self._report(UNCLEAR, LOST_HANDLES)
         note, settled = self._not_found(state, tick)
         return self._report(NONE, note) if settled else self._redrive(state, NONE, note)
 
@@ -201,6 +209,10 @@ class _Look:
         brought = self._of_several(state, Evidence(kind=kind, tick=tick[0]), bound)
         return brought.note, brought.answer == RECORDED
 
+    def _lost_handles(self, state: EffectState) -> bool:
+        """Whether an attempt may have had a handle that was lost with a log's tail: then none found proves nothing."""
+        return state.tainted is not None and self._contract.handle is not None
+
     def _of_several(self, state: EffectState, read: Evidence, bound: int) -> Brought:
         """Settle by one reading, or put it on record and settle by k of them [PRF-7]."""
         wanted = self._contract.reconcilers
@@ -241,6 +253,11 @@ class _Look:
             return (head, world.now_ms()) if head is not None else None
 
     def _call(self, state: EffectState) -> Call:
+        assert state.claim is not None
+        with self._log.world() as world:
+            intent = world.event(state.claim.index).data
+            handles = world.handles(state.send, state.resource) if state.send is not None else ()
+        assert isinstance(intent, Intent)
         return Call(
             effect_key=digest.format_id("eff", state.effect),
             resource=state.resource,
@@ -248,6 +265,8 @@ class _Look:
             provider_key=digest.provider_key(state.effect, state.generation, state.turn).hex(),
             tag=digest.tag(state.effect, state.generation).hex(),
             timeout_s=self._contract.timeout_ms / 1000,
+            identity=identity_of(self._contract, rederive(self._contract, intent)),
+            handles=handles,
         )
 
     def _report(self, probe: str | None, note: str, incident: str | None = None) -> Reconciled:

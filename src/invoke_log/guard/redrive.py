@@ -9,7 +9,7 @@ import time
 
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
-from invoke_log.guard.driver import CLOCK
+from invoke_log.guard.tool_call import CLOCK
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import UNAVAILABLE, Brought, Case
 from invoke_log.guard.tool_call import Call, reply_of_exception, reply_of_value

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -21,6 +22,7 @@ from invoke_log.rules.schema import Schema
 
 _log = logging.getLogger(__name__)
 REGISTRATIONS_MAX: Final = 10
+_READY: Final = resources.files("invoke_log") / "contracts"
 _PLACES: Final = re.compile(r"\{([^{}]*)\}")
 _ANNOTATED: Final[dict[object, Schema]] = {
     int: schema.integer(),
@@ -118,7 +120,7 @@ def _check_redrive(redrive: Callable[..., object], contract: Contract) -> None:
 
 
 class ContractFile(Contract):
-    """A contract as users load it: `il.Contract.load(FILE)`. What it loads is a `Contract`."""
+    """A contract as users load it: `il.Contract.load(FILE)` or `il.Contract.ready(NAME)`; they get a `Contract`."""
 
     __slots__ = ()
 
@@ -126,6 +128,17 @@ class ContractFile(Contract):
     def load(path: str | Path) -> Contract:
         """Return the contract in a TOML or JSON file; as `load_contract`."""
         return load_contract(path)
+
+    @staticmethod
+    def ready(name: str, **changes: Value) -> Contract:
+        """Return a ready contract, as `invoke-log contract ready` lists them, with these fields changed.
+
+        The realm is left open in each: `realm={"account": …}` says which account, live or test, is meant.
+        Raises: NotFoundError: no ready contract of this name. ContractInvalidError: one that cannot work as changed.
+        """
+        return parse_contract(
+            complete_contract({**read_map(ready_contract(name).encode(), ".toml", f"contract {name}"), **changes})
+        )
 
 
 def load_contract(path: str | Path) -> Contract:
@@ -139,6 +152,18 @@ def load_contract(path: str | Path) -> Contract:
     except OSError as error:
         raise NotFoundError(f"contract {where}: {error.strerror}") from error
     return parse_contract(complete_contract(read_map(raw, where.suffix, f"contract {where}")))
+
+
+def ready_names() -> list[str]:
+    """Return the names of the contracts that come with this package, sorted."""
+    return sorted(found.name.removesuffix(".toml") for found in _READY.iterdir() if found.name.endswith(".toml"))
+
+
+def ready_contract(name: str) -> str:
+    """Return the TOML text of a ready contract, its realm to be filled in. Raises NotFoundError."""
+    if name not in ready_names():
+        raise NotFoundError(f"contract {name[:80]!r} is none of {', '.join(ready_names())}")
+    return (_READY / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def read_map(raw: bytes, suffix: str, what: str) -> dict[str, Value]:

@@ -1,14 +1,22 @@
 """What a tool is given of its call, and what its run proves. SPEC §10 [PRF-2], [PRF-3]."""
 
 import json
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
+from invoke_log.errors import ConfigInvalidError
 from invoke_log.format import limits
+from invoke_log.format.cbor import Value
 from invoke_log.guard.outcome import Aborted, DefiniteFailure, NeverSent
 from invoke_log.rules.call import Reply
 from invoke_log.rules.contract import Contract
+from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence
+
+CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Runs while the machine sleeps: a laptop that was closed for an hour has missed its send deadline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +24,8 @@ class Call:
     """The names that a tool hands to its provider. All lower-case hex, but `effect_key`, which prints as `eff_…`.
 
     provider_key: the idempotency key. tag: what the provider's own object must carry, to be found again by.
-    timeout_s: how long the contract lets the tool wait for its answer.
+    timeout_s: how long the contract lets the tool wait for its answer. identity: the identity arguments, the purpose
+    too. handles: for a read-back, what the attempt noted about itself, in order.
     """
 
     effect_key: str
@@ -25,6 +34,32 @@ class Call:
     provider_key: str
     tag: str
     timeout_s: float
+    identity: Mapping[str, Value] = field(default_factory=dict)
+    handles: tuple[str, ...] = ()
+    send_by: float | None = field(default=None, repr=False, compare=False)
+    append_handle: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+
+    def may_send(self) -> bool:
+        """Return whether the send deadline D has not passed. Asked once more by a tool that takes a while to get ready,
+        such as to connect: after D others may count on nothing being sent any more.
+        """
+        return self.send_by is not None and time.clock_gettime(CLOCK) < self.send_by
+
+    def note_handle(self, handle: str) -> None:
+        """Put the name by which this attempt can be asked about on the log, durably, before it matters.
+
+        Args: handle: what the provider calls the attempt, such as a transaction id; at most 512 bytes.
+        Raises: ConfigInvalidError: no tool is running, or this one has noted one already. StoreError, MalformedError:
+            it is not on the log: do not go on.
+        """
+        if self.append_handle is None:
+            raise ConfigInvalidError("call: only a running tool notes a handle")
+        self.append_handle(handle)
+
+
+def identity_of(contract: Contract, bound: Bound) -> dict[str, Value]:
+    """Return the identity arguments of a call, the purpose among them."""
+    return {name: bound.arguments[name] for name, one in contract.arguments.items() if one.role == "identity"}
 
 
 def reply_of_value(value: Any) -> Reply:

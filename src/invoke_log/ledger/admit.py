@@ -20,7 +20,7 @@ from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.budget import Change, change_of, counted_event
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event, parse_event
 from invoke_log.rules.governance import Refused, found
-from invoke_log.rules.kind import Intent, Observation, Redrive, Start, Tick
+from invoke_log.rules.kind import Handle, Intent, Observation, Redrive, Start, Tick
 from invoke_log.rules.world import PENDING, EffectState, placed
 
 APPEND_ATTEMPTS_MAX: Final = 100
@@ -274,6 +274,9 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
     if isinstance(event.data, Observation):
         assert event.effect is not None and event.resource is not None
         rows.append((chain.of_observations(event.effect, event.resource), event.id, b""))
+    if isinstance(event.data, Handle):
+        assert event.resource is not None
+        rows.append((chain.of_handles(event.data.about, event.resource), event.id, b""))
     if isinstance(event.data, Tick):
         now_ms = max(event.data.time_ms, world.now_ms())
         ahead.ticks.append((place, now_ms))

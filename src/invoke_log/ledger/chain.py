@@ -53,3 +53,8 @@ def of_unchained(event_id: bytes, resource: str | None) -> bytes:
 def of_observations(effect: bytes, resource: str) -> bytes:
     """What reconcilers observed of an effect. No judgement reads it: it only finds them again."""
     return resource_hash(resource)[:16] + b"o" + effect
+
+
+def of_handles(about: bytes, resource: str) -> bytes:
+    """The handles that were noted about an event. No judgement reads it: it only finds them again."""
+    return resource_hash(resource)[:16] + b"h" + about

@@ -24,7 +24,7 @@ from invoke_log.rules.effect import OPEN, absorb
 from invoke_log.rules.event import Event, parse_event
 from invoke_log.rules.governance import Governance, Refused, found, govern
 from invoke_log.rules.intent import Bound, rederive
-from invoke_log.rules.kind import Intent, Redrive, Resolution, Start
+from invoke_log.rules.kind import Handle, Intent, Redrive, Resolution, Start
 from invoke_log.rules.policy import Policy
 from invoke_log.rules.world import PENDING, Claim, EffectState, Send
 
@@ -255,6 +255,11 @@ class LiveWorld:
         """Return the observations of an effect, in order, each with its leaf."""
         for row in self.reader.rows(chain.of_observations(effect, resource)):
             yield row.index, self.event(row.index)
+
+    def handles(self, send: Send, resource: str) -> tuple[str, ...]:
+        """Return the handles that a START's own key noted about it, in order: nobody else knows what it will end as."""
+        noted = (self.event(row.index) for row in self.reader.rows(chain.of_handles(send.id, resource)))
+        return tuple(event.data.handle for event in noted if isinstance(event.data, Handle) and event.by == send.by)
 
     def binding(self, effect: bytes) -> int | None:
         """Return the leaf of the first event of an effect, which says what resource it belongs to; None: there is

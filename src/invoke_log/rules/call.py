@@ -79,9 +79,10 @@ class Append:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Run the tool, unless D has passed since `began`: comes back as `Reply`."""
+    """Run the tool, unless D has passed since `began`: comes back as `Reply`. start: the START that permits it."""
 
     began: float
+    start: bytes
     provider_key: bytes
     tag: bytes
     generation: int
@@ -310,6 +311,7 @@ def _send(contract: Contract, state: EffectState, seen: Seen, start: bytes) -> M
     """START is durable and ours: send once, and say what came of it."""
     send = Send(
         began=seen.clock,
+        start=start,
         provider_key=digest.provider_key(state.effect, state.generation, state.turn),
         tag=digest.tag(state.effect, state.generation),
         generation=state.generation,

@@ -112,6 +112,7 @@ DEFAULTS: Final[dict[str, Value]] = {
     "retires": None,
     "realm": {},
     "purpose": None,
+    "arguments": {},
     "observability": "fire-and-forget",
     "timeout_ms": 30_000,
     "send_deadline_ms": 10_000,
@@ -286,7 +287,7 @@ def complete_contract(partial: dict[str, Value]) -> dict[str, Value]:
     Raises: ContractInvalidError: a value that IL1 does not have.
     """
     data = {**DEFAULTS, **partial}
-    arguments = data.get("arguments", {})
+    arguments = data["arguments"]
     if type(arguments) is dict:
         data["arguments"] = {name: _complete_argument(value) for name, value in arguments.items()}
     if data.get("profile") is not None:

@@ -65,6 +65,8 @@ EXIT_CODES: Final = {
     "policy-invalid": DENIED,
     "argument-invalid": DENIED,
     "snapshot-invalid": DENIED,
+    "message-invalid": UNVERIFIED,
+    "read-unclear": UNKNOWN,
     "config-invalid": USAGE,
     "not-found": USAGE,
     "store-unavailable": UNAVAILABLE,

@@ -251,6 +251,18 @@ def contract_view(contract: Contract, governance: Governance, *, full: bool = Fa
     return View(fields=fields, text=json.dumps(fields, indent=2) if full else line)
 
 
+def ready_view(name: str, text: str, partial: Mapping[str, Value], *, full: bool) -> View:
+    """Return the view of a contract that comes with this package: a line of a list, or its text to copy."""
+    fields: Json = {
+        "name": name,
+        "effect_class": partial["effect_class"],
+        "observability": partial["observability"],
+        **({"toml": text} if full else {}),
+    }
+    line = f"{name} {partial['effect_class']!s} {partial['observability']!s}"
+    return View(fields=fields, text=text.removesuffix("\n") if full else line)
+
+
 def policy_view(policy: Policy, *, in_force: bool) -> View:
     """Return the view of a policy in full."""
     fields: Json = {

@@ -32,23 +32,23 @@ def test_the_same_idempotency_key_twice_makes_two_charges_here(world: World) -> 
 
 def test_a_declined_charge_leaves_its_tag_and_moves_no_money(world: World) -> None:
     answer = world.charge(tag=TAG, card=DECLINED)
-    assert (answer.raised, answer.proves) == ("CardError", "declined")
+    assert answer.raised == "DefiniteFailure"
     assert world.charges() == []
-    assert [sighting.status for sighting in world.find(TAG)] == ["requires_payment_method"]
+    assert world.find(TAG) == []
 
 
 def test_a_tag_is_found_whatever_page_it_is_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("invoke_log.surfaces.demo.account.PAGE_OBJECTS", 2)
+    monkeypatch.setattr("invoke_log.adapter.stripe.PAGE_OBJECTS", 2)
     tags = [OTHER_TAG, OTHER_TAG, OTHER_TAG, OTHER_TAG, TAG]
     made = [world.charge(str(number), tag=tag).payment_intent for number, tag in enumerate(tags)]
-    [sighting] = world.find(TAG)
-    assert (sighting.payment_intent, sighting.status, sighting.order_id) == (made[4], "succeeded", "4")
+    assert world.find(TAG) == [made[4]]
     assert len(world.charges()) == len(world.find(OTHER_TAG)) + 1 == 5
     assert world.find("00" * 32) == []
 
 
 def test_a_list_without_an_end_is_an_error_and_no_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("invoke_log.surfaces.demo.account.OBJECTS_MAX", 1)
+    monkeypatch.setattr("invoke_log.adapter.stripe.OBJECTS_MAX", 1)
     world.charge(tag=TAG)
     assert len(world.find(TAG)) == 1
     world.charge(tag=TAG)

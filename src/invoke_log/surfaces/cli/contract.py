@@ -1,4 +1,4 @@
-"""`contract add | list | show | withdraw`: what tools promise."""
+"""`contract add | list | show | ready | withdraw`: what tools promise."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import click
 from invoke_log.errors import InvokeLogError, NotFoundError
 from invoke_log.format import digest
 from invoke_log.format.digest import LeafIndex
-from invoke_log.guard.registry import load_contract
+from invoke_log.guard.registry import load_contract, read_map, ready_contract, ready_names
 from invoke_log.ledger.log import Log
 from invoke_log.rules.answer import Duplicate
 from invoke_log.rules.contract import Contract
@@ -16,7 +16,7 @@ from invoke_log.rules.kind import Withdraw
 from invoke_log.surfaces.cli.session import Session, Verbs
 from invoke_log.surfaces.cli.submit import submit
 from invoke_log.surfaces.outcomes import DONE
-from invoke_log.surfaces.render import answer_view, contract_view
+from invoke_log.surfaces.render import answer_view, contract_view, ready_view
 
 _NAMED = click.argument("named", metavar="CONTRACT")
 
@@ -71,6 +71,22 @@ def show(session: Session, named: str) -> None:
     with session.open_to_read() as log:
         governance = log.governance
     session.say(contract_view(find_contract(governance, named), governance, full=True))
+
+
+@contract.command("ready")
+@click.argument("named", metavar="[NAME]", required=False)
+@click.pass_obj
+def ready(session: Session, named: str | None) -> None:
+    """List the contracts that come with this program, or print one to copy and edit.
+
+    Its realm is left open: an account of yours, live or test.
+
+    \b
+    Example: invoke-log contract ready stripe-payment-intent > charge.toml
+    """
+    for name in ready_names() if named is None else [named]:
+        text = ready_contract(name)
+        session.say(ready_view(name, text, read_map(text.encode(), ".toml", name), full=named is not None))
 
 
 @contract.command("withdraw")

@@ -1,17 +1,17 @@
-"""The account at the provider, over HTTP with the official client: charge an order, list charges, find one by its tag.
+"""The account at the provider, over HTTP with the official client: charge an order, list charges.
 
 The only module of the demo that knows Stripe's objects. It hides no retry: one call of `charge` sends at most one
 request. What it counts is what the provider lists, never what an agent believes.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import islice
 from typing import TypeVar
 
 import requests
 import stripe
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError
+
+from invoke_log.adapter.stripe import TAG_FIELD, once
 
 API_KEY = "sk_test_x12345"
 TIMEOUT_S = 3.0
@@ -20,16 +20,7 @@ PAGE_OBJECTS = 100  # the most that Stripe gives
 VISA = "pm_card_visa"
 OBJECTS_MAX = 100_000  # a provider that pages in circles must end in an error, not in a count
 Listed = TypeVar("Listed", stripe.Charge, stripe.PaymentIntent)
-TAG_FIELD = "invoke"
 ORDER_FIELD = "order"
-
-# Refused before anything was carried out.
-REJECTED_CODES = frozenset({
-    "amount_too_large", "amount_too_small", "parameter_invalid_empty", "parameter_invalid_integer",
-    "parameter_missing", "parameter_unknown", "resource_missing",
-})  # fmt: skip
-# Carried out and declined by the bank or its checks. "processing_error" is left out: it says that nobody knows.
-DECLINED_CODES = frozenset({"card_declined", "expired_card", "incorrect_cvc", "incorrect_number"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,37 +46,18 @@ class Charge:
     tag: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
-    """One payment intent that carries a tag. A declined charge leaves one too: the status says whether money moved."""
-
-    payment_intent: str
-    status: str
-    customer: str
-    amount: int
-    currency: str
-    order_id: str
-
-
-class Failure(StrEnum):
-    """What an exception of the client proves about one call of `charge`."""
-
-    NEVER_SENT = "never-sent"  # no connection, so no byte of the request left
-    REJECTED = "rejected"  # not done, and not kept under the idempotency key
-    DECLINED = "declined"  # not done, and Stripe repeats this answer to the same idempotency key for a day
-    UNKNOWN = "unknown"  # everything else: it may have happened, or happen yet
-
-
 def connect(base_url: str, *, timeout_s: float = TIMEOUT_S) -> stripe.StripeClient:
     """Return a client that sends each request once, to `base_url` and nowhere else."""
     session = requests.Session()
     session.trust_env = False  # no HTTP_PROXY and no ~/.netrc between us and loopback
     session.max_redirects = 0  # a followed redirect is a second send
-    return stripe.StripeClient(
-        API_KEY,
-        base_addresses={"api": base_url},
-        max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=timeout_s, session=session),
+    return once(
+        stripe.StripeClient(
+            API_KEY,
+            base_addresses={"api": base_url},
+            max_network_retries=0,
+            http_client=stripe.RequestsClient(timeout=timeout_s, session=session),
+        )
     )
 
 
@@ -99,7 +71,7 @@ def charge(
 ) -> str:
     """Charge the order and return the id of its payment intent, on which the money has moved.
 
-    Raises: stripe.StripeError: `read_failure` says what it proves.
+    Raises: stripe.StripeError: `adapter.stripe.proofs` says what it proves.
     """
     metadata = {ORDER_FIELD: order.order_id} | ({TAG_FIELD: tag} if tag else {})
     intent = client.v1.payment_intents.create(
@@ -118,25 +90,6 @@ def charge(
         # Without an error and without the money: it may move yet, so this is no answer either.
         raise stripe.APIError(f"payment intent {intent.id} is {intent.status!r}, want 'succeeded'")
     return intent.id
-
-
-def read_failure(error: stripe.StripeError) -> Failure:
-    """Return what the exception proves.
-
-    A timeout, a lost connection, any 5xx, 409, 429 and a key that was used before prove nothing.
-    """
-    code = error.code or ""
-    match error:
-        case stripe.APIConnectionError() if _no_connection(error.__cause__):
-            return Failure.NEVER_SENT
-        case stripe.CardError() if code in DECLINED_CODES:
-            return Failure.DECLINED
-        case stripe.InvalidRequestError() if code in REJECTED_CODES:
-            return Failure.REJECTED
-        case stripe.AuthenticationError():
-            return Failure.REJECTED
-        case _:
-            return Failure.UNKNOWN
 
 
 def charges(base_url: str) -> list[Charge]:
@@ -163,25 +116,6 @@ def charges(base_url: str) -> list[Charge]:
     ]
 
 
-def find_by_tag(base_url: str, tag: str) -> list[Sighting]:
-    """Return every payment intent with that tag, after reading the whole list; none is an answer, half a list never is.
-
-    Raises: stripe.StripeError: nothing was learned.
-    """
-    return [
-        Sighting(
-            payment_intent=intent.id,
-            status=intent.status,
-            customer=_id_of(intent.customer),
-            amount=intent.amount,
-            currency=intent.currency,
-            order_id=_metadata(intent).get(ORDER_FIELD, ""),
-        )
-        for intent in _intents(connect(base_url, timeout_s=READ_TIMEOUT_S))
-        if _metadata(intent).get(TAG_FIELD) == tag
-    ]
-
-
 def _intents(client: stripe.StripeClient) -> list[stripe.PaymentIntent]:
     return _all_of(client.v1.payment_intents.list({"limit": PAGE_OBJECTS}))
 
@@ -202,12 +136,3 @@ def _id_of(field: str | stripe.Customer | stripe.PaymentIntent | None) -> str:
     if field is None:
         return ""
     return field if isinstance(field, str) else field.id
-
-
-def _no_connection(cause: BaseException | None) -> bool:
-    """Return whether the request ended while there was no connection to write it to."""
-    # One attempt, no redirects, no proxy: the connection that could not be made is the only one there was.
-    # A reset, an EOF or a timeout of a *made* connection is another class, and says nothing.
-    # Refused, unresolved and timed out are all kinds of ConnectTimeoutError.
-    reason = cause.args[0] if isinstance(cause, requests.ConnectionError) and cause.args else None
-    return isinstance(reason, MaxRetryError) and isinstance(reason.reason, ConnectTimeoutError)

@@ -12,14 +12,12 @@ from pathlib import Path
 import stripe
 
 import invoke_log as il
-from invoke_log.surfaces.demo.account import Failure, Order, charge, charges, connect, find_by_tag, read_failure
+from invoke_log.adapter.stripe import payment_intents_under, proofs
+from invoke_log.surfaces.demo.account import READ_TIMEOUT_S, Order, charge, charges, connect
 from invoke_log.surfaces.demo.order_book import read_order
 
 TOOL = "charge_customer"
 CONTRACT_FILE = Path(__file__).with_name("stripe-charge.toml")
-UNAUTHORIZED = "unauthorized"  # Stripe gives a 401 no code of its own
-MOVED = "succeeded"
-NEVER_MOVES = frozenset({"requires_payment_method", "canceled"})  # declined or given up: a person has to begin again
 
 
 class Options(argparse.Namespace):
@@ -75,16 +73,8 @@ def send_charge(client: stripe.StripeClient, order: Order, invoke: il.Call) -> s
 
     Raises: il.NeverSent, il.DefiniteFailure: proved. stripe.StripeError: nothing is known.
     """
-    try:
+    with proofs():
         return charge(client, order, idempotency_key=invoke.provider_key, tag=invoke.tag)
-    except stripe.StripeError as error:
-        match read_failure(error):
-            case Failure.NEVER_SENT:
-                raise il.NeverSent from error
-            case Failure.REJECTED | Failure.DECLINED:
-                raise il.DefiniteFailure(error.code or UNAUTHORIZED) from error
-            case Failure.UNKNOWN:
-                raise
 
 
 class Provider:
@@ -92,24 +82,16 @@ class Provider:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._reader = connect(url, timeout_s=READ_TIMEOUT_S)
         self._seen: dict[str, list[str]] | None = None
 
     def charges_under(self, tag: str) -> list[str]:
         """Return the payment intents under a tag on which money has moved; none only after reading the whole list now.
 
-        Raises: stripe.StripeError: nothing was learned, or one is neither done nor given up, and money may move yet.
+        Raises: stripe.StripeError: nothing was learned. ReadUnclearError: money may move yet.
         """
         if self._seen is None:
             self._seen = {}
             for made in charges(self._url):
                 self._seen.setdefault(made.tag, []).append(made.payment_intent)
-        return self._seen.get(tag) or moved_under(self._url, tag)
-
-
-def moved_under(url: str, tag: str) -> list[str]:
-    """Return the same from one complete list, read now."""
-    sightings = find_by_tag(url, tag)
-    for sighting in sightings:
-        if sighting.status not in {MOVED, *NEVER_MOVES}:
-            raise stripe.APIError(f"payment intent {sighting.payment_intent} is {sighting.status!r}: it may move yet")
-    return [sighting.payment_intent for sighting in sightings if sighting.status == MOVED]
+        return self._seen.get(tag) or payment_intents_under(self._reader, tag)

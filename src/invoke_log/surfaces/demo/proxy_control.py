@@ -30,7 +30,10 @@ class Behaviour(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """The next `count` POSTs whose path starts with `path` are treated so; `delay_ms` matters to HANG alone."""
+    """The next `count` POSTs whose path starts with `path` are treated so; `delay_ms` matters to HANG alone.
+
+    A PUT, a DELETE and a command of another protocol count as POSTs: whatever is no mere reading.
+    """
 
     behaviour: Behaviour
     count: int = 1

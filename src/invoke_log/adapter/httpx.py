@@ -1,0 +1,47 @@
+"""Tools that send with httpx, synchronously or not."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import httpx
+
+from invoke_log.adapter.http import failure_of
+from invoke_log.errors import ConfigInvalidError
+from invoke_log.guard.outcome import DefiniteFailure, NeverSent
+
+Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
+
+
+def once(client: Client) -> Client:
+    """Return a client that sends each request once. `follow_redirects=True` with a request goes past it: give none.
+
+    Raises: ConfigInvalidError: a transport of it retries, or is not httpx's own, or it follows redirects.
+    """
+    if client.follow_redirects:
+        raise ConfigInvalidError("httpx: the client follows redirects", hint="Client(follow_redirects=False)")
+    # The transports are private: no other place says how often one connects.
+    transports: list[Any] = [client._transport, *(mounted for mounted in client._mounts.values() if mounted)]
+    for transport in transports:
+        if not isinstance(transport, httpx.HTTPTransport | httpx.AsyncHTTPTransport):
+            raise ConfigInvalidError(f"httpx: a transport is {type(transport).__name__}, and may send twice")
+        if transport._pool._retries != 0:
+            raise ConfigInvalidError("httpx: a transport retries", hint="HTTPTransport(retries=0)")
+    return client
+
+
+@contextmanager
+def proofs() -> Iterator[None]:
+    """In this block a failure to connect, or to get a connection from the pool, is `NeverSent`, and a 4xx that
+    `raise_for_status` raises a definite failure `http_404`, except those that prove nothing. Every other exception
+    stays as it is.
+    """
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise NeverSent(str(error)) from error
+    except httpx.HTTPStatusError as error:
+        failure = failure_of(error.response.status_code)
+        if failure is not None:
+            raise DefiniteFailure(failure) from error
+        raise

@@ -1,0 +1,52 @@
+"""Tools that send with requests, and the session that Stripe's client sends with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from invoke_log.adapter import urllib3
+from invoke_log.adapter.http import failure_of
+from invoke_log.errors import ConfigInvalidError
+from invoke_log.guard.outcome import DefiniteFailure, NeverSent
+
+
+def once(session: requests.Session) -> requests.Session:
+    """Return a session that sends each request once.
+
+    Raises: ConfigInvalidError: an adapter of it retries, or it follows redirects: a followed one is a second send.
+    """
+    for prefix, adapter in session.adapters.items():
+        if not isinstance(adapter, HTTPAdapter) or not urllib3.never_retries(adapter.max_retries):
+            raise ConfigInvalidError(
+                f"requests: what is mounted at {prefix} may retry", hint="mount HTTPAdapter(max_retries=0)"
+            )
+    if session.max_redirects != 0:
+        raise ConfigInvalidError(
+            f"requests: the session follows {session.max_redirects} redirects", hint="session.max_redirects = 0"
+        )
+    return session
+
+
+@contextmanager
+def proofs() -> Iterator[None]:
+    """In this block a failure to connect is `NeverSent`, and a 4xx that `raise_for_status` raises a definite failure
+    `http_404`, except those that prove nothing. Every other exception stays as it is.
+    """
+    try:
+        yield
+    except requests.RequestException as error:
+        if never_left(error):
+            raise NeverSent(str(error)) from error
+        if isinstance(error, requests.HTTPError) and error.response is not None:
+            failure = failure_of(error.response.status_code)
+            if failure is not None:
+                raise DefiniteFailure(failure) from error
+        raise
+
+
+def never_left(error: BaseException | None) -> bool:
+    """Return whether a request ended while there was no connection to write it to."""
+    cause = error.args[0] if isinstance(error, requests.ConnectionError) and error.args else None
+    return isinstance(cause, BaseException) and urllib3.never_left(cause)

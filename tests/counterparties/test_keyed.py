@@ -1,0 +1,326 @@
+"""A provider that honours our key and confirms by signed messages, webhook-confirmable. [PRF-2], [PRF-3], [CTR-8],
+S2, S3
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from invoke_log.adapter import httpx as adapter
+from invoke_log.adapter import requests as requests_adapter
+from invoke_log.adapter import standard_webhooks
+from invoke_log.adapter import urllib3 as urllib3_adapter
+from invoke_log.errors import ConfigInvalidError, MessageInvalidError
+from invoke_log.guard.outcome import Blocked, Committed, DefiniteFailure, NeverSent, NotCommitted, OutcomeUnknown
+from invoke_log.guard.tool_call import Call
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN
+from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
+from tests.counterparties.desk import Desk
+from tests.counterparties.keyed import SECRET, Inbox, Keyed
+from tests.counterparties.postgres_server import free_port
+
+PATH = "/transfers"
+fault = partial(Rule, path=PATH)
+
+
+@dataclass
+class Bank:
+    """A tool that pays invoices there."""
+
+    desk: Desk
+    keyed: Keyed
+    contract: Any
+    port: int
+    behave: str = "ok"
+    timeout_s: float = 5
+
+    def pay(self, invoice: str = "i1") -> Any:
+        return self.desk.call("transfer", beneficiary="b1", invoice=invoice, amount=500)
+
+    def paid(self) -> list[str]:
+        """The provider's own ledger."""
+        return [made["invoice"] for made in self.keyed.transfers()]
+
+
+def client(timeout_s: float = 5) -> httpx.Client:
+    return adapter.once(httpx.Client(timeout=timeout_s, trust_env=False))
+
+
+@pytest.fixture
+def bank(desk: Desk, keyed: Keyed) -> Bank:
+    contract = desk.ready("webhook-transfer", {"account": "DE02"})
+    opened = Bank(desk, keyed, contract, keyed.proxy.port)
+
+    @desk.guard.tool(contract)
+    def transfer(beneficiary: str, invoice: str, amount: int, *, invoke: Call) -> str:
+        body = {"beneficiary": beneficiary, "invoice": invoice, "amount": amount, "tag": invoke.tag}
+        with client(opened.timeout_s) as sender, adapter.proofs():
+            answer = sender.post(
+                f"http://127.0.0.1:{opened.port}{PATH}",
+                json={**body, "behave": opened.behave},
+                headers={"Idempotency-Key": invoke.provider_key},
+            )
+            return str(answer.raise_for_status().json()["id"])
+
+    return opened
+
+
+def test_an_answered_transfer_is_committed_by_one_request(bank: Bank) -> None:
+    assert isinstance(bank.pay(), Committed)
+    assert (bank.keyed.requests(), bank.paid(), bank.desk.statuses()) == (1, ["i1"], {"i1": COMMITTED})
+
+
+@pytest.mark.parametrize(
+    "behaviour", [Behaviour.DROP_RESPONSE, Behaviour.DROP_REQUEST, Behaviour.UNAVAILABLE, Behaviour.HANG], ids=str
+)
+def test_without_an_answer_it_stays_unknown_however_long_nobody_says_anything(bank: Bank, behaviour: Behaviour) -> None:
+    bank.keyed.proxy.control.next_posts(fault(behaviour=behaviour))
+    bank.timeout_s = 0.5 if behaviour is Behaviour.HANG else 5
+    assert isinstance(bank.pay(), OutcomeUnknown)
+    bank.desk.later(bank.contract)
+    assert bank.desk.look().status == UNKNOWN
+    assert isinstance(bank.pay(), Blocked)
+    landed = behaviour is not Behaviour.DROP_REQUEST
+    assert (bank.keyed.requests(), bank.paid()) == ((1, ["i1"]) if landed else (0, []))
+    assert (len(bank.keyed.proxy.control.report().posts), bank.desk.statuses()) == (1, {"i1": UNKNOWN})
+
+
+def test_a_request_that_a_proxy_doubled_is_paid_once_where_the_key_is_kept(bank: Bank) -> None:
+    bank.keyed.proxy.control.next_posts(fault(behaviour=Behaviour.DUPLICATE))
+    assert isinstance(bank.pay(), Committed)
+    assert (bank.keyed.requests(), bank.paid(), bank.desk.statuses()) == (2, ["i1"], {"i1": COMMITTED})
+
+
+def test_an_error_after_the_payment_is_unknown(bank: Bank) -> None:
+    bank.behave = "break"
+    assert isinstance(bank.pay(), OutcomeUnknown)
+    assert (bank.paid(), bank.desk.statuses()) == (["i1"], {"i1": UNKNOWN})
+
+
+def test_a_decline_that_the_contract_lists_is_proof(bank: Bank) -> None:
+    bank.behave = "decline"
+    assert isinstance(bank.pay(), NotCommitted)
+    assert (bank.desk.kinds(), bank.paid(), bank.desk.statuses()) == (["definite_failure"], [], {"i1": NOT_COMMITTED})
+
+
+def test_a_provider_that_cannot_be_reached_was_sent_nothing(bank: Bank) -> None:
+    bank.port = free_port()
+    assert isinstance(bank.pay(), NotCommitted)
+    assert (bank.desk.kinds(), bank.keyed.requests()) == (["never_sent"], 0)
+
+
+@pytest.mark.parametrize(
+    ("reachable", "ending", "requests_seen"), [(True, OutcomeUnknown, 1), (False, NotCommitted, 0)]
+)
+def test_a_coroutine_sends_once_and_is_told_the_same(
+    desk: Desk, keyed: Keyed, reachable: bool, ending: type, requests_seen: int
+) -> None:
+    @desk.guard.tool(desk.ready("webhook-transfer", {"account": "DE02"}))
+    async def transfer(beneficiary: str, invoice: str, amount: int, *, invoke: Call) -> None:
+        invoke.note_handle("one of a coroutine")
+        port = keyed.proxy.port if reachable else free_port()
+        async with adapter.once(httpx.AsyncClient(trust_env=False)) as sender:
+            with adapter.proofs():
+                headers = {"Idempotency-Key": invoke.provider_key}
+                await sender.post(f"http://127.0.0.1:{port}{PATH}", json={}, headers=headers)
+
+    keyed.proxy.control.next_posts(fault(behaviour=Behaviour.DROP_RESPONSE))
+    ended = asyncio.run(desk.guard.acall("transfer", {"beneficiary": "b1", "invoice": "i1", "amount": 5}))
+    assert isinstance(ended, ending)
+    assert len(keyed.proxy.control.report().posts) == requests_seen
+    kinds = [entry.event.kind for entry in desk.log.entries() if entry.event.kind != "tick"]
+    assert kinds[-2:] == ["handle", "outcome"]
+
+
+# --- what the provider keeps under a key
+
+
+@pytest.mark.parametrize(
+    ("stores", "behave", "answers", "paid"),
+    [
+        ("all", "ok", [200, 200], 1),
+        ("success", "ok", [200, 200], 1),
+        ("none", "ok", [200, 200], 2),
+        ("all", "break", [500, 500], 1),
+        ("success", "break", [500, 500], 2),
+        ("all", "decline", [402, 402], 0),
+    ],
+)
+def test_a_second_send_under_one_key_is_safe_only_where_the_result_was_kept(
+    keyed: Keyed, stores: str, behave: str, answers: list[int], paid: int
+) -> None:
+    keyed.configure(stores=stores)
+    body = {"invoice": "i1", "behave": behave}
+    with client() as sender:
+        url = f"http://127.0.0.1:{keyed.proxy.port}{PATH}"
+        found = [sender.post(url, json=body, headers={"Idempotency-Key": "k1"}).status_code for _ in range(2)]
+        other = sender.post(url, json={**body, "invoice": "i2"}, headers={"Idempotency-Key": "k1"})
+    assert (found, len([made for made in keyed.transfers() if made["invoice"] == "i1"])) == (answers, paid)
+    assert (other.status_code == 422) == (stores == "all" or (stores == "success" and behave == "ok"))
+
+
+# --- messages
+
+
+def hook(inbox: Inbox, *events: str, early: bool = False, delay_ms: int = 0) -> dict[str, Any]:
+    return {"url": inbox.url, "secret": SECRET, "events": list(events), "early": early, "delay_ms": delay_ms}
+
+
+@pytest.mark.parametrize(("early", "delay_ms"), [(True, 0), (False, 300)], ids=["early", "late"])
+def test_a_message_about_a_lost_call_verifies_and_carries_its_tag(
+    bank: Bank, inbox: Inbox, early: bool, delay_ms: int
+) -> None:
+    bank.keyed.configure(webhook=hook(inbox, "transfer.created", early=early, delay_ms=delay_ms))
+    bank.keyed.proxy.control.next_posts(fault(behaviour=Behaviour.DROP_RESPONSE))
+    assert isinstance(bank.pay(), OutcomeUnknown)
+    assert len(inbox.arrived) == (1 if early else 0)
+    [(body, headers)] = inbox.take(1)
+    message = standard_webhooks.verify(body, headers, SECRET)
+    [made] = bank.keyed.transfers()
+    assert (message.event, message.body["data"]["tag"]) == ("transfer.created", made["tag"])
+    assert message.event in bank.contract.webhook.positive
+
+
+def test_copies_of_a_message_have_one_id_and_other_messages_another(bank: Bank, inbox: Inbox) -> None:
+    bank.keyed.configure(webhook=hook(inbox, "transfer.created", "transfer.created", "transfer.seen"))
+    bank.pay()
+    messages = [standard_webhooks.verify(body, headers, SECRET) for body, headers in inbox.take(3)]
+    assert [message.event for message in messages] == ["transfer.created", "transfer.created", "transfer.seen"]
+    assert messages[0].id == messages[1].id != messages[2].id
+
+
+@pytest.fixture
+def delivered(bank: Bank, inbox: Inbox) -> tuple[bytes, dict[str, str]]:
+    bank.keyed.configure(webhook=hook(inbox, "transfer.created"))
+    bank.pay()
+    [one] = inbox.take(1)
+    return one
+
+
+Forge = Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str], str]]
+OTHER = "whsec_" + "A" * 32
+FORGERIES: dict[str, Forge] = {
+    "changed": lambda body, headers: (body.replace(b"500", b"900"), headers, SECRET),
+    "another secret": lambda body, headers: (body, headers, OTHER),
+    "another id": lambda body, headers: (body, {**lower(headers), "webhook-id": "msg_2"}, SECRET),
+    "too old": lambda body, headers: (body, {**lower(headers), "webhook-timestamp": "1700000000"}, SECRET),
+    "no signature": lambda body, headers: (body, {}, SECRET),
+    "not text": lambda body, headers: (b"\xff", headers, SECRET),
+}
+
+
+def lower(headers: dict[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
+def test_a_forged_message_is_refused(delivered: tuple[bytes, dict[str, str]], forge: Forge) -> None:
+    assert standard_webhooks.verify(*delivered, SECRET).event == "transfer.created"
+    with pytest.raises(MessageInvalidError):
+        standard_webhooks.verify(*forge(*delivered))
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_ü"])
+def test_a_secret_that_is_none_is_said(delivered: tuple[bytes, dict[str, str]], secret: str) -> None:
+    with pytest.raises(ConfigInvalidError):
+        standard_webhooks.verify(*delivered, secret)
+
+
+# --- nothing below retries
+
+
+def mounted(transport: httpx.BaseTransport) -> httpx.Client:
+    return httpx.Client(mounts={"http://": transport}, trust_env=False)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: httpx.Client(transport=httpx.HTTPTransport(retries=1)),
+        lambda: httpx.Client(follow_redirects=True),
+        lambda: mounted(httpx.HTTPTransport(retries=2)),
+        lambda: httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200))),
+    ],
+    ids=["retries", "redirects", "a mount retries", "somebody's transport"],
+)
+def test_an_httpx_client_that_may_send_again_is_refused(made: Callable[[], httpx.Client]) -> None:
+    with made() as refused, pytest.raises(ConfigInvalidError):
+        adapter.once(refused)
+
+
+def test_an_asynchronous_client_is_looked_at_too() -> None:
+    assert adapter.once(httpx.AsyncClient(trust_env=False)) is not None
+    retrying = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(retries=1))
+    with pytest.raises(ConfigInvalidError):
+        adapter.once(retrying)
+
+
+@pytest.mark.parametrize("retries", [None, 3, 1, True, urllib3.Retry(3), urllib3.Retry(None)], ids=repr)
+def test_a_urllib3_pool_that_may_send_again_is_refused(retries: Any) -> None:
+    pool = urllib3.PoolManager(retries=retries) if retries is not None else urllib3.PoolManager()
+    with pytest.raises(ConfigInvalidError) as raised:
+        urllib3_adapter.once(pool)
+    assert "Retry(0)" in str(raised.value.hint)
+
+
+def posts(keyed: Keyed, send: Callable[[str], object]) -> int:
+    """How many requests a send is whose answers are all lost."""
+    keyed.proxy.control.next_posts(fault(behaviour=Behaviour.DROP_RESPONSE, count=9))
+    with pytest.raises((urllib3.exceptions.HTTPError, requests.ConnectionError, httpx.HTTPError)):
+        send(f"http://127.0.0.1:{keyed.proxy.port}{PATH}")
+    return len(keyed.proxy.control.report().posts)
+
+
+@pytest.mark.parametrize("retries", [0, False, urllib3.Retry(0), urllib3.Retry(False)], ids=repr)
+def test_a_urllib3_pool_that_is_passed_sends_once(keyed: Keyed, retries: Any) -> None:
+    pool = urllib3_adapter.once(urllib3.PoolManager(retries=retries))
+    with urllib3_adapter.proofs():
+        assert posts(keyed, lambda url: pool.request("POST", url, body=b"{}")) == 1
+    with pytest.raises(NeverSent), urllib3_adapter.proofs():
+        pool.request("POST", f"http://127.0.0.1:{free_port()}/")
+
+
+def session(max_retries: Any = 0, *, redirects: int = 0) -> requests.Session:
+    made = requests.Session()
+    made.trust_env, made.max_redirects = False, redirects
+    made.mount("http://", HTTPAdapter(max_retries=max_retries))
+    return made
+
+
+def test_a_requests_session_that_may_send_again_is_refused_and_would_have(keyed: Keyed) -> None:
+    every = urllib3.Retry(2, allowed_methods=None, backoff_factor=0)
+    for refused in (session(every), session(redirects=30)):
+        with pytest.raises(ConfigInvalidError):
+            requests_adapter.once(refused)
+    assert posts(keyed, lambda url: session(every).post(url, json={})) == 3
+
+
+def test_a_requests_session_that_is_passed_sends_once_and_says_what_is_proved(keyed: Keyed) -> None:
+    once = requests_adapter.once(session())
+    with requests_adapter.proofs():
+        assert posts(keyed, lambda url: once.post(url, json={})) == 1
+    keyed.configure()
+    with pytest.raises(NeverSent), requests_adapter.proofs():
+        once.post(f"http://127.0.0.1:{free_port()}/", json={})
+    with pytest.raises(DefiniteFailure) as raised, requests_adapter.proofs():
+        once.post(f"http://127.0.0.1:{keyed.port}{PATH}", json={}).raise_for_status()
+    assert raised.value.failure == "http_400"
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504])
+def test_a_status_that_proves_nothing_stays_what_it_is(status: int) -> None:
+    answer = httpx.Response(status, request=httpx.Request("POST", "http://provider"))
+    with pytest.raises(httpx.HTTPStatusError), adapter.proofs():
+        answer.raise_for_status()
+    other = requests.Response()
+    other.status_code = status
+    with pytest.raises(requests.HTTPError), requests_adapter.proofs():
+        other.raise_for_status()
