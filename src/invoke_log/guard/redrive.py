@@ -9,10 +9,9 @@ import time
 
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
-from invoke_log.guard.tool_call import CLOCK
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import UNAVAILABLE, Brought, Case
-from invoke_log.guard.tool_call import Call, reply_of_exception, reply_of_value
+from invoke_log.guard.tool_call import CLOCK, Call, reply_of_exception, reply_of_value
 from invoke_log.log.home import read_attachment
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.evidence import passed
