@@ -5,7 +5,7 @@ BIN    := .venv/bin
 LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check removals torture bench format vectors lock clean
+.PHONY: help setup demo test check model removals torture bench format vectors lock clean
 
 help:      ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -24,6 +24,10 @@ check: setup ## lint, types, import contracts, vectors as generated; changes not
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python vectors/generate/run.py --check
+
+model: setup ## search every state of the protocol's model, and lead 10,000 of its lives through the real rules
+	$(BIN)/python -m docs.model.run
+	INVOKE_LOG_MODEL=1 $(BIN)/python -bb -m pytest -o faulthandler_timeout=7200 tests/model
 
 removals: setup ## take each rule of SPEC.md out of the code and see a test fail; ONLY=EVT for some
 	$(BIN)/python -bb tests/removals/run.py $(ONLY)

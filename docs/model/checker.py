@@ -1,4 +1,4 @@
-"""Breadth-first search of a small model: every reachable state is visited, and each failure comes with a shortest trace.
+"""Breadth-first search of a small model: every reachable state is visited, and a failure comes with a shortest trace.
 
 A model is a start state and `moves(state)`, which yields (label, next state). States are hashable values.
 """
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 State = TypeVar("State", bound=Hashable)
-Label = tuple[str, ...]
+Label = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found(Generic[State]):
-    """What a search came to. broken: the invariant that fails, None where all hold. trace: the moves that lead there."""
+    """What a search came to. broken: the invariant that fails, None where all hold. trace: the moves up to there."""
 
     states: int
     broken: str | None

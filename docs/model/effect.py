@@ -1,15 +1,17 @@
 """The life of one effect, as SPEC sections 8 to 10 tell it, in a world that loses, delays and repeats what is sent.
 
-`judge` is the log: what it makes of an event, one line a rule. `moves` is the world: executors that crash and oversleep,
-requests that land late or never, answers that are lost, a provider, a reader, a person, a clock, an older copy of the log.
-Time is counted in units of D; an event takes none, and a request may land until Q after it was sent.
+`judge` is the log: what it makes of an event, one line a rule. `moves` is the world: executors that crash and
+oversleep, requests that land late or never, answers that are lost, a provider, a reader, a person, a clock, an older
+copy of the log. Time is counted in units of D; an event takes none, and a request may land until Q after it was sent.
 
-Each field of `Rules` is one rule. With all of them on, nothing that `broken_in` names can happen; `weak.py` turns them off
-one by one.
+Each field of `Rules` is one rule. With all of them on, nothing that `broken_in` names can happen; `rows.py` turns them
+off one by one.
 """
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
+
+from docs.model.checker import Label
 
 FREE, CLAIMED, STARTED, UNKNOWN, COMMITTED, ABSENT = (
     "free",
@@ -23,8 +25,6 @@ OPEN: Final = (CLAIMED, STARTED, UNKNOWN)
 NONE: Final = -1
 """No tick has come since: nothing has passed."""
 D: Final = 1
-
-Label = tuple[str | int, ...]
 
 
 class Rules(NamedTuple):
@@ -46,9 +46,11 @@ class Rules(NamedTuple):
     generation_in_key: bool = True  # ID-11, EFF-7: a repeat has a provider key of its own
     tag_keeps_turn: bool = True  # ID-10: the tag does not rotate with the provider key
     recovery_opens: bool = True  # REC-3, REC-4: after an older copy, what was open or is claimed first is unknown
+    repeats_pay: bool = True  # REC-4: and so is every repeat: the lost tail may hold one, too
     recovery_bound: bool = True  # REC-6: and absence is counted from the recovery, too
     recovery_word: bool = True  # REC-6: and an executor's failure settles nothing
     lineage: bool = True  # EFF-14: a class's successor waits for the key that it retires
+    lost_lineage: bool = True  # REC-7: a retired key that a lost tail may hold counts as open
     patience: bool = True  # 9.4 attestation: a person waits for D + Q, too
     presence_always: bool = True  # EFF-12: presence is never refused for the effect's state
     watchdog: bool = True  # 9.4 suspect: anybody may say that D has passed without an answer
@@ -90,6 +92,7 @@ class Record(NamedTuple):
     redriven: bool = False
     tainted: bool = False
     recovered_hi: int = NONE
+    recovered: bool = False
     owes: bool = False  # the next intent pays for a recovery
 
 
@@ -136,7 +139,7 @@ class State(NamedTuple):
     landed: tuple[tuple[tuple[int, int, int], int], ...] = ()  # ((key, generation, turn), how often)
     stored: tuple[tuple[tuple[int, int, int], str, int], ...] = ()  # provider key, result, when
     reader: Reader | None = None
-    copy: tuple[tuple[Record, ...], int] | None = None  # an older log, and its time
+    copy: tuple[tuple[Record, ...], int, bool] | None = None  # an older log: its records, its time, `successor`
     successor: bool = False  # the second class is registered, and retires the first
     restored: int = 0
     repeated: int = 0
@@ -163,7 +166,7 @@ def judge(rules: Rules, world: World, record: Record, lo: int, event: Label, sta
                 return None
             generation = record.generation + 1
             claimed = record._replace(generation=generation, turn=0, base_generation=record.generation)
-            return _claim(rules, claimed, base=COMMITTED)
+            return _claim(rules, claimed, base=COMMITTED, pays=record.recovered and rules.repeats_pay)
         case ("release", int()):
             if record.status != CLAIMED:
                 return None
@@ -171,8 +174,8 @@ def judge(rules: Rules, world: World, record: Record, lo: int, event: Label, sta
         case ("start", int(), int()):
             if record.status != CLAIMED and (rules.start_once or record.status not in OPEN):
                 return None
-            fresh = {"start": state.serial + 1, "start_lo": lo, "sent_hi": NONE, "redriven": False}
-            return record._replace(status=STARTED, **fresh)
+            sent = record._replace(start=state.serial + 1, start_lo=lo, sent_hi=NONE, redriven=False)
+            return sent._replace(status=STARTED)
         case ("outcome", int(), int(), str(answer), int(start)):
             return _outcome(rules, record, answer, start)
         case ("suspect", int()):
@@ -197,25 +200,29 @@ def judge(rules: Rules, world: World, record: Record, lo: int, event: Label, sta
             if record.status != UNKNOWN or (rules.patience and not _passed(rules, world, record, lo)):
                 return None
             return _commit(record, record.generation) if status == COMMITTED else _absent(record, "attested")
-    raise ValueError(event)
+        case _:
+            raise ValueError(event)
 
 
 def _intent(rules: Rules, world: World, record: Record, key: int, state: State) -> Record | None:
     if world.classes > 1 and state.successor != bool(key):
         return None  # a class is in force from its registration until its successor's
-    if rules.lineage and any(earlier.status not in (FREE, ABSENT) for earlier in state.records[:key]):
+    earlier = state.records[:key]
+    if rules.lineage and any(other.status not in (FREE, ABSENT) for other in earlier):
+        return None
+    if rules.lost_lineage and any(other.owes for other in earlier):
         return None
     if record.status in (FREE, ABSENT):
-        return _claim(rules, record._replace(base_generation=record.generation), base=record.status)
+        return _claim(rules, record._replace(base_generation=record.generation), base=record.status, pays=record.owes)
     if not rules.effect_key and record.status not in (CLAIMED, STARTED):
-        return _claim(rules, record._replace(base_generation=record.generation), base=FREE)
+        return _claim(rules, record._replace(base_generation=record.generation), base=FREE, pays=record.owes)
     return None
 
 
-def _claim(rules: Rules, record: Record, *, base: str) -> Record:
-    owes = record.owes and rules.recovery_opens
+def _claim(rules: Rules, record: Record, *, base: str, pays: bool) -> Record:
+    pays = pays and rules.recovery_opens
     claimed = record._replace(base=base, attempt=record.attempt + 1, start=0, sent_hi=NONE, redriven=False)
-    return claimed._replace(status=UNKNOWN if owes else CLAIMED, tainted=owes, owes=False)
+    return claimed._replace(status=UNKNOWN if pays else CLAIMED, tainted=pays, owes=False)
 
 
 def _outcome(rules: Rules, record: Record, answer: str, start: int) -> Record | None:
@@ -284,7 +291,7 @@ def ticked(state: State) -> State:
     records = tuple(
         r._replace(
             sent_hi=now if r.start and r.sent_hi == NONE else r.sent_hi,
-            recovered_hi=now if (r.tainted or r.owes) and r.recovered_hi == NONE else r.recovered_hi,
+            recovered_hi=now if r.recovered and r.recovered_hi == NONE else r.recovered_hi,
         )
         for r in state.records
     )
@@ -440,19 +447,22 @@ def _copies(rules: Rules, world: World, state: State) -> Iterator[tuple[Label, S
     if state.restored >= world.restores:
         return
     if state.copy is None:
-        yield ("copy",), state._replace(copy=(state.records, state.lo))
+        yield ("copy",), state._replace(copy=(state.records, state.lo, state.successor))
     elif state.copy[0] != state.records:
-        records, lo = state.copy
-        records = tuple(_recovered(rules, record) for record in records)
-        yield ("recover",), state._replace(records=records, lo=lo, copy=None, restored=state.restored + 1)
+        records, lo, successor = state.copy
+        # A class that was retired already took no intent in the lost tail.
+        after = [_recovered(rules, record, owes=not successor or at > 0) for at, record in enumerate(records)]
+        gone = state._replace(records=tuple(after), lo=lo, successor=successor, copy=None)
+        yield ("recover",), gone._replace(restored=state.restored + 1)
 
 
-def _recovered(rules: Rules, record: Record) -> Record:
+def _recovered(rules: Rules, record: Record, *, owes: bool) -> Record:
     if not rules.recovery_opens:
         return record
+    record = record._replace(recovered=True, recovered_hi=NONE)
     if record.status in OPEN:
-        return record._replace(status=UNKNOWN, tainted=True, recovered_hi=NONE)
-    return record._replace(owes=True, recovered_hi=NONE)
+        return record._replace(status=UNKNOWN, tainted=True)
+    return record._replace(owes=owes)
 
 
 def broken_in(world: World, state: State) -> str | None:

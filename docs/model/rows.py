@@ -1,14 +1,15 @@
-"""What is searched: the rules as they are, in every world that they are for, and each rule turned off where it is missed.
+"""What is searched: the rules as they are, in every world that they are for, and each rule turned off where it is
+missed.
 
-`holds` says that a row has to end without a broken invariant. A row that fails has to fail by the invariant that it names,
-and its shortest trace is a test of the real code.
+A row of `HOLDS` ends without a broken invariant. A row of `WEAK` breaks the one that it names, and its shortest trace
+is a test of the real code.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from docs.model.checker import Found, search, trapped
+from docs.model.checker import Found, Label, search, trapped
 from docs.model.effect import Rules, State, World, broken_in, first_state, moves, settle, settled
 
 STATES_MAX: Final = 5_000_000
@@ -36,7 +37,7 @@ class Row:
         """Return what the search came to."""
         start, world = first_state(self.world), self.world
 
-        def steps(state: State) -> Iterator[tuple[tuple[str | int, ...], State]]:
+        def steps(state: State) -> Iterator[tuple[Label, State]]:
             return moves(self.rules, world, state)
 
         if self.live:
@@ -68,7 +69,7 @@ HOLDS: Final = (
     Row(name="keyed, stores all, forgets", world=World(keyed="all", keeps_key=3, executors=1, ends=5)),
     Row(name="keyed, one repeat", world=World(keyed="all", repeats=1, executors=1, ends=2)),
     Row(name="unkeyed, one repeat", world=World(repeats=1, executors=1, ends=3)),
-    Row(name="unkeyed, a repeat after an older copy", world=World(restores=1, repeats=1, executors=1, ends=2)),
+    Row(name="a repeat after an older copy", world=World(restores=1, repeats=2, executors=1, ends=2)),
     Row(name="a successor after an older copy", world=World(restores=1, classes=2, executors=1, ends=2)),
     Row(name="unkeyed, from an older copy", world=World(restores=1, executors=1, ends=3)),
     Row(name="keyed, from an older copy", world=World(keyed="all", fails=True, restores=1, executors=1, ends=3)),
@@ -117,6 +118,18 @@ WEAK: Final = (
         fast=True,
     ),
     Row(name="a recovery changes nothing", off="recovery_opens", world=World(restores=1), breaks="S1", fast=True),
+    Row(
+        name="a repeat that pays for no recovery",
+        off="repeats_pay",
+        world=World(restores=1, repeats=2, executors=1, ends=0),
+        breaks="S1",
+    ),
+    Row(
+        name="a successor that a lost tail does not stop",
+        off="lost_lineage",
+        world=World(restores=1, classes=2, executors=1, ends=2),
+        breaks="S1",
+    ),
     Row(
         name="absence not counted from the recovery",
         off="recovery_bound",

@@ -23,7 +23,8 @@ def main(arguments: list[str]) -> int:
         result = f"breaks {found.broken}" if found.broken else "holds"
         took = time.monotonic() - began
         print(
-            f"{row.name:<46} {row.off or '':<20} {result:<10} {found.states:>9} {len(found.trace) or '':>5} {took:>6.1f}"
+            f"{row.name:<46} {row.off or '':<20} {result:<10} "
+            f"{found.states:>9} {len(found.trace) or '':>5} {took:>6.1f}"
             f"{'' if right else f'   want {row.breaks}'}",
             flush=True,
         )

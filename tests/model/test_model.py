@@ -1,4 +1,4 @@
-"""The model of docs/model and the real rules: they agree event by event, and what the model warns of the rules prevent."""
+"""The model of docs/model and the real rules: they agree event by event, and the rules prevent what it warns of."""
 
 import os
 import random
@@ -7,14 +7,16 @@ from typing import Final
 
 import pytest
 
-from docs.model.checker import Found
-from docs.model.effect import Label, Rules, State, events, first_state, judge, moves
+from docs.model.checker import Found, Label
+from docs.model.effect import Rules, State, events, first_state, judge, moves
 from docs.model.rows import HOLDS, WEAK, Row
 from tests.model.twin import Twin
 
 TRACES: Final = 10_000 if os.environ.get("INVOKE_LOG_MODEL") else 500
 STEPS: Final = 40
-KINDS: Final = frozenset(["intent", "again", "release", "start", "outcome", "suspect", "redrive", "present", "absent", "attest"])
+KINDS: Final = frozenset(
+    ("intent", "again", "release", "start", "outcome", "suspect", "redrive", "present", "absent", "attest")
+)
 WORLDS: Final = tuple(row.world._replace(ends=8, attempts=4, redrives=2) for row in HOLDS)
 ALL: Final = Rules()
 OF_THE_GUARD: Final = ("no_op_is_no", "send_deadline")
@@ -33,8 +35,8 @@ def test_a_row_ends_as_it_says(row: Row) -> None:
 
 @pytest.mark.parametrize("row", [r for r in WEAK if r.fast and r.off and not r.live], ids=lambda row: row.name)
 def test_a_counter_example_does_not_pass_the_real_rules(row: Row) -> None:
-    """Each shortest trace is played to the log: where the missing rule let an event through, the log says no, or it says
-    what is true.
+    """Each shortest trace is played to the log: where the missing rule let an event through, the log says no, or it
+    says what is true.
     """
     if row.off in OF_THE_GUARD:
         return

@@ -4,7 +4,8 @@ import copy
 from dataclasses import replace
 from typing import Any, Final
 
-from docs.model.effect import COMMITTED, OPEN, Label, Rules, State, World
+from docs.model.checker import Label
+from docs.model.effect import COMMITTED, OPEN, Rules, State, World
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.rules.contract import Contract
@@ -22,8 +23,8 @@ from invoke_log.rules.kind import (
     Suspect,
     Tick,
 )
-from tests.harness.play import ATTESTOR, EXECUTOR, RECONCILER, STRANGER, Play, a_start, must
-from tests.harness.worked_log import ADMIN, AGENT, ARGUMENTS, LOG, ORIGIN, T0, contract
+from tests.harness.play import ATTESTOR, EXECUTOR, STRANGER, Play, must
+from tests.harness.worked_log import ADMIN, AGENT, ARGUMENTS, LOG, ORIGIN, RECONCILER, T0, a_start, contract
 
 UNIT_MS: Final = 1_000
 EXECUTORS: Final = (EXECUTOR, STRANGER)
@@ -92,6 +93,8 @@ class Twin:
                 self.play, self.ticks = self.copied
                 self.recoveries += 1
                 must(self.play.say(self._recovery(), ADMIN))
+            case _:
+                pass  # what happens outside leaves no event
 
     def differs(self, state: State) -> str | None:
         """Return where the real state is not the model's, in words, or None."""
@@ -147,9 +150,9 @@ class Twin:
             case ("suspect", _):
                 return play.say(Suspect(start=self.starts.get(record.start, bytes(32))), AGENT)
             case ("redrive", _, _):
-                key = digest.provider_key(play.bound.effect, record.generation, record.turn)
-                start = self.starts.get(record.start, bytes(32))
-                return play.say(Redrive(start=start, nonce_hash=bytes(32), provider_key=key), RECONCILER)
+                again = digest.provider_key(play.bound.effect, record.generation, record.turn)
+                send = self.starts.get(record.start, bytes(32))
+                return play.say(Redrive(start=send, nonce_hash=bytes(32), provider_key=again), RECONCILER)
             case ("present", _, int(generation)):
                 return self._resolve("present", generation, Evidence(kind="tag_seen", reference="pi_1"))
             case ("absent", _, int(generation), int(held), str(kind)):
@@ -157,7 +160,8 @@ class Twin:
                 return self._resolve("absent", generation, evidence)
             case ("attest", _, str(status)):
                 return play.say(Attestation(status=status, reason="looked", attachment=None), ATTESTOR)
-        raise ValueError(event)
+            case _:
+                raise ValueError(event)
 
     def _outcome(self, answer: str, start: int) -> Outcome:
         status = {"ok": COMMITTED, "": "unknown"}.get(answer, "not_committed")
