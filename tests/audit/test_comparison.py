@@ -13,12 +13,14 @@ from invoke_log.format import cbor, digest
 from invoke_log.format.cbor import Value
 from invoke_log.ledger import chain
 from invoke_log.rules import kind
+from invoke_log.rules.governance import EVERYTHING
 from invoke_log.rules.kind import (
     ABSENT,
     COMMITTED,
     NOT_COMMITTED,
     UNKNOWN,
     Evidence,
+    Grant,
     Observation,
     Outcome,
     Resolution,
@@ -119,6 +121,23 @@ def test_a_verdict_that_does_not_re_derive_is_found_and_voids_nothing(
     report = audit(raw)
     assert report.effects[0].status == {"intent": "claimed", "start": "started"}[last]
     assert report.state_root is not None
+
+
+@pytest.mark.parametrize("last", ["intent", "start"])
+@pytest.mark.parametrize("said", [{"value": 2}, {"as_of": 999}], ids=str)
+def test_a_count_that_is_not_the_logs_is_found(live: Live, last: str, said: dict[str, int]) -> None:
+    """[RPL-5], [POL-7]"""
+    few: Value = {"field": ["budgets", "b", "value"], "test": "at_most", "value": 9}
+    rule: Value = {"name": "few", "then": "allow", "approvals": 0, "when": [few]}
+    of_all: Value = {"effect_class": "*", "prefix": "", "each": "log", "sum": None, "window_ms": None}
+    source: Value = {"budgets": {"b": of_all}, "rules": [rule]}
+    live.put(live.log.draft(parse_policy({"name": "few", "engine": "rules/1", "source": source}), live.admin))
+    live.put(live.begun())
+    assert live.audit().findings == ()
+    raw, at = forged(
+        live, last, live.agent, lambda body: body["data"]["verdict"]["inputs"]["budgets"]["b"].update(said)
+    )
+    assert codes(raw) == [("budgets-differ", "error", at)]
 
 
 def test_an_allow_that_the_policy_would_have_asked_about_is_found(live: Live) -> None:
@@ -278,6 +297,7 @@ def test_leaf_1_is_a_tick(live: Live) -> None:
 
 
 def test_a_key_that_is_suspect_is_named_and_nothing_is_void(live: Live) -> None:
+    """[RPL-11], [GOV-6]"""
     live.put(live.begun())
     live.put(live.outcome())
     data = Revoke(key=live.agent.public_key, grant=None, suspect_from=3)
@@ -289,6 +309,30 @@ def test_a_key_that_is_suspect_is_named_and_nothing_is_void(live: Live) -> None:
         ("suspect", "warning", intent + 3),
     ]
     assert (report.ok, report.effects[0].status) == (True, COMMITTED)
+
+
+def test_what_a_suspect_key_signed_is_named_before_its_revoke_and_after_it(live: Live) -> None:
+    """[RPL-11]: from the lowest leaf that was named, and each leaf once."""
+
+    def revoke(suspect_from: int) -> None:
+        data = Revoke(key=live.agent.public_key, grant=None, suspect_from=suspect_from)
+        live.put(live.log.draft(data, live.admin))
+
+    live.put(live.begun())
+    start = live.audit().size - 1
+    revoke(start)
+    live.put(live.outcome())
+    found = {(start, "key-suspect"), (start + 1, "suspect"), (start + 2, "key-suspect")}
+    assert_found(live, found)
+    agent = Grant(subject="agent", key=live.agent.public_key, role="agent", scope=EVERYTHING)
+    live.put(live.log.draft(agent, live.admin))
+    revoke(start - 1)
+    assert_found(live, found | {(start - 1, "key-suspect"), (start + 4, "suspect")})
+
+
+def assert_found(live: Live, found: set[tuple[int, str]]) -> None:
+    findings = live.audit().findings
+    assert sorted((finding.index or 0, finding.code) for finding in findings) == sorted(found)
 
 
 # --- grades, and what a status rests on

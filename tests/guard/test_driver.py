@@ -442,7 +442,7 @@ def test_after_a_redrive_an_executors_word_that_nothing_happened_leaves_it_unkno
 
 
 def test_after_a_recovery_what_an_executor_saw_happen_is_brought_as_evidence(shop: Shop) -> None:
-    """[REC-5]: its outcome settles nothing any more, and presence does."""
+    """[REC-6]: its outcome settles nothing any more, and presence does."""
 
     def send(_: Call) -> str:
         recover(shop.live)

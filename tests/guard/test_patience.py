@@ -239,6 +239,18 @@ def test_a_later_send_is_waited_for_anew(shop: Shop) -> None:
     assert patience.to_wait_s(live.state(), live.contract) == Q_MS / 1000
 
 
+def test_a_recovery_is_waited_for_anew(shop: Shop) -> None:
+    live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
+    live.append(live.begun(), live.tick(1))
+    live.append(live.outcome(UNKNOWN))
+    patience.follow(live.log)
+    live.wait(D_MS + Q_MS)
+    assert patience.to_wait_s(live.state(), live.contract) == 0
+    recover(live)
+    patience.follow(live.log)
+    assert patience.to_wait_s(live.state(), live.contract) == (D_MS + Q_MS) / 1000
+
+
 def test_a_recovery_is_followed_though_it_names_no_effect(shop: Shop) -> None:
     """What was claimed is unknown from the recovery on, and is looked at from then on."""
     live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))

@@ -14,6 +14,7 @@ from invoke_log.guard import redrive as redriving
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import DefiniteFailure, NeverSent
 from invoke_log.guard.reconcile import Reconciled
+from invoke_log.guard.resolution import Case
 from invoke_log.guard.tool_call import Call
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Observation, Redrive, Resolution, Scope
 from tests.harness.live import Q_MS
@@ -202,6 +203,24 @@ def test_a_re_drive_whose_deadline_passed_before_it_left_is_not_sent(
     shop.live.wait(D_MS)
     times = iter([0.0, D_MS / 1000])
     monkeypatch.setattr("invoke_log.guard.redrive.time.clock_gettime", lambda clock: next(times))
+    look = shop.reconcile()
+    assert (look.status, provider.heard, redrives(shop)) == (UNKNOWN, [], 1)
+    assert "its send deadline passed" in look.note
+
+
+def test_the_deadline_of_a_re_drive_runs_from_before_its_append(
+    shop: Shop, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(shop)
+    shop.live.wait(D_MS)
+    append, passed_s = Case.append, [0.0]
+
+    def slow(case: Case, data: Any, **at: Any) -> Any:
+        passed_s[0] += D_MS / 1000
+        return append(case, data, **at)
+
+    monkeypatch.setattr(Case, "append", slow)
+    monkeypatch.setattr("invoke_log.guard.redrive.time.clock_gettime", lambda clock: passed_s[0])
     look = shop.reconcile()
     assert (look.status, provider.heard, redrives(shop)) == (UNKNOWN, [], 1)
     assert "its send deadline passed" in look.note

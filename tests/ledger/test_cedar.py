@@ -65,6 +65,14 @@ def test_a_permit_allows_asks_or_is_overruled_and_is_named() -> None:
     assert judged(also, amount=5001) == Judgement(answer=ASK, rule="large", approvals=2)
 
 
+def test_of_policies_that_ask_the_one_that_wants_most_approvals_counts() -> None:
+    """[POL-8]: and all that ask are named."""
+    huge = '@id("huge") @advice("ask") @approvals("3") permit(principal, action, resource) when '
+    also = POLICIES + huge + "{ context.arguments.amount > 8000 };"
+    assert judged(also, amount=8000) == Judgement(answer=ASK, rule="large", approvals=2)
+    assert judged(also, amount=8001) == Judgement(answer=ASK, rule="huge+large", approvals=3)
+
+
 def test_a_forbid_that_errs_denies_though_cedar_passes_over_it() -> None:
     """[POL-3]: here by an integer that overflows."""
     erring = '@id("all") permit(principal, action, resource); @id("never") forbid(principal, action, resource) when '

@@ -92,6 +92,18 @@ def test_a_presence_of_what_was_intended_need_not_say_it_and_may(story: Story) -
     assert story.present(start, unseen=story.bound(order="790"), body={"effect": bound.effect}).code == "effect-differs"
 
 
+def test_a_presence_without_of_is_about_an_intent_of_its_contracts_class(story: Story) -> None:
+    """[EFF-15]: an earlier presence is no intent, though it has named the class."""
+    seen = story.present(story.leaves[0], unseen=story.bound(order="790"))
+    assert seen.code == "accepted"
+    assert story.present(seen).code == "effect-differs"
+    refund = contract(name="refund-customer", effect_class="money.refund/1")
+    story.register(refund)
+    start = lost(story)
+    assert story.present(start, under=refund.id).code == "effect-differs"
+    assert story.present(start).code == "accepted"
+
+
 def test_a_read_is_never_present(story: Story) -> None:
     """[EFF-15]: it claims nothing, so there is nothing to commit."""
     read = contract(name="look-up", effect_class="none")

@@ -189,6 +189,20 @@ def test_a_sum_of_what_is_no_amount_has_no_value_and_so_denies(live: Live) -> No
         assert live.answer(live.intent()) == "refused verdict-deny"
 
 
+def test_a_negative_amount_gives_a_sum_no_value(live: Live) -> None:
+    """[POL-6]: or a call could make room for others."""
+    arguments: Any = {**live.contract.data}["arguments"]
+    signed: Value = {**arguments["amount"], "schema": {**arguments["amount"]["schema"], "min": -9}}
+    live.register(version=2, arguments={**arguments, "amount": signed})
+    claim(live, "a", amount=-1)
+    govern(live, limited(999_999, sum="amount"))
+    assert value(live) is None
+    live.put(live.release(live.bound(order="a", amount=-1)))
+    assert value(live) == 5000
+    assert value(live, live.bound(order="x", amount=-1)) is None
+    sound(live)
+
+
 def test_a_total_that_no_integer_holds_has_no_value(live: Live) -> None:
     """[POL-6]"""
     most = 2**53 - 1

@@ -54,6 +54,15 @@ def test_a_contract_has_exactly_its_fields() -> None:
             parse_contract(broken)
 
 
+@pytest.mark.parametrize("name", ["timeout_ms", "send_deadline_ms", "quiescence_ms", "claim_ttl_ms", "retention_ms"])
+def test_a_duration_has_ten_years_at_most(name: str) -> None:
+    """[TIME-6]"""
+    most = 10 * 365 * 24 * 60 * 60 * 1000
+    assert contract(**{name: most}).data[name] == most
+    for duration_ms in (-1, most + 1):
+        assert name in refused(**{name: duration_ms})
+
+
 @pytest.mark.parametrize("good", ["none", "money.charge/1", "a/1", "a-b_c.d/999999999"])
 def test_an_effect_class_is_none_or_words_and_a_version(good: str) -> None:
     """[CTR-2]"""

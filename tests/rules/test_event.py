@@ -183,6 +183,28 @@ def test_what_no_field_alone_can_say_is_checked_too(kind: str, changes: dict[str
     assert where in refused({**body, "data": {**body["data"], **changes}})
 
 
+def test_a_point_in_time_ends_where_sums_stay_exact() -> None:
+    """[TIME-6]"""
+    tick, refusal, intent = (body_of(BY_KIND[kind]) for kind in ("tick", "refusal", "intent"))
+    verdict = intent["data"]["verdict"]
+    judged_at = {"verdict": {**verdict, "inputs": {**verdict["inputs"], "now_ms": 0}}}
+    places: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+        (tick, tick, "at_ms"),
+        (tick, tick["data"], "time_ms"),
+        (refusal, refusal["data"], "first_ms"),
+        (refusal, refusal["data"], "last_ms"),
+        ({**intent, "data": {**intent["data"], **judged_at}}, judged_at["verdict"]["inputs"], "now_ms"),
+    ]
+    for body, holder, name in places:
+        for time_ms in (0, 9_000_000_000_000_000):
+            holder[name] = time_ms
+            assert parse_event(body, digest.EventId(ID)).at_ms in (7, time_ms)
+        for time_ms in (-1, 9_000_000_000_000_001):
+            holder[name] = time_ms
+            assert name in refused(body)
+        holder[name] = 7
+
+
 def test_a_tick_without_a_map_covers_0() -> None:
     """[EVT-3]"""
     tick = say.Tick(time_ms=5, covers=0, map=None)

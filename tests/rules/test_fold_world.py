@@ -196,7 +196,7 @@ def _open_start(state: EffectState) -> bytes | None:
 def test_with_honest_people_an_effect_lands_once_a_generation_and_the_log_tells_the_truth(
     keyed: bool, steps: list[tuple[int, int]]
 ) -> None:
-    """S1, S2, S3, [PRF-5], [REC-4], [REC-5]"""
+    """S1, S2, S3, [PRF-5], [REC-4], [REC-6]"""
     world = World(keyed, begin(keyed=keyed))
     for at, n in steps:
         claim = world.story.claims.get(world.story.bound().effect) or world.story.intent()

@@ -344,6 +344,16 @@ def test_a_recovery_names_what_it_goes_on_from(story: Story, changes: dict[str, 
     assert story.recover().code == "accepted"
 
 
+def test_no_recovery_takes_an_origin_that_the_log_had_before(story: Story) -> None:
+    """[REC-1]: or two logs of one name would go on, each with checkpoints of its own."""
+    had = [ORIGIN]
+    for origin in (f"{ORIGIN}.e1", f"{ORIGIN}.e2"):
+        assert story.recover(data={"origin": origin}).code == "accepted"
+        had.append(origin)
+    assert [story.recover(data={"origin": origin}).code for origin in had] == ["recovery-invalid"] * 3
+    assert story.recover(data={"origin": f"{ORIGIN}.e3"}).code == "accepted"
+
+
 def test_where_the_root_is_not_known_a_recovery_is_judged_by_its_size(story: Story) -> None:
     """[REC-1]: a receipt has no leaves before it."""
     before = story.fold.governance
