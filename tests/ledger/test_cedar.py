@@ -123,10 +123,11 @@ def permitted_when(condition: str) -> str:
 
 
 def test_what_an_argument_may_leave_out_and_bytes_and_lists_are_cedars() -> None:
-    """Null is left out, bytes are hex, a list is a set."""
+    """[POL-8]: null is left out, bytes are hex, a list is a set."""
     whole = permitted_when('context.arguments has memo && context.arguments.memo == "ff"')
     assert judged(whole, memo=b"\xff").answer == ALLOW
     assert judged(whole, memo=None) == NOBODY
+    assert judged(memo=None, to={"name": None}).answer == ALLOW
     listed = permitted_when('context.arguments has items && context.arguments.items.contains("a")')
     assert judged(listed, items=["b", "a"]).answer == ALLOW
     assert judged(listed, items=["b"]) == NOBODY

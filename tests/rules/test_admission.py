@@ -92,6 +92,14 @@ def test_a_presence_of_what_was_intended_need_not_say_it_and_may(story: Story) -
     assert story.present(start, unseen=story.bound(order="790"), body={"effect": bound.effect}).code == "effect-differs"
 
 
+def test_a_presence_says_what_its_contract_accepts(story: Story) -> None:
+    """[EFF-15], [INT-2], [INT-3]"""
+    bound = story.bound()
+    more, other = {**bound.identity, "more": 1}, {**bound.identity, "customer": "two words"}
+    for unseen in (replace(bound, identity=more), replace(bound, identity=other), replace(bound, purpose="two words")):
+        assert story.present(story.leaves[0], unseen=unseen).code == "arguments-invalid"
+
+
 def test_a_presence_without_of_is_about_an_intent_of_its_contracts_class(story: Story) -> None:
     """[EFF-15]: an earlier presence is no intent, though it has named the class."""
     seen = story.present(story.leaves[0], unseen=story.bound(order="790"))

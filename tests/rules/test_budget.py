@@ -356,16 +356,17 @@ def test_a_policy_without_budgets_records_none(live: Live) -> None:
         {"budgets": {"b": budget(prefix="stripe")}, "rules": []},
         {"budgets": {"b": budget(each="customer")}, "rules": []},
         {"budgets": {"b": budget(window_ms=0)}, "rules": []},
+        {"budgets": {"b": budget(window_ms=315_360_000_001)}, "rules": []},
         {"budgets": {"b": budget(sum="")}, "rules": []},
         {"budgets": {"b": {**budget(), "most": 1}}, "rules": []},
         {"budgets": {f"b{at}": budget() for at in range(17)}, "rules": []},
         {"budgets": {"b": budget()}},
         {"rules": limited(1)["source"]["rules"]},  # type: ignore[index, call-overload]
     ],
-    ids=["none", "prefix", "each", "window", "sum", "extra", "seventeen", "no rules", "not declared"],
+    ids=["none", "prefix", "each", "window", "age", "sum", "extra", "seventeen", "no rules", "not declared"],
 )
 def test_a_budget_that_cannot_be_is_refused(source: Value) -> None:
-    """[POL-1]"""
+    """[POL-1], [TIME-6]"""
     with pytest.raises(PolicyInvalidError):
         parse_policy({**limited(1), "source": source})
 

@@ -113,6 +113,8 @@ def test_null_is_a_value_only_where_the_schema_says_so(of: Schema) -> None:
     """[VAL-1]"""
     assert holds(of, None)
     assert not holds({**of, "nullable": False}, None)
+    assert holds(schema.record({"a": of}), {"a": None})
+    assert not holds(schema.record({"a": {**of, "nullable": False}}), {"a": None})
     wrong: Value = {"x": 1}
     assert not holds(of, wrong)
 
