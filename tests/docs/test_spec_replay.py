@@ -282,10 +282,11 @@ def test_an_attachment_has_the_size_that_is_named(read: Read) -> None:
 
 
 def test_trust_is_a_matter_of_name_and_key(tmp_path: Path) -> None:
-    """[RPL-9]"""
+    """[RPL-10]: and who was given no key trusts nothing."""
     path = tmp_path / "bundle"
     path.write_bytes(bundle_of(committed()))
     assert replay(path, trust=TRUST).trusted
+    assert not replay(path, trust=None).trusted
     report = replay(path, trust=OTHER)
     assert (codes(report), report.trusted) == (["trust-mismatch"], False)
 
