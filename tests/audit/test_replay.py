@@ -1,4 +1,4 @@
-"""Everything judged again from the bytes: honest logs have no findings, and no lie has none. [RPL-1] to [RPL-9], S13"""
+"""Everything judged again from the bytes: honest logs have no findings, every lie has one. [RPL-1] to [RPL-11], S13"""
 
 import random
 from collections.abc import Callable, Iterable, Iterator

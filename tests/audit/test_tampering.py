@@ -1,4 +1,4 @@
-"""Whatever a stranger, a revoked key or the log key's holder does to a bundle is refused, by name. [RPL-1] to [RPL-9]
+"""Whatever a stranger, a revoked key or the log key's holder does to a bundle is refused, by name. [RPL-1] to [RPL-11]
 
 Every row says how many were tried and refused. INVOKE_LOG_TORTURE=1 (`make torture`) tries every bit, every pair and
 every move. Each class has its names: a test that only asked whether something was wrong would pass on any mistake.

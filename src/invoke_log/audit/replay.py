@@ -1,4 +1,4 @@
-"""Judge every event again from the bytes, and compare. SPEC §12 [RPL-1] to [RPL-9].
+"""Judge every event again from the bytes, and compare. SPEC §12 [RPL-1] to [RPL-11].
 
 One pass in leaf order, one leaf in memory at a time. Nothing here decides what is right: `rules` does, the same
 functions that admitted the event when it was live.

@@ -74,7 +74,7 @@ class Report:
 
     @property
     def trusted(self) -> bool:
-        """Whether a checkpoint under the verifier key that the reader brought covers every leaf [RPL-9]."""
+        """Whether a checkpoint under the verifier key that the reader brought covers every leaf [RPL-10]."""
         return 0 < self.trusted_size == self.size
 
     @property
