@@ -67,6 +67,7 @@ class World(NamedTuple):
     resends: bool = False  # something below the tool repeats a request
     fails: bool = False  # the provider may decline
     restores: int = 0  # times that the log goes on from an older copy
+    registers_again: bool = True  # whoever recovers registers what the copy lacks before anybody acts
     repeats: int = 0  # times that `again` is authorised
     classes: int = 1  # effect classes that name the same effect: 2 is a successor
     attempts: int = 2
@@ -452,7 +453,8 @@ def _copies(rules: Rules, world: World, state: State) -> Iterator[tuple[Label, S
         records, lo, successor = state.copy
         # A class that was retired already took no intent in the lost tail.
         after = [_recovered(rules, record, owes=not successor or at > 0) for at, record in enumerate(records)]
-        gone = state._replace(records=tuple(after), lo=lo, successor=successor, copy=None)
+        known = successor or (state.successor and world.registers_again)
+        gone = state._replace(records=tuple(after), lo=lo, successor=known, copy=None)
         yield ("recover",), gone._replace(restored=state.restored + 1)
 
 

@@ -131,6 +131,11 @@ WEAK: Final = (
         breaks="S1",
     ),
     Row(
+        name="a successor that was lost and not registered again",
+        world=World(restores=1, classes=2, executors=1, ends=2, registers_again=False),
+        breaks="S1",
+    ),
+    Row(
         name="absence not counted from the recovery",
         off="recovery_bound",
         world=World(restores=1, executors=1, ends=3),

@@ -93,6 +93,8 @@ class Twin:
                 self.play, self.ticks = self.copied
                 self.recoveries += 1
                 must(self.play.say(self._recovery(), ADMIN))
+                if before.successor and self.contracts[1].id not in self.play.fold.governance.contracts:
+                    must(self.play.say(self.contracts[1], ADMIN))
             case _:
                 pass  # what happens outside leaves no event
 
