@@ -5,7 +5,7 @@ BIN    := .venv/bin
 LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check model removals torture bench format vectors lock clean
+.PHONY: help setup demo test check model removals torture storm bench format vectors lock clean
 
 help:      ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -34,6 +34,9 @@ removals: setup ## take each rule of SPEC.md out of the code and see a test fail
 
 torture: setup ## faults, power cuts, damage and tampering at full size, for an hour or more; needs strace
 	INVOKE_LOG_TORTURE=1 $(BIN)/python -bb -m pytest -o faulthandler_timeout=7200 tests/faults tests/audit/test_tampering.py
+
+storm: setup ## 300 effects in foul weather under kill -9, three rounds; then providers' ledgers against replay; SEED=2
+	$(BIN)/python -bb -m tests.storm $(if $(SEED),--seed $(SEED))
 
 bench: setup ## figures against floors of the same run, as a table and as JSON
 	$(BIN)/python -m bench.run

@@ -118,6 +118,7 @@ def test_a_ready_contract_works_once_its_realm_is_filled_in_and_not_before(name:
     (tmp_path / "copy.toml").write_text(ready_contract(name))
     with pytest.raises(ContractInvalidError, match="realm"):
         load_contract(tmp_path / "copy.toml")
+    assert ContractFile.ready(name, name="another", realm=REALMS[name]).name == "another"
     changed = ContractFile.ready(name, realm=REALMS[name], quiescence_ms=1)
     assert (changed.quiescence_ms, changed.name) == (1, ready.name)
 

@@ -130,7 +130,7 @@ class ContractFile(Contract):
         return load_contract(path)
 
     @staticmethod
-    def ready(name: str, **changes: Value) -> Contract:
+    def ready(name: str, /, **changes: Value) -> Contract:
         """Return a ready contract, as `invoke-log contract ready` lists them, with these fields changed.
 
         The realm is left open in each: `realm={"account": …}` says which account, live or test, is meant.

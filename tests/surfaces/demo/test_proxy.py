@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import time
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -60,6 +61,18 @@ def test_a_request_that_hangs_without_delay_is_a_timeout_after_the_effect(world:
     world.expect(Rule(behaviour=Behaviour.HANG))
     assert world.charge(timeout_s=0.2) == LOST
     assert len(world.charges_by(5, count=1)) == 1
+
+
+@pytest.mark.parametrize(("delay_ms", "answered"), [(300, True), (1500, False)])
+def test_a_slow_request_lands_late_and_is_answered_where_the_client_still_waits(
+    world: World, delay_ms: int, answered: bool
+) -> None:
+    world.expect(Rule(behaviour=Behaviour.SLOW, delay_ms=delay_ms))
+    began_s = time.monotonic()
+    answer = world.charge(timeout_s=5 if answered else 0.2)
+    assert (answer == LOST) != answered
+    assert len(world.charges_by(20, count=1)) == 1
+    assert time.monotonic() - began_s >= delay_ms / 1000
 
 
 def test_unavailable_is_said_after_the_charge_was_made(world: World) -> None:

@@ -169,6 +169,9 @@ class Proxy:
                 async with asyncio.timeout(IDLE_S_MAX):
                     await reader.read(1)  # returns when the client has given up
                 return None
+            case Behaviour.SLOW:
+                await asyncio.sleep(rule.delay_ms / 1000)
+                return await self._forward(wire, request)
             case Behaviour.UNAVAILABLE:
                 await self._forward(wire, request)
                 return wire.refuse("try again later")

@@ -24,13 +24,14 @@ class Behaviour(StrEnum):
     DROP_RESPONSE = "drop-response"  # the effect happened; the client's connection ends without the answer
     DROP_REQUEST = "drop-request"  # nothing happened; the client's connection ends all the same way
     HANG = "hang"  # no answer ever; the request lands delay_ms later, whoever has given up by then
+    SLOW = "slow"  # delivered delay_ms late, and answered, if the client still waits
     UNAVAILABLE = "unavailable"  # the effect happened; the client is told 503
     DUPLICATE = "duplicate"  # sent twice, as by a proxy that lost the first answer and tried again unasked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """The next `count` POSTs whose path starts with `path` are treated so; `delay_ms` matters to HANG alone.
+    """The next `count` POSTs whose path starts with `path` are treated so; `delay_ms` matters to HANG and SLOW.
 
     A PUT, a DELETE and a command of another protocol count as POSTs: whatever is no mere reading.
     """
