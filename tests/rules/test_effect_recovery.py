@@ -93,7 +93,7 @@ def test_a_second_recovery_is_paid_for_again(story: Story) -> None:
 
 @pytest.mark.parametrize("status", [STARTED, UNKNOWN])
 def test_after_a_recovery_an_executors_word_settles_nothing(story: Story, status: str) -> None:
-    """[REC-5]: not its answer, not its failure; what it saw is recorded as presence (S15)."""
+    """[REC-6]: not its answer, not its failure; what it saw is recorded as presence (S15)."""
     start = reach(story, status)
     story.recover()
     for said, kind, failure in (
@@ -107,7 +107,7 @@ def test_after_a_recovery_an_executors_word_settles_nothing(story: Story, status
 
 
 def test_after_a_recovery_nothing_is_redriven_and_age_settles_nothing(story: Story) -> None:
-    """[REC-5]"""
+    """[REC-6]"""
     start = lost(story)
     story.recover()
     assert story.redrive(start).code == "redrive-unsafe"
@@ -118,7 +118,7 @@ def test_after_a_recovery_nothing_is_redriven_and_age_settles_nothing(story: Sto
 
 @pytest.mark.parametrize("kind", ["void", "key_burnt"])
 def test_after_a_recovery_only_an_absence_read_counts(story: Story, kind: str) -> None:
-    """[REC-5]"""
+    """[REC-6]"""
     start = lost(story)
     story.recover()
     tick = story.wait(BOUND)
@@ -127,7 +127,7 @@ def test_after_a_recovery_only_an_absence_read_counts(story: Story, kind: str) -
 
 
 def test_the_bound_is_counted_from_the_first_tick_after_the_recovery(story: Story) -> None:
-    """[REC-5], [PRF-5]: however long ago the send was."""
+    """[REC-6], [PRF-5]: however long ago the send was."""
     start = lost(story)
     early = story.wait(BOUND)
     story.recover()
@@ -142,7 +142,7 @@ def test_the_bound_is_counted_from_the_first_tick_after_the_recovery(story: Stor
 
 
 def test_the_bound_of_a_later_send_is_kept_too(story: Story) -> None:
-    """[REC-5]: D and Q have passed since the last send and since the recovery."""
+    """[REC-6]: D and Q have passed since the last send and since the recovery."""
     story.tick()
     start = started(story)
     story.recover()
@@ -152,7 +152,7 @@ def test_the_bound_of_a_later_send_is_kept_too(story: Story) -> None:
 
 
 def test_an_unknown_that_nobody_sent_is_settled_by_attestation_too(story: Story) -> None:
-    """[REC-5], L1"""
+    """[REC-6], L1"""
     story.recover()
     intent = story.intent()
     assert story.attest(intent, NOT_COMMITTED).code == "too-early"
@@ -162,7 +162,7 @@ def test_an_unknown_that_nobody_sent_is_settled_by_attestation_too(story: Story)
 
 
 def test_an_unknown_that_nobody_sent_is_found_absent_by_several_too() -> None:
-    """[REC-5], [PRF-7]: there is no executor whose word would not count."""
+    """[REC-6], [PRF-7]: there is no executor whose word would not count."""
     story = Story(reconcilers=2)
     story.recover()
     intent = story.intent()
