@@ -147,7 +147,10 @@ def after_recovery() -> Cases:
     story.resolution(effect, "void", void="recovery-open")
     absent(story, effect, "key_burnt", void="recovery-open")
     absent(story, effect, void="absence-unprovable")
-    yield "recovery-order", story.case("the kind, the recovery, the read, then the contract [PRF-4] [REC-6]", "recovery")
+    yield (
+        "recovery-order",
+        story.case("the kind, the recovery, then the read [PRF-4] [REC-6]", "recovery"),
+    )
     story, effect = unknown()
     story.recover()
     story.redrive(effect, void="redrive-unsafe")

@@ -271,7 +271,7 @@ def bad_promises() -> Iterator[tuple[str, str, Value]]:
     alone: Map = {"observability": "webhook-confirmable", "webhook": WEBHOOK, "read_back": None}
     yield "promise-reconcilers", "two reconcilers and nothing to read", contract(**alone, reconcilers=2)
     never = ("conflict", "idempotency_error", "idempotency_key_in_use", "key_in_use", "key_mismatch", "timeout")
-    never += (
+    reused = (
         "idempotency_key_reused",
         "key_used_with_other_parameters",
         "rate_limit",
@@ -279,7 +279,7 @@ def bad_promises() -> Iterator[tuple[str, str, Value]]:
         "too_many_requests",
     )
     status = ("408", "409", "425", "429", "http_429", "5xx", "599", "http500", "HTTP_503", "http5xx")
-    for failure in (*never, "connection_reset", *status):
+    for failure in (*never, *reused, "connection_reset", *status):
         comment = "an answer that proves nothing, listed as a definite failure"
         yield f"promise-failure-{failure.lower().replace('_', '-')}", comment, contract(definite_failures=[failure])
     yield "promise-failure-capitals", "in capitals or not", contract(definite_failures=["Timeout"])

@@ -125,16 +125,21 @@ class Case:
                 if incident is not None:
                     _log.warning("effect %s: %s", self.name, incident)
                 return Brought(answer=RECORDED, note=_found(new), incident=incident)
-            if not isinstance(answer, Stale):
+            if not isinstance(answer, Stale | Duplicate):  # whoever signs the same bytes at once has said the same
                 break
         return _not_accepted(answer)
 
-    def absent(self, evidence: Evidence) -> Brought:
-        """Settle an unknown effect as not committed, if the log's rules let this evidence show it."""
+    def absent(self, evidence: Evidence, *, of: EffectState) -> Brought:
+        """Settle an unknown effect as not committed, if the log's rules let this evidence show it.
+
+        Args: of: the effect as it stood before anybody was asked; the answer says nothing of what was sent later.
+        """
         for _ in range(APPENDS_MAX):
             state = self.state()
             if state.status != UNKNOWN:
                 return Brought(answer=KNOWN, note=f"it is {state.status} already")
+            if (state.generation, state.attempt, state.send) != (of.generation, of.attempt, of.send):
+                return Brought(answer=REFUSED, note="it was sent again meanwhile, and this says nothing of that")
             data = Resolution(
                 presence=ABSENT, contract_id=self.contract.id, generation=state.generation, evidence=evidence
             )
