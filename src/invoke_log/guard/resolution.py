@@ -14,6 +14,7 @@ from invoke_log.format import cbor, digest
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
+from invoke_log.ledger.submit import append_drawn
 from invoke_log.log.home import signer_beside
 from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Stale
@@ -197,13 +198,8 @@ class Case:
             return None  # evidence does not wait for a key file to be mended
 
     def _freeze(self, scope: Scope, reason: str, admin: Signer) -> bool:
-        for _ in range(APPENDS_MAX):
-            answer = self.log.append(self.log.draft(Freeze(scope=scope, reason=reason), admin))
-            if isinstance(answer, Accepted | Duplicate):
-                return True
-            if not isinstance(answer, Stale):
-                break
-        return self.log.governance.frozen(scope.effect_class, self.resource)
+        _, answer = append_drawn(self.log, Freeze(scope=scope, reason=reason), admin)
+        return isinstance(answer, Accepted) or self.log.governance.frozen(scope.effect_class, self.resource)
 
 
 def readings(world: LiveWorld, state: EffectState, contract: Contract, bound_ms: int | None) -> dict[bytes, bytes]:

@@ -267,7 +267,7 @@ class Log:
                 if note is not None and _covered(note) == reader.size:
                     return note
             raise StoreReadOnlyError(
-                f"log {self.path}: its log key is not here", hint="sign checkpoints where log.key is"
+                f"log {self.path}: its log key is not here, or is locked", hint="sign checkpoints where log.key is"
             )
         return self._engine.publish(self.governance.origin, self._log_signer)
 
