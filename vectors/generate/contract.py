@@ -155,6 +155,7 @@ def bad() -> Iterator[tuple[str, str, Value]]:
     yield from bad_forms()
     yield from bad_arguments()
     yield from bad_promises()
+    yield from bad_profiles()
 
 
 def bad_forms() -> Iterator[tuple[str, str, Value]]:
@@ -283,6 +284,9 @@ def bad_promises() -> Iterator[tuple[str, str, Value]]:
         comment = "an answer that proves nothing, listed as a definite failure"
         yield f"promise-failure-{failure.lower().replace('_', '-')}", comment, contract(definite_failures=[failure])
     yield "promise-failure-capitals", "in capitals or not", contract(definite_failures=["Timeout"])
+
+
+def bad_profiles() -> Iterator[tuple[str, str, Value]]:
     yield (
         "profile-list",
         "a profile that is no record [SNP-1]",
