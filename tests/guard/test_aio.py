@@ -142,6 +142,32 @@ def test_a_call_cancelled_before_its_send_sends_nothing(world: World, monkeypatc
     assert world.statuses() == ["not_committed"]
 
 
+def test_a_loop_that_closes_down_during_the_append_of_an_outcome_still_appends_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`asyncio.run` cancels every task at its end, the append's own too."""
+    append = world.log.aappend_many
+
+    async def closes_down(_: il.Call) -> str:
+        monkeypatch.setattr(world.log, "aappend_many", cancelled_once)
+        return "pi_1"
+
+    async def cancelled_once(_: Any) -> Any:
+        monkeypatch.setattr(world.log, "aappend_many", append)
+        for task in asyncio.all_tasks():
+            task.cancel()
+        await asyncio.sleep(60)
+
+    charge = world.tool(closes_down)
+
+    async def story() -> None:
+        await charge(**ARGUMENTS)
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(story())
+    assert world.statuses() == ["committed"]
+
+
 def test_a_timeout_is_unknown_and_the_retry_is_blocked(world: World) -> None:
     async def times_out(_: il.Call) -> None:
         raise TimeoutError

@@ -23,6 +23,7 @@ from invoke_log.guard.outcome import (
     OutcomeUnknown,
 )
 from invoke_log.guard.tool_call import Call
+from invoke_log.log.signer import FileSigner
 from invoke_log.rules.answer import Answer
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Intent, Outcome, Start
 from invoke_log.store.protocol import Answer as Stored
@@ -211,7 +212,7 @@ def test_the_call_that_a_tool_gets_is_that_of_its_start(shop: Shop) -> None:
     [call], bound = calls, shop.live.bound()
     assert (call.provider_key, call.tag) == (start.provider_key.hex(), start.tag.hex())
     assert (call.effect_key, call.resource) == (digest.format_id("eff", bound.effect), bound.resource)
-    assert (call.generation, call.timeout_s) == (1, 30.0)
+    assert (call.generation, call.timeout_s) == (1, shop.live.contract.timeout_ms / 1000)
 
 
 def test_a_nonce_is_drawn_for_each_start_and_revealed_by_its_outcome_alone(shop: Shop) -> None:
@@ -322,6 +323,28 @@ def test_an_outcome_whose_commit_is_uncertain_is_appended_again(tmp_path: Path) 
         shop.send = send
         assert isinstance(shop.call(), Committed)
         assert shop.kinds() == ["intent", "start", "outcome"]
+
+
+def test_a_key_that_cannot_sign_the_outcome_leaves_it_unknown_and_raises_nothing_to_try_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A KMS that times out after the send is no time-out of the call."""
+
+    def breaks(_: Call) -> str:
+        monkeypatch.setattr(FileSigner, "sign", times_out)
+        return "pi_1"
+
+    def times_out(*_: object) -> bytes:
+        raise TimeoutError("kms")
+
+    shop.send = breaks
+    ending = shop.call()
+    assert isinstance(ending, OutcomeUnknown)
+    assert isinstance(ending.__cause__, TimeoutError)
+    with pytest.raises(TimeoutError):  # nothing was sent here: the caller may well try again
+        shop.call(order="790")
+    monkeypatch.undo()
+    assert (shop.status, len(shop.landed)) == ("started", 1)
 
 
 # --- an outcome that comes after somebody else's word

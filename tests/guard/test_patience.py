@@ -1,5 +1,6 @@
 """When a reconciler looks: at deadlines, else less and less often; and never on the log's word alone. [CALL-5], L2"""
 
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import pairwise
@@ -205,7 +206,7 @@ def test_what_was_kept_counts_for_nothing_after_a_reboot_or_where_it_makes_no_se
         (tmp_path / "boot_id").write_text("another-boot\n")
         monkeypatch.setattr(first_sight, "BOOT_ID", tmp_path / "boot_id")
     elif spoil == "torn":
-        kept.write_text(kept.read_text()[:36])
+        kept.write_text(kept.read_text()[:40])
     else:
         kept.write_text(f"{kept.read_text().split()[0]} {spoil}\n")
     [look] = new_process(shop).reconcile()
@@ -223,6 +224,29 @@ def test_where_nothing_can_be_kept_the_wait_is_the_processs_own(shop: Shop) -> N
     live.wait(D_MS + Q_MS)
     [look] = guard.reconcile()
     assert look.status == NOT_COMMITTED
+
+
+def test_threads_may_share_what_a_guard_has_watched(shop: Shop) -> None:
+    """A thread that watches, and one that reconciles when asked."""
+    patience, state = Patience(FirstSights(shop.live.log.path / "sights")), shop.live.state()
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            for n in range(200):
+                patience.see(state._replace(effect=bytes([n]) * 32, status=UNKNOWN))
+            for n in range(200):
+                patience.see(state._replace(effect=bytes([n]) * 32, status=COMMITTED))
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        for _ in range(3_000):
+            patience.out()
+            patience.pause_s(1.0)
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_a_later_send_is_waited_for_anew(shop: Shop) -> None:

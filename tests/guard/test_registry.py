@@ -119,8 +119,8 @@ def test_a_ready_contract_works_once_its_realm_is_filled_in_and_not_before(name:
     with pytest.raises(ContractInvalidError, match="realm"):
         load_contract(tmp_path / "copy.toml")
     assert ContractFile.ready(name, name="another", realm=REALMS[name]).name == "another"
-    changed = ContractFile.ready(name, realm=REALMS[name], quiescence_ms=1)
-    assert (changed.quiescence_ms, changed.name) == (1, ready.name)
+    changed = ContractFile.ready(name, realm=REALMS[name], claim_ttl_ms=1)
+    assert (changed.claim_ttl_ms, changed.name) == (1, ready.name)
 
 
 def test_every_observability_has_a_ready_contract_and_their_classes_do_not_meet(log: Log) -> None:

@@ -1,17 +1,20 @@
 """Evidence put on record: once, by whoever is first, and loudly where it must not be true. [PRF-1], [PRF-7], S15, L3"""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from invoke_log.format import digest
+from invoke_log.format.cbor import Value
+from invoke_log.format.envelope import Envelope
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import Blocked, Denied
 from invoke_log.guard.reconcile import MANY, Reconciled
 from invoke_log.guard.resolution import Brought, Case
 from invoke_log.log.signer import FileSigner, write_key_file
+from invoke_log.rules.answer import Answer
 from invoke_log.rules.kind import (
     ABSENT,
     COMMITTED,
@@ -99,7 +102,38 @@ def test_absence_of_what_is_settled_is_known(shop: Shop) -> None:
     lose(shop)
     case(shop).present([SEEN], generation=1)
     absent = Evidence(kind="absence", tick=bytes(32))
-    assert case(shop).absent(absent) == Brought(answer="known", note="it is committed already")
+    assert case(shop).absent(absent, of=shop.live.state()) == Brought(answer="known", note="it is committed already")
+
+
+@pytest.mark.parametrize("kind", ["abort", "webhook"])
+def test_absence_says_nothing_of_a_send_that_came_after_it_was_asked_for(tmp_path: Path, kind: str) -> None:
+    """S2: neither names a tick, so the log could not tell which of two sends it is about."""
+    webhook: Value = {"scheme": "s", "key_id": "k", "positive": [], "negative": ["declined"]}
+    with open_shop(tmp_path, send_deadline_ms=D_MS, observability="transactional", webhook=webhook) as shop:
+        lose(shop)
+        before, evidence = shop.live.state(), Evidence(kind=kind, failure="declined")
+        assert case(shop).absent(evidence, of=before).answer == "recorded"
+        lose(shop)
+        assert shop.status == UNKNOWN
+        brought = case(shop).absent(evidence, of=before)
+        assert (brought.answer, shop.status) == ("refused", UNKNOWN)
+        assert "sent again meanwhile" in brought.note
+        assert case(shop).absent(evidence, of=shop.live.state()).answer == "recorded"
+
+
+def test_whoever_brings_the_same_bytes_at_once_is_told_that_they_are_known(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(shop)
+    of = case(shop)
+    append_many = of.log.append_many
+
+    def twice(envelopes: Sequence[Envelope]) -> list[Answer]:
+        append_many(envelopes)  # another thread of this key, in the same millisecond
+        return append_many(envelopes)
+
+    monkeypatch.setattr(of.log, "append_many", twice)
+    assert of.present([SEEN], generation=1) == Brought(answer="known", note="on record already")
 
 
 # --- incidents
@@ -257,7 +291,7 @@ def test_whoever_sees_enough_readings_settles_it_the_executor_too(of_two: Shop) 
     assert look(guards[0]).status == UNKNOWN
     append = Case.absent
     with pytest.MonkeyPatch.context() as patch:  # the second dies before it has brought the resolution
-        patch.setattr(Case, "absent", lambda self, evidence: Brought(answer="unavailable", note="died"))
+        patch.setattr(Case, "absent", lambda *_, **__: Brought(answer="unavailable", note="died"))
         assert look(guards[1]).status == UNKNOWN
     assert Case.absent is append
     assert of_two.reconcile().status == NOT_COMMITTED

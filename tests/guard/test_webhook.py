@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from invoke_log.errors import StoreFullError
+from invoke_log.errors import KeyInvalidError, KeyLockedError, StoreFullError
 from invoke_log.format import digest
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import Committed
@@ -317,6 +317,21 @@ def test_where_the_log_cannot_answer_the_provider_is_asked_to_come_again(
         patch.setattr(shop.live.log._engine._store, "append", full)
         heard = told(shop, "paid")
         assert (heard.answer, heard.http_status) == ("unavailable", 503)
+    assert told(shop, "paid").answer == "recorded"
+
+
+@pytest.mark.parametrize("error", [KeyInvalidError("agent: locked"), KeyLockedError("agent: locked")])
+def test_a_message_is_asked_for_again_where_our_own_key_cannot_sign_now(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    lose(shop)
+
+    def locked(*_: object) -> bytes:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSigner, "sign", locked)
+        assert told(shop, "paid").http_status == 503
     assert told(shop, "paid").answer == "recorded"
 
 

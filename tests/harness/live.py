@@ -80,6 +80,7 @@ PARTIAL: Final[dict[str, Value]] = {
     "read_back": {"operation": "search", "tag": "metadata.invoke", "complete": True, "lag_ms": 0},
     "provider_key": {"place": "header", "retention_ms": 86_400_000, "mismatch": "refused", "stores": "all"},
     "definite_failures": ["card_declined"],
+    "timeout_ms": D_MS,
     "send_deadline_ms": D_MS,
     "quiescence_ms": Q_MS,
     "claim_ttl_ms": TTL_MS,

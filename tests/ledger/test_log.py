@@ -184,6 +184,48 @@ def test_refusals_ride_the_next_tick_and_at_the_latest_the_end(live: Live) -> No
         assert len(refusals(log)) == 2
 
 
+class Locked:
+    """A key in an agent that does not answer until it is unlocked."""
+
+    def __init__(self, signer: FileSigner) -> None:
+        self.public_key = signer.public_key
+        self.signer: FileSigner | None = None
+
+    def sign(self, message: bytes) -> bytes:
+        if self.signer is None:
+            raise TimeoutError
+        return self.signer.sign(message)
+
+
+def test_a_key_that_cannot_sign_its_refusal_now_holds_up_nobody(live: Live) -> None:
+    key = Locked(live.agent)
+    live.log.refuse(refusal(live), key)
+    live.log.refuse(refusal(live, "denied"), live.admin)
+    live.put(live.intent())
+    assert [one.reason for one in refusals(live.log)] == ["denied"]
+    key.signer = live.agent
+    live.put(live.tick(1))
+    assert [one.reason for one in refusals(live.log)] == ["denied", "blocked"]
+
+
+def test_refusals_that_nobody_can_sign_do_not_pile_up_without_end(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_module, "REFUSALS_WAITING_MAX", 3)
+    for at in range(9):
+        live.log.refuse(refusal(live, f"reason {at}"), Locked(live.agent))
+    assert len(live.log._refusals) == 3
+
+
+def test_a_tick_that_cannot_be_signed_holds_up_no_evidence(live: Live) -> None:
+    """S15: the log's time stands still, and waits are longer."""
+    live.put(live.begun())
+    live.clock.ms += 60_000
+    size = len(list(live.log.entries()))
+    live.log._log_signer = Locked(live.log_key)
+    live.put(live.outcome(COMMITTED))
+    assert kinds(live.log, size) == ["outcome"]
+    live.log._log_signer = live.log_key
+
+
 def test_refusals_cost_no_commit_of_their_own(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     live.append(live.begun())
     live.log.refuse(refusal(live), live.agent)

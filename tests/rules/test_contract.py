@@ -21,7 +21,7 @@ from tests.harness.story import CHARGE, contract
 
 ARGUMENTS: Any = CHARGE["arguments"]
 READ_BACK: Any = {"operation": "search", "tag": "metadata.invoke", "complete": True, "lag_ms": 0}
-WEBHOOK: Any = {"scheme": "hmac", "key_id": "k", "positive": [], "negative": []}
+WEBHOOK: Any = {"scheme": "hmac", "key_id": "k", "positive": ["charge.succeeded"], "negative": []}
 TOKEN: Any = {"type": "token", "max": 64}
 
 
@@ -180,6 +180,9 @@ def test_a_profile_is_a_record_that_is_always_there_and_may_drift_names_its_fiel
         {"observability": "queryable", "read_back": None},
         {"observability": "transactional", "read_back": None, "handle": None},
         {"observability": "webhook-confirmable", "webhook": None},
+        {"observability": "webhook-confirmable", "webhook": {**WEBHOOK, "positive": [], "negative": []}},
+        {"webhook": {**WEBHOOK, "positive": ["a", "b"], "negative": ["b", "c"]}},
+        {"timeout_ms": 70_001},
         {"observability": "fire-and-forget", "void": None},
         {"observability": "fire-and-forget", "read_back": None},
         {"observability": "fire-and-forget", "read_back": None, "void": None, "webhook": WEBHOOK},
@@ -198,6 +201,9 @@ def test_registration_refuses_what_cannot_work(changes: dict[str, Value]) -> Non
         {"observability": "transactional", "read_back": None, "handle": "txn"},
         {"observability": "transactional", "handle": None},
         {"observability": "webhook-confirmable", "read_back": None, "webhook": WEBHOOK},
+        {"observability": "webhook-confirmable", "webhook": {**WEBHOOK, "positive": [], "negative": ["charge.voided"]}},
+        {"webhook": {**WEBHOOK, "positive": [], "negative": []}},
+        {"timeout_ms": 70_000},
         {"observability": "fire-and-forget", "read_back": None, "void": None},
         {"reconcilers": 2},
     ],
@@ -210,7 +216,23 @@ def test_registration_takes_what_can_work(changes: dict[str, Value]) -> None:
 
 @pytest.mark.parametrize(
     "failure",
-    [*sorted(NEVER_DEFINITE), "409", "500", "503", "599", "5xx", "http_500", "http502", "HTTP_409", "5XX", "Conflict"],
+    [
+        *sorted(NEVER_DEFINITE),
+        "408",
+        "409",
+        "425",
+        "429",
+        "http_429",
+        "500",
+        "503",
+        "599",
+        "5xx",
+        "http_500",
+        "http502",
+        "HTTP_409",
+        "5XX",
+        "Conflict",
+    ],
 )
 def test_no_contract_lists_as_definite_what_says_nothing_about_the_effect(failure: str) -> None:
     """S2, [CTR-9]: the first call under the key may have landed."""

@@ -139,6 +139,18 @@ def after_recovery() -> Cases:
     story.resolution(effect, "void", void="recovery-open")
     absent(story, effect, "key_burnt", void="recovery-open")
     yield "recovery-void", story.case("nor does a void or a burnt key [REC-6]", "recovery")
+    partial: Map = {"operation": "search", "tag": "t", "complete": False, "lag_ms": 0}
+    story, effect = unknown(Story(contract=charge(provider_key=None, read_back=partial)))
+    absent(story, effect, "key_burnt", void="absence-unprovable")
+    story.recover()
+    story.resolution(effect, "no_answer", void="evidence-invalid")
+    story.resolution(effect, "void", void="recovery-open")
+    absent(story, effect, "key_burnt", void="recovery-open")
+    absent(story, effect, void="absence-unprovable")
+    yield (
+        "recovery-order",
+        story.case("the kind, the recovery, then the read [PRF-4] [REC-6]", "recovery"),
+    )
     story, effect = unknown()
     story.recover()
     story.redrive(effect, void="redrive-unsafe")

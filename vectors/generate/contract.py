@@ -120,7 +120,11 @@ def good() -> Iterator[tuple[str, str, Map]]:
         "a retired key of a content argument",
         contract(effect_class="money.charge/2", retires=content),
     )
-    yield "failures-near", "words that look like refused ones", contract(definite_failures=["50x", "http", "http4xx"])
+    yield (
+        "failures-near",
+        "words that look like refused ones",
+        contract(definite_failures=["428", "50x", "http", "http4xx"]),
+    )
     for name, kind in (
         ("enum", schema("enum", of=["eur", "usd"])),
         ("integer", schema("integer", min=0, max=9)),
@@ -142,6 +146,7 @@ def good() -> Iterator[tuple[str, str, Map]]:
     yield "content-nested", "records in a list", arguments(items=argument("content", listed, private=True))
     durations: Map = dict.fromkeys(("timeout_ms", "send_deadline_ms", "quiescence_ms", "claim_ttl_ms"), YEARS_10)
     yield "durations-longest", "ten years", contract(**durations)
+    yield "timeout-longest", "an answer is waited for as long as D + Q", contract(timeout_ms=70_000)
     yield "durations-0", "none", contract(**dict.fromkeys(durations, 0))
     yield "failures-many", "set order is that of encodings", contract(definite_failures=["z", "aa", "card_declined"])
 
@@ -150,6 +155,7 @@ def bad() -> Iterator[tuple[str, str, Value]]:
     yield from bad_forms()
     yield from bad_arguments()
     yield from bad_promises()
+    yield from bad_profiles()
 
 
 def bad_forms() -> Iterator[tuple[str, str, Value]]:
@@ -253,6 +259,12 @@ def bad_promises() -> Iterator[tuple[str, str, Value]]:
         contract(observability="transactional", read_back=None),
     )
     yield "promise-webhook", "webhook-confirmable, and no webhook", webhook
+    silent: Map = {**WEBHOOK, "positive": []}
+    confirmed = contract(observability="webhook-confirmable", webhook=silent)
+    yield "promise-webhook-silent", "webhook-confirmable, and no message listed", confirmed
+    torn: Map = {**WEBHOOK, "negative": ["charge.failed", "charge.succeeded"]}
+    yield "promise-webhook-both", "a message that says yes and no", contract(webhook=torn)
+    yield "promise-timeout", "D + Q a millisecond below the timeout", contract(timeout_ms=70_001)
     forget: Map = {"observability": "fire-and-forget", "read_back": None}
     yield "promise-forget-read-back", "fire-and-forget, and it can be asked", contract(observability="fire-and-forget")
     yield "promise-forget-webhook", "fire-and-forget, and it calls back", contract(**forget, webhook=WEBHOOK)
@@ -260,10 +272,21 @@ def bad_promises() -> Iterator[tuple[str, str, Value]]:
     alone: Map = {"observability": "webhook-confirmable", "webhook": WEBHOOK, "read_back": None}
     yield "promise-reconcilers", "two reconcilers and nothing to read", contract(**alone, reconcilers=2)
     never = ("conflict", "idempotency_error", "idempotency_key_in_use", "key_in_use", "key_mismatch", "timeout")
-    for failure in (*never, "connection_reset", "409", "5xx", "599", "http500", "HTTP_503", "http5xx"):
+    reused = (
+        "idempotency_key_reused",
+        "key_used_with_other_parameters",
+        "rate_limit",
+        "too_early",
+        "too_many_requests",
+    )
+    status = ("408", "409", "425", "429", "http_429", "5xx", "599", "http500", "HTTP_503", "http5xx")
+    for failure in (*never, *reused, "connection_reset", *status):
         comment = "an answer that proves nothing, listed as a definite failure"
         yield f"promise-failure-{failure.lower().replace('_', '-')}", comment, contract(definite_failures=[failure])
     yield "promise-failure-capitals", "in capitals or not", contract(definite_failures=["Timeout"])
+
+
+def bad_profiles() -> Iterator[tuple[str, str, Value]]:
     yield (
         "profile-list",
         "a profile that is no record [SNP-1]",

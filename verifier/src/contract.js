@@ -49,17 +49,22 @@ const PLACE = /\{([^{}]*)\}/g;
 const UNRESERVED = /[A-Za-z0-9\-._~]/;
 /** Types whose values have one spelling, so that two callers name one effect once. */
 const KEY_TYPES = ['token', 'enum', 'integer', 'decimal', 'time'];
-/** Answers that say nothing about the effect: the key's first call may have landed. */
+/** Answers that say nothing about the effect: the key's first call may have landed, or nobody has looked yet. */
 const NEVER_DEFINITE = [
   'conflict',
   'idempotency_error',
   'idempotency_key_in_use',
+  'idempotency_key_reused',
   'key_in_use',
   'key_mismatch',
+  'key_used_with_other_parameters',
+  'rate_limit',
   'timeout',
+  'too_early',
+  'too_many_requests',
   'connection_reset',
 ];
-const NEVER_DEFINITE_STATUS = /^(?:http_?)?(?:409|5xx|5[0-9]{2})$/;
+const NEVER_DEFINITE_STATUS = /^(?:http_?)?(?:408|409|425|429|5xx|5[0-9]{2})$/;
 
 const duration = integer(0, DURATION_MS_MAX);
 const words = unique(token(128), 64);
@@ -320,11 +325,25 @@ function checkPromises(form, at) {
     at,
     'transactional without read-back or handle',
   );
-  demand(kind !== 'webhook-confirmable' || webhook !== null, at, 'webhook-confirmable without a webhook');
+  demand(
+    kind !== 'webhook-confirmable' || (webhook !== null && webhook.positive.length + webhook.negative.length > 0),
+    at,
+    'webhook-confirmable without a webhook that lists a message',
+  );
+  demand(
+    webhook === null || webhook.positive.every((/** @type {string} */ word) => !webhook.negative.includes(word)),
+    at,
+    'its webhook lists one message as positive and as negative',
+  );
   demand(
     kind !== 'fire-and-forget' || (readBack === null && webhook === null && !form.void),
     at,
     'fire-and-forget with a way to ask',
+  );
+  demand(
+    form.send_deadline_ms + form.quiescence_ms >= form.timeout_ms,
+    at,
+    'D + Q would pass while its answer is still waited for',
   );
   demand(form.reconcilers === 1 || readBack !== null, at, 'several reconcilers and nothing to read back');
   for (const failure of form.definite_failures) {

@@ -8,12 +8,11 @@ call that was sent is appended before the cancellation goes on its way.
 import asyncio
 from typing import Any
 
-from invoke_log.errors import InvokeLogError
 from invoke_log.guard.driver import NEVER_SENT, Driver
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import reply_of_exception, reply_of_value
 from invoke_log.ledger.log import Log
-from invoke_log.rules.answer import Answer
+from invoke_log.rules.answer import Answer, Unavailable
 from invoke_log.rules.call import Append, Ended, Reply, Send
 
 
@@ -34,7 +33,7 @@ async def run(driver: Driver, log: Log, tool: Tool) -> Ended:
                 came = await _send(driver, tool, step)
             else:
                 came = driver.carry_out(step)
-        except InvokeLogError as error:
+        except Exception as error:  # noqa: BLE001 -- a signer's time-out, say, must not read as "try again"
             return driver.lost(error)
 
 
@@ -48,6 +47,9 @@ async def _append(driver: Driver, log: Log, step: Append) -> list[Answer]:
             await asyncio.shield(appending)
         except asyncio.CancelledError as error:
             driver.raised = error
+    if appending.cancelled():
+        # The loop closes down, and has cancelled this too: it may be stored or not. The same bytes are appended again.
+        return [Unavailable(reason="the append was cancelled") for _ in step.events]
     return appending.result()[-len(step.events) :]
 
 

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from typing import Any, Final, assert_never
 
-from invoke_log.errors import ConfigInvalidError, InvokeLogError, StoreError
+from invoke_log.errors import ConfigInvalidError, StoreError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value, decode
 from invoke_log.format.envelope import Envelope
@@ -84,18 +84,18 @@ class Driver:
                     came = self._look()
                 elif isinstance(step, Append):
                     turn.close()
-            except InvokeLogError as error:
+            except Exception as error:  # noqa: BLE001 -- a signer's time-out, say, must not read as "try again"
                 return self.lost(error)
 
-    def lost(self, error: InvokeLogError) -> Ended:
-        """Return how a call ended whose log cannot be asked any more: UNKNOWN where it was sent. Raises it where it
-        was not.
+    def lost(self, error: Exception) -> Ended:
+        """Return how a call ended whose log or key cannot be asked any more: UNKNOWN where it was sent. Raises the
+        error where it was not.
         """
         if not self._sent:
             raise error
         self.raised = self.raised or error
         after = next_step(UNKNOWN, self._tool.contract)
-        return Ended(status=UNKNOWN, fresh=True, by=None, next=after, reason=error.message)
+        return Ended(status=UNKNOWN, fresh=True, by=None, next=after, reason=str(error))
 
     def begin(self) -> Machine:
         """Return the call's machine, its long arguments kept as attachments."""

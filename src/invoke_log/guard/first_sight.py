@@ -19,12 +19,13 @@ class FirstSights:
 
     def __init__(self, place: Path) -> None:
         self._place = place
-        self._boot = _text(BOOT_ID)
+        self._boot = _text(BOOT_ID).strip()
 
     def since(self, state: EffectState, leaf: int, now: float) -> float:
         """Return when the send at this leaf was first seen, in seconds on the clock that `now` is of; else `now`."""
         boot, _, seconds = _text(self._place / _name(state, leaf)).partition(" ")
-        if not boot or boot != self._boot:
+        # Without its line's end the number may have lost digits, and would be too early.
+        if not boot or boot != self._boot or not seconds.endswith("\n"):
             return now
         try:
             since = float(seconds)
@@ -56,6 +57,6 @@ def _name(state: EffectState, leaf: int) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="ascii")
     except (OSError, ValueError):
         return ""

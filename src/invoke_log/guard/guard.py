@@ -161,7 +161,7 @@ class Guard:
         """Put what a provider's message says on record, and return what an HTTP handler answers with.
 
         Args: verify: given the raw body and headers, authenticates the message and returns what it says, or raises.
-        Raises: nothing but what is a bug: a store that cannot answer is `unavailable`, and the provider asks again.
+        Raises: nothing but what is a bug: where store or key cannot answer it is `unavailable`, and comes again.
         """
         return hear(self.log, self.key, body, headers, verify)
 

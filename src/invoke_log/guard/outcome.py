@@ -79,6 +79,10 @@ class Pending(CallEndedError):  # noqa: N818
 
     code: ClassVar[str] = "approval-pending"
 
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.hint = APPROVAL_HINT
+
 
 class Denied(CallEndedError):  # noqa: N818
     """The policy or a guard of the log denies this call; nothing was sent."""
@@ -114,6 +118,8 @@ HINTS = {
     "decide_again": "it did not happen: look at the world again and decide again",
 }
 """What to do next, in a sentence, by the word in `next`."""
+
+APPROVAL_HINT = 'nothing was sent: once a person has approved it ("invoke-log approvals"), make the same call again'
 
 Unknown = OutcomeUnknown
 Ending = Committed | OutcomeUnknown | NotCommitted | Blocked | Pending | Denied

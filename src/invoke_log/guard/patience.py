@@ -5,6 +5,7 @@ saw the last send, and when it will look again. All of it can be lost: it delays
 exponential with a cap; a deadline that is known ends it early.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,16 +40,21 @@ class _Kept:
 
 
 class Patience:
-    """What a reconciler remembers between two looks. It belongs to one thread."""
+    """What a reconciler remembers between two looks. Threads may share it; no lock is held while anybody is asked."""
 
     def __init__(self, first_sights: FirstSights) -> None:
         self._first_sights = first_sights
         self._kept: dict[bytes, _Kept] = {}
+        self._lock = threading.RLock()
         self._size: int | None = None
         """Leaves that have been followed; None: none yet, or a recovery has changed what no event names."""
 
     def follow(self, log: Log) -> None:
         """Read what has been appended since the last time: what is out, what is settled, what others have moved."""
+        with self._lock:
+            self._follow(log)
+
+    def _follow(self, log: Log) -> None:
         with log.world() as world:
             size = int(world.reader.size)
         if self._size is None:
@@ -61,7 +67,7 @@ class Patience:
             for event in (entry.event for entry in log.entries(self._size)):
                 if event.kind == "recovery":
                     self._size = None
-                    return self.follow(log)
+                    return self._follow(log)
                 if event.effect is None or event.resource is None:
                     continue
                 kept = self._kept.get(event.effect)
@@ -78,20 +84,24 @@ class Patience:
 
     def see(self, state: EffectState, *, observed: bool = False) -> None:
         """Take in how an effect stands; where its chain has moved, or was observed, it is looked at without delay."""
-        if state.status not in OUT:
-            self._kept.pop(state.effect, None)
-            return
-        now, send = _clock(), bound_leaf(state)
-        kept = self._kept.get(state.effect)
-        if kept is None or kept.send != send:
-            since = self._first_sights.since(state, send, now)
-            self._kept[state.effect] = _Kept(resource=state.resource, head=state.last, send=send, since=since, due=now)
-        elif kept.head != state.last or observed:
-            kept.head, kept.due, kept.delay = state.last, now, 0.0
+        with self._lock:
+            if state.status not in OUT:
+                self._kept.pop(state.effect, None)
+                return
+            now, send = _clock(), bound_leaf(state)
+            kept = self._kept.get(state.effect)
+            if kept is None or kept.send != send:
+                since = self._first_sights.since(state, send, now)
+                self._kept[state.effect] = _Kept(
+                    resource=state.resource, head=state.last, send=send, since=since, due=now
+                )
+            elif kept.head != state.last or observed:
+                kept.head, kept.due, kept.delay = state.last, now, 0.0
 
     def out(self) -> list[tuple[bytes, str]]:
         """Return key and resource of every effect that is out or unknown."""
-        return [(effect, kept.resource) for effect, kept in self._kept.items()]
+        with self._lock:
+            return [(effect, kept.resource) for effect, kept in self._kept.items()]
 
     def due(self) -> Iterator[tuple[bytes, str]]:
         """Yield key and resource of every effect whose next look is due."""
@@ -131,7 +141,8 @@ class Patience:
 
     def pause_s(self, every_s: float) -> float:
         """Return the seconds until something is due, at most `every_s`: what is new is found then."""
-        dues = [kept.due - _clock() for kept in self._kept.values()]
+        with self._lock:
+            dues = [kept.due - _clock() for kept in self._kept.values()]
         return min(max(min(dues, default=every_s), 0.0), every_s)
 
 

@@ -151,7 +151,7 @@ class _Look:
         except Aborted:
             if self._lost_handles(state):
                 return self._report(UNCLEAR, LOST_HANDLES)
-            return self._report(NONE, self._case.absent(Evidence(kind="abort")).note)
+            return self._report(NONE, self._case.absent(Evidence(kind="abort"), of=state).note)
         except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, it has shown nothing
             return self._report(UNCLEAR, f"the read-back said nothing: {type(error).__name__}")
         if references:
@@ -186,7 +186,7 @@ class _Look:
             ]
         if not messages or not self._case.only_attempt():
             return None
-        brought = self._case.absent(messages[-1])
+        brought = self._case.absent(messages[-1], of=state)
         return brought if brought.answer == RECORDED else None
 
     def _not_found(self, state: EffectState, tick: tuple[bytes, int] | None) -> tuple[str, bool]:
@@ -217,7 +217,7 @@ class _Look:
         """Settle by one reading, or put it on record and settle by k of them [PRF-7]."""
         wanted = self._contract.reconcilers
         if wanted == 1:
-            return self._case.absent(read)
+            return self._case.absent(read, of=state)
         observed = self._readings(state, bound)
         mine = self._case.signer.public_key
         with self._log.world() as world:
@@ -233,7 +233,7 @@ class _Look:
             own = "; this key sent it, and its own reading does not count" if sent else ""
             return Brought(answer="", note=f"not there by {len(observed)} of {wanted} readings{own}")
         listed = tuple(sorted(list(observed.values())[:wanted]))
-        return self._case.absent(replace(read, observations=listed))
+        return self._case.absent(replace(read, observations=listed), of=state)
 
     def _readings(self, state: EffectState, bound: int) -> dict[bytes, bytes]:
         with self._log.world() as world:

@@ -16,7 +16,8 @@ from invoke_log.format.cbor import Value
 from invoke_log.ledger.log import Log
 from invoke_log.log.home import signer_beside
 from invoke_log.rules import schema
-from invoke_log.rules.answer import Accepted, Duplicate
+from invoke_log.rules.admission import Stale
+from invoke_log.rules.answer import Accepted, Duplicate, Unavailable
 from invoke_log.rules.contract import Contract, complete_contract, parse_contract
 from invoke_log.rules.schema import Schema
 
@@ -236,7 +237,7 @@ def register(log: Log, contract: Contract, *, renew: bool) -> Contract:
         if isinstance(answer, Accepted | Duplicate):
             _log.warning("contract %r was registered with the admin key that lies beside the log", contract.name)
             return contract
-        if type(answer).__name__ not in ("Stale", "Unavailable"):
+        if not isinstance(answer, Stale | Unavailable):
             raise ContractInvalidError(f"contract {contract.name!r} is refused: {getattr(answer, 'reason', answer)}")
     raise ContractInvalidError(
         f"contract {contract.name!r} could not be registered: the log was busy", hint="try again"

@@ -14,6 +14,7 @@ from invoke_log.format import cbor, digest
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
+from invoke_log.ledger.submit import append_drawn
 from invoke_log.log.home import signer_beside
 from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Stale
@@ -125,16 +126,21 @@ class Case:
                 if incident is not None:
                     _log.warning("effect %s: %s", self.name, incident)
                 return Brought(answer=RECORDED, note=_found(new), incident=incident)
-            if not isinstance(answer, Stale):
+            if not isinstance(answer, Stale | Duplicate):  # whoever signs the same bytes at once has said the same
                 break
         return _not_accepted(answer)
 
-    def absent(self, evidence: Evidence) -> Brought:
-        """Settle an unknown effect as not committed, if the log's rules let this evidence show it."""
+    def absent(self, evidence: Evidence, *, of: EffectState) -> Brought:
+        """Settle an unknown effect as not committed, if the log's rules let this evidence show it.
+
+        Args: of: the effect as it stood before anybody was asked; the answer says nothing of what was sent later.
+        """
         for _ in range(APPENDS_MAX):
             state = self.state()
             if state.status != UNKNOWN:
                 return Brought(answer=KNOWN, note=f"it is {state.status} already")
+            if (state.generation, state.attempt, state.send) != (of.generation, of.attempt, of.send):
+                return Brought(answer=REFUSED, note="it was sent again meanwhile, and this says nothing of that")
             data = Resolution(
                 presence=ABSENT, contract_id=self.contract.id, generation=state.generation, evidence=evidence
             )
@@ -192,13 +198,8 @@ class Case:
             return None  # evidence does not wait for a key file to be mended
 
     def _freeze(self, scope: Scope, reason: str, admin: Signer) -> bool:
-        for _ in range(APPENDS_MAX):
-            answer = self.log.append(self.log.draft(Freeze(scope=scope, reason=reason), admin))
-            if isinstance(answer, Accepted | Duplicate):
-                return True
-            if not isinstance(answer, Stale):
-                break
-        return self.log.governance.frozen(scope.effect_class, self.resource)
+        _, answer = append_drawn(self.log, Freeze(scope=scope, reason=reason), admin)
+        return isinstance(answer, Accepted) or self.log.governance.frozen(scope.effect_class, self.resource)
 
 
 def readings(world: LiveWorld, state: EffectState, contract: Contract, bound_ms: int | None) -> dict[bytes, bytes]:

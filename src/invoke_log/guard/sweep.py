@@ -52,7 +52,7 @@ def sweep(log: Log, tools: Iterable[Tool], signer: Signer) -> Iterator[Swept]:
                     finding, note = (FOREIGN, "another's tag") if tag else (UNTAGGED, "no tag: not sent through a log")
                     yield Swept(tool=name, finding=finding, reference=reference, tag=tag, note=note)
         except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, the listing is not complete
-            note = f"the listing broke off: {type(error).__name__}: {error}"
+            note = f"the listing broke off: {type(error).__name__}"
             yield Swept(tool=name, finding=UNCLEAR, reference=None, tag=None, note=note)
         for tag, references in tagged.items():
             state, generation = ours[tag]

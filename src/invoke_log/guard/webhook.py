@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from invoke_log.errors import InvokeLogError, MalformedError, NotFoundError, StoreError
+from invoke_log.errors import InvokeLogError, KeyInvalidError, KeyLockedError, MalformedError, NotFoundError, StoreError
 from invoke_log.format import digest
 from invoke_log.guard.resolution import KNOWN, RECORDED, REFUSED, UNAVAILABLE, Brought, Case, check_reference
 from invoke_log.ledger.log import Log
@@ -75,7 +75,7 @@ def hear(log: Log, signer: Signer, body: bytes, headers: Mapping[str, str], veri
         if not isinstance(notice, Notice):
             raise TypeError(f"its verifier returned {type(notice).__name__}, want il.Notice")
         return _hear(log, signer, body, notice)
-    except StoreError as error:
+    except (StoreError, KeyInvalidError, KeyLockedError) as error:  # ours to mend, and the message is not lost
         return Heard(answer=UNAVAILABLE, note=error.message)
     except (InvokeLogError, TypeError) as error:
         return Heard(answer=REFUSED, note=f"the message cannot be worked with: {error}")
@@ -115,7 +115,7 @@ def _negative(case: Case, body: bytes, reference: str | None, event: str) -> Bro
         return Brought(answer=KNOWN, note="on record already")
     state, evidence = case.state(), _evidence(case.log, body, reference, event)
     if state.status == UNKNOWN and case.only_attempt():
-        brought = case.absent(evidence)
+        brought = case.absent(evidence, of=state)
         if brought.answer != REFUSED:
             return brought
     about = state.send.id if state.send is not None else state.last

@@ -3,17 +3,12 @@
 No surface that an agent can reach imports this module, and the log takes no consent from who decided or who sends.
 """
 
-from typing import Final
-
 from invoke_log.ledger.approval import PendingIntent
 from invoke_log.ledger.log import Log
+from invoke_log.ledger.submit import append_drawn
 from invoke_log.log.signer import Signer
-from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Answer
 from invoke_log.rules.kind import Approval, Denial
-
-DRAFTS_MAX: Final = 10
-"""Times that an approval is drawn up anew because another one came first."""
 
 
 def approve(log: Log, intent: bytes | str, key: Signer) -> Answer:
@@ -34,8 +29,4 @@ def deny(log: Log, intent: bytes | str, key: Signer, *, reason: str) -> Answer:
 
 def _append(log: Log, found: PendingIntent, data: Approval | Denial, key: Signer) -> Answer:
     log.tick()  # so that an approval's age is counted from now
-    for _ in range(DRAFTS_MAX):
-        answer = log.append(log.draft(data, key, effect=found.effect, resource=found.resource))
-        if not isinstance(answer, Stale):
-            break
-    return answer
+    return append_drawn(log, data, key, effect=found.effect, resource=found.resource)[1]

@@ -4,6 +4,7 @@ The clock is read here, once an event, and the event records it. Nothing below t
 """
 
 import asyncio
+import logging
 import secrets
 import threading
 import time
@@ -45,6 +46,7 @@ from invoke_log.rules.kind import Data, Genesis, Grant, Refusal, Tick
 from invoke_log.rules.policy import ALLOW_COVERED, parse_policy
 from invoke_log.rules.world import EffectState
 
+_log = logging.getLogger(__name__)
 TICK_AGE_MS_MAX: Final = 1_000
 """Whoever holds the log key adds a tick to an append when the last one is older [TIME-5]."""
 REFUSALS_WAITING_MAX: Final = 1_000
@@ -265,7 +267,7 @@ class Log:
                 if note is not None and _covered(note) == reader.size:
                     return note
             raise StoreReadOnlyError(
-                f"log {self.path}: its log key is not here", hint="sign checkpoints where log.key is"
+                f"log {self.path}: its log key is not here, or is locked", hint="sign checkpoints where log.key is"
             )
         return self._engine.publish(self.governance.origin, self._log_signer)
 
@@ -349,7 +351,7 @@ class Log:
             return riding
 
         try:
-            due = None if ticking else self.due_tick()
+            due = None if ticking else self._tick_if_any()
             events = [*signed, *([open_event(due[0])] if due else [])] or ride()
         except (CommitUncertainError, LogHaltedError) as error:
             return [opened if isinstance(opened, Refused) else Unavailable(reason=error.message) for opened in signed]
@@ -357,6 +359,16 @@ class Log:
         if riding and not any(isinstance(answer, Unavailable) for answer in answers):
             self._unsure = []
         return answers[: len(signed)]
+
+    def _tick_if_any(self) -> tuple[Envelope, int] | None:
+        """A tick where one is due and can be signed: no outcome waits for it (S15), and time stands still without."""
+        try:
+            return self.due_tick()
+        except (CommitUncertainError, LogHaltedError):
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever the signer raises
+            _log.warning("tick.unsigned", extra={"error": type(error).__name__})
+            return None
 
     def _seal_tick(self, signer: Signer) -> Envelope:
         # Never behind the log's own time, as when this machine's clock was set back: replay would report the decrease.
@@ -366,10 +378,17 @@ class Log:
 
     def _sealed_refusals(self) -> list[Opened | Refused]:
         """The refusals that wait, signed. They are appended again, as the same bytes, until the log has answered."""
-        while self._refusals:
+        for key in list(self._refusals):
             with self._lock:
-                key, (signer, refusal) = next(iter(self._refusals.items()))
-                self._unsure.append(open_event(self.draft(refusal, signer)))
+                signer, refusal = self._refusals[key]
+                try:
+                    self._unsure.append(open_event(self.draft(refusal, signer)))
+                except (CommitUncertainError, LogHaltedError):
+                    raise
+                except Exception as error:  # noqa: BLE001 -- a key that cannot sign now, as in an agent that is locked
+                    _log.warning("refusal.unsigned", extra={"reason": refusal.reason, "error": type(error).__name__})
+                    if len(self._refusals) <= REFUSALS_WAITING_MAX:
+                        continue  # it waits, and nobody else does
                 del self._refusals[key]
         return self._unsure
 

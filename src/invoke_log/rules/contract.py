@@ -29,13 +29,20 @@ NEVER_DEFINITE: Final = frozenset(
         "conflict",
         "idempotency_error",
         "idempotency_key_in_use",
+        "idempotency_key_reused",
         "key_in_use",
         "key_mismatch",
+        "key_used_with_other_parameters",
+        "rate_limit",
         "timeout",
+        "too_early",
+        "too_many_requests",
         "connection_reset",
     )
 )
-"""Answers that say nothing about the effect: the key's first call may have landed. 409 and any 5xx are refused too."""
+"""Answers that say nothing about the effect: the key's first call may have landed, or the provider has not looked yet.
+The numbers that say the same are refused too.
+"""
 
 _ARGUMENT: Final = schema.record(
     {
@@ -134,7 +141,7 @@ DEFAULTS: Final[dict[str, Value]] = {
     "retention_ms": None,
 }
 _EFFECT_CLASS: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*/[1-9][0-9]{0,8}")
-_NEVER_DEFINITE_STATUS: Final = re.compile(r"(?:http_?)?(?:409|5xx|5[0-9]{2})")
+_NEVER_DEFINITE_STATUS: Final = re.compile(r"(?:http_?)?(?:408|409|425|429|5xx|5[0-9]{2})")
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 _UNRESERVED: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 
@@ -467,10 +474,17 @@ def _check_promises(contract: Contract) -> None:
         raise _refuse(contract, "queryable without a read-back that names the field of our tag")
     if observability == "transactional" and contract.read_back is None and contract.handle is None:
         raise _refuse(contract, "transactional with neither a read-back nor a handle")
-    if observability == "webhook-confirmable" and contract.webhook is None:
-        raise _refuse(contract, "webhook-confirmable without a webhook")
+    webhook = contract.webhook
+    if observability == "webhook-confirmable" and not (webhook and (webhook.positive or webhook.negative)):
+        raise _refuse(contract, "webhook-confirmable without a webhook that lists a message")
+    both = sorted(set(webhook.positive) & set(webhook.negative)) if webhook is not None else []
+    if both:
+        raise _refuse(contract, f"its webhook lists {both[0]!r} as positive and as negative")
     if observability == "fire-and-forget" and (contract.read_back or contract.webhook or contract.void):
         raise _refuse(contract, "fire-and-forget with a way to ask or to be told: declare that observability instead")
+    if contract.settle_ms < contract.timeout_ms:
+        # The tool would still wait for its answer when a read may say that nothing can come any more.
+        raise _refuse(contract, f"timeout_ms is {contract.timeout_ms}, want at most D + Q, {contract.settle_ms}")
     if contract.reconcilers > 1 and contract.read_back is None:
         raise _refuse(contract, "several reconcilers and nothing to read back")
     for failure in sorted(contract.definite_failures):

@@ -18,7 +18,6 @@ from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.governance import Refused
 from invoke_log.surfaces.cli.append import append_lines
-from invoke_log.surfaces.cli.submit import append_surely
 
 CHARGE = load_contract(Path(__file__).parent / "files" / "charge.toml")
 RESOURCE = "stripe:acct_1/test/customer/cus_1"
@@ -225,13 +224,6 @@ def test_after_unavailable_the_same_bytes_are_appended_again(log: Log, monkeypat
     assert isinstance(answer, Accepted)
     assert answer.id == event_id
     assert asked[0][-1].body == asked[1][-1].body
-
-
-def test_what_stays_unavailable_is_said_so_in_the_end(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone: Answer = Unavailable(reason="no disk")
-    monkeypatch.setattr(log, "append_many", lambda envelopes: [gone for _ in envelopes])
-    envelope = log.draft(CHARGE, key(log, "admin"))
-    assert append_surely(log, [envelope]) == [gone]
 
 
 def test_a_duplicate_that_was_not_ours_stays_a_duplicate(log: Log) -> None:

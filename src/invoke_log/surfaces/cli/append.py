@@ -11,6 +11,7 @@ from invoke_log.format import digest
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger.admit import foresee
 from invoke_log.ledger.log import Log
+from invoke_log.ledger.submit import DRAFTS_MAX, append_surely
 from invoke_log.log.home import read_attachment
 from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Stale
@@ -20,7 +21,7 @@ from invoke_log.surfaces.cli.draft import Line, draft, parse_line
 from invoke_log.surfaces.cli.meaning import Scene
 from invoke_log.surfaces.cli.session import Session, Verb
 from invoke_log.surfaces.cli.stream import lines_of
-from invoke_log.surfaces.cli.submit import DRAFTS_MAX, append_surely, explain
+from invoke_log.surfaces.cli.submit import explain
 from invoke_log.surfaces.outcomes import exit_code_of, worst
 from invoke_log.surfaces.render import answer_view
 

@@ -11,7 +11,9 @@ log = il.Log.open("payments")
 guard = il.Guard(log)
 
 
-@guard.tool("mail.send/1", resource="mail/{to}", purpose="letter", send_deadline_ms=200, quiescence_ms=200)
+@guard.tool(
+    "mail.send/1", resource="mail/{to}", purpose="letter", timeout_ms=400, send_deadline_ms=200, quiescence_ms=200
+)
 def send_mail(to: str, letter: str) -> None:
     """Send, and hear nothing."""
     raise TimeoutError
