@@ -17,8 +17,8 @@ from invoke_log.log.signer import FileSigner, load_key
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.governance import Refused
+from invoke_log.surfaces.appending import append_surely
 from invoke_log.surfaces.cli.append import append_lines
-from invoke_log.surfaces.cli.submit import append_surely
 
 CHARGE = load_contract(Path(__file__).parent / "files" / "charge.toml")
 RESOURCE = "stripe:acct_1/test/customer/cus_1"

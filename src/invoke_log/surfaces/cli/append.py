@@ -16,11 +16,12 @@ from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer
 from invoke_log.rules.governance import Refused
+from invoke_log.surfaces.appending import DRAFTS_MAX, append_surely
 from invoke_log.surfaces.cli.draft import Line, draft, parse_line
 from invoke_log.surfaces.cli.meaning import Scene
 from invoke_log.surfaces.cli.session import Session, Verb
 from invoke_log.surfaces.cli.stream import lines_of
-from invoke_log.surfaces.cli.submit import DRAFTS_MAX, append_surely, explain
+from invoke_log.surfaces.cli.submit import explain
 from invoke_log.surfaces.outcomes import exit_code_of, worst
 from invoke_log.surfaces.render import answer_view
 

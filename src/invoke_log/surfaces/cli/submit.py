@@ -1,26 +1,20 @@
 """Events to the log, and its answers to stdout: what every verb that appends ends with."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import click
 
 from invoke_log.format import digest
-from invoke_log.format.envelope import Envelope
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Stale
-from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
+from invoke_log.rules.answer import Answer
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import Data
+from invoke_log.surfaces.appending import DRAFTS_MAX, append_surely
 from invoke_log.surfaces.cli.session import Session, hint
 from invoke_log.surfaces.outcomes import DONE, exit_code_of
 from invoke_log.surfaces.render import answer_view
-
-APPENDS_MAX: Final = 5
-"""Times that the same bytes are appended again after UNAVAILABLE."""
-DRAFTS_MAX: Final = 10
-"""Times that an event is drawn up anew because another took the head that it named."""
 
 
 def submit(
@@ -48,21 +42,6 @@ def submit(
         click.echo(f"error: {view.text}", err=True)
     explain(session, signer, [answer])
     return code
-
-
-def append_surely(log: Log, envelopes: Sequence[Envelope]) -> list[Answer]:
-    """Return one answer for each event; where it is UNAVAILABLE, the same bytes were appended again before that was
-    said.
-    """
-    answers = log.append_many(envelopes)
-    for _ in range(APPENDS_MAX):
-        unsure = [at for at, answer in enumerate(answers) if isinstance(answer, Unavailable)]
-        if not unsure:
-            break
-        for at, answer in zip(unsure, log.append_many([envelopes[at] for at in unsure]), strict=True):
-            # After our own UNAVAILABLE, DUPLICATE of these very bytes says that they were accepted.
-            answers[at] = Accepted(id=answer.of, index=answer.index) if isinstance(answer, Duplicate) else answer
-    return answers
 
 
 def explain(session: Session, signer: Signer, answers: Sequence[Answer]) -> None:
