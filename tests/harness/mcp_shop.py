@@ -25,7 +25,7 @@ PAY: Final[dict[str, Any]] = {
     "purpose": "order",
     "observability": "fire-and-forget",
     "timeout_ms": 2_000,
-    "definite_failures": ["declined"],
+    "definite_failures": ["-32000", "-32001", "declined"],  # the first two are what the SDK itself raises
     "arguments": {
         "account": {"role": "identity", "schema": {"type": "token", "max": 64}},
         "order": {"role": "identity", "schema": {"type": "token", "max": 64}},
