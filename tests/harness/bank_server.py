@@ -39,10 +39,10 @@ def pay(account: str, order: str, amount: int, context: Context[Any, Any]) -> An
         )
     if how == "exit":
         os._exit(1)
-    if how == "slow":
-        time.sleep(0.5)
     meta = dict(context.request_context.meta or {})
     land(account, order, amount, str(meta.get("invoke-log/effect")))
+    if how == "slow":
+        time.sleep(0.7)
     if how == "errs":
         raise ToolError("internal error")
     if how == "declares":

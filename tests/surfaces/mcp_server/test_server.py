@@ -249,11 +249,13 @@ def test_the_handshake_era_reads_the_same(own: Path, proposer: Ask) -> None:
     assert json.loads(proposer(ask))["name"] == "pay"
 
 
-def test_mcp_without_the_sdk_says_which_extra_to_install(
-    place: Path, effects: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("verb", [("mcp",), ("gateway", "--", "true")], ids=["mcp", "gateway"])
+def test_without_the_sdk_a_verb_says_which_extra_to_install(
+    place: Path, verb: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("invoke_log.surfaces.mcp_server")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
-    assert main(["mcp", "--log", str(place)]) == 2
+    for name in ("mcp", "mcp.server.mcpserver"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["--log", str(place), *verb]) == 2
     assert 'pip install "invoke-log[mcp]"' in capsys.readouterr().err
