@@ -7,7 +7,8 @@ import pytest
 
 from invoke_log.errors import MalformedError
 from invoke_log.surfaces.cli import stream
-from invoke_log.surfaces.cli.stream import lines_of, parse_object
+from invoke_log.surfaces.cli.stream import lines_of
+from invoke_log.surfaces.spelling import parse_object
 
 
 class Dripping(io.BytesIO):

@@ -4,18 +4,17 @@ from pathlib import Path
 
 import click
 
-from invoke_log.errors import InvokeLogError, NotFoundError
 from invoke_log.format import digest
 from invoke_log.format.digest import LeafIndex
 from invoke_log.guard.registry import load_contract, read_map, ready_contract, ready_names
 from invoke_log.ledger.log import Log
 from invoke_log.rules.answer import Duplicate
 from invoke_log.rules.contract import Contract
-from invoke_log.rules.governance import Governance
 from invoke_log.rules.kind import Withdraw
 from invoke_log.surfaces.cli.session import Session, Verbs
 from invoke_log.surfaces.cli.submit import submit
 from invoke_log.surfaces.outcomes import DONE
+from invoke_log.surfaces.query import contracts, find_contract
 from invoke_log.surfaces.render import answer_view, contract_view, ready_view
 
 _NAMED = click.argument("named", metavar="CONTRACT")
@@ -53,8 +52,8 @@ def listing(session: Session) -> None:
     """List contracts by name and version."""
     with session.open_to_read() as log:
         governance = log.governance
-    for found in sorted(governance.contracts.values(), key=lambda one: (one.name, one.version)):
-        session.say(contract_view(found, governance))
+    for view in contracts(governance):
+        session.say(view)
 
 
 @contract.command("show")
@@ -102,18 +101,6 @@ def withdraw(session: Session, named: str, reason: str) -> int:
     with session.open() as log:
         data = Withdraw(contract_id=find_contract(log.governance, named).id, reason=reason)
         return submit(session, log, data, session.signer("admin"))
-
-
-def find_contract(governance: Governance, named: str) -> Contract:
-    """Return a registered contract by its id, or the last version of a name. Raises NotFoundError."""
-    try:
-        wanted = digest.parse_id(named, "ctr")
-    except InvokeLogError:
-        wanted = governance.latest.get(named, b"")
-    found = governance.contracts.get(wanted)
-    if found is None:
-        raise NotFoundError(f"contract {named[:80]!r} is not registered", hint='see "invoke-log contract list"')
-    return found
 
 
 def _standing(log: Log, data: Contract) -> Duplicate | None:

@@ -19,7 +19,7 @@ from invoke_log.log.signer import Signer
 from invoke_log.rules.event import CHAINED_KINDS, EFFECT_KINDS, GOVERNANCE_KINDS, KINDS, parse_data
 from invoke_log.rules.kind import Evidence
 from invoke_log.surfaces.cli.meaning import Meant, Scene, meant_intent, meant_other
-from invoke_log.surfaces.cli.stream import parse_object
+from invoke_log.surfaces.spelling import parse_object
 
 FIELDS: Final = ("kind", "resource", "data", "effect", "prev", "state", "at_ms")
 NULL_WHERE_LEFT_OUT: Final = {

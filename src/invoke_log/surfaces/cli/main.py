@@ -16,9 +16,11 @@ from invoke_log.surfaces.cli.doctor import doctor
 from invoke_log.surfaces.cli.export import export
 from invoke_log.surfaces.cli.frame import PROGRAM, run
 from invoke_log.surfaces.cli.freeze import freeze, unfreeze
+from invoke_log.surfaces.cli.gateway import gateway
 from invoke_log.surfaces.cli.grant import grant, revoke
 from invoke_log.surfaces.cli.init import init
 from invoke_log.surfaces.cli.key import key
+from invoke_log.surfaces.cli.mcp import mcp
 from invoke_log.surfaces.cli.policy import policy
 from invoke_log.surfaces.cli.receipt import receipt
 from invoke_log.surfaces.cli.reconcile import reconcile
@@ -55,7 +57,7 @@ for each in (
     *(init, key, grant, revoke, contract, freeze, unfreeze, policy, append),
     *(approvals, approve, deny),
     *(listing, show, status, tail, reconcile, attest),
-    *(checkpoint, export, verify, replay, receipt, snapshot, doctor, demo),
+    *(checkpoint, export, verify, replay, receipt, snapshot, mcp, gateway, doctor, demo),
 ):
     cli.add_command(each)
 for each in (freeze, unfreeze):

@@ -14,7 +14,7 @@ from invoke_log.rules.intent import Bound, rederive
 from invoke_log.rules.kind import NOT_COMMITTED, Intent
 from invoke_log.rules.snapshot import Snapshot
 from invoke_log.rules.world import EffectState
-from invoke_log.surfaces.cli.simulation import judge
+from invoke_log.surfaces.simulation import judge
 
 Data = dict[str, Value]
 

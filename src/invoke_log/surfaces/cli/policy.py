@@ -13,11 +13,11 @@ from invoke_log.ledger.engines import check_policy, engines
 from invoke_log.log.home import read_attachment
 from invoke_log.rules.policy import Policy, complete_policy, parse_policy
 from invoke_log.surfaces.cli.session import Session, Verbs
-from invoke_log.surfaces.cli.simulation import simulated
 from invoke_log.surfaces.cli.stream import lines_of
 from invoke_log.surfaces.cli.submit import submit
 from invoke_log.surfaces.outcomes import EXIT_CODES, worst
 from invoke_log.surfaces.render import backtest_view, policy_view
+from invoke_log.surfaces.simulation import simulated
 
 
 @click.group("policy", cls=Verbs)

@@ -1,19 +1,16 @@
 """`receipt make`, `receipt verify`: what a third party needs to check one effect."""
 
-import io
 from pathlib import Path
 
 import click
 
-from invoke_log.audit.receipt import verify_receipt
-from invoke_log.errors import InvokeLogError, MalformedError
+from invoke_log.errors import InvokeLogError
 from invoke_log.format.keys import VerifierKey
-from invoke_log.format.receipt import ReceiptReader
 from invoke_log.surfaces.cli.argument import EFFECT, TRUST
 from invoke_log.surfaces.cli.output import output
-from invoke_log.surfaces.cli.replay import pick
 from invoke_log.surfaces.cli.session import Session, Verbs
-from invoke_log.surfaces.render import View, receipt_view
+from invoke_log.surfaces.query import verified
+from invoke_log.surfaces.render import View
 
 
 @click.group("receipt", cls=Verbs)
@@ -61,17 +58,10 @@ def verify(session: Session, file: Path, trust: tuple[VerifierKey, ...]) -> None
     """
     raw = file.read_bytes()
     try:
-        report = verify_receipt(raw, trust=pick(trust, _origin_of(raw)))
+        view = verified(raw, trust)
     except InvokeLogError as error:
         if session.json:
             finding = {"code": error.code, "severity": "error", "index": None, "message": error.message}
             session.say(View(fields={"ok": False, "trusted": False, "findings": [finding]}, text=""))
         raise
-    session.say(receipt_view(report))
-
-
-def _origin_of(raw: bytes) -> str | None:
-    try:
-        return ReceiptReader(io.BytesIO(raw)).header.origin
-    except MalformedError:
-        return None
+    session.say(view)

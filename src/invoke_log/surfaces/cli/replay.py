@@ -11,6 +11,7 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.surfaces.cli.argument import TRUST
 from invoke_log.surfaces.cli.session import Session, Verb
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
+from invoke_log.surfaces.query import pick
 from invoke_log.surfaces.render import report_view
 
 
@@ -36,13 +37,6 @@ def replay(session: Session, path: Path, trust: tuple[VerifierKey, ...] | None) 
     report = audit.replay(path, trust=pick(trust, _origin_of(path) if trust else None))
     session.say(report_view(report, effects=True))
     return DONE if report.ok else UNVERIFIED
-
-
-def pick(trust: tuple[VerifierKey, ...] | None, origin: str | None) -> VerifierKey | None:
-    """Return the trusted key of an origin; where none has its name, the first, so that the mismatch is found."""
-    if not trust:
-        return None
-    return next((key for key in trust if key.name == origin), trust[0])
 
 
 def _origin_of(path: Path) -> str | None:

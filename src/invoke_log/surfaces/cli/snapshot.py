@@ -8,8 +8,8 @@ from invoke_log.format import cbor
 from invoke_log.format.cbor import Value
 from invoke_log.rules.snapshot import difference
 from invoke_log.surfaces.cli.session import Session, Verbs
-from invoke_log.surfaces.cli.stream import parse_object
 from invoke_log.surfaces.render import View, shown
+from invoke_log.surfaces.spelling import parse_object
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -15,9 +15,9 @@ from invoke_log.rules.kind import Verdict
 from invoke_log.rules.policy import ASK, DENY
 from invoke_log.rules.snapshot import Snapshot, freeze
 from invoke_log.rules.world import EffectState
-from invoke_log.surfaces.cli.contract import find_contract
-from invoke_log.surfaces.cli.stream import parse_object
+from invoke_log.surfaces.query import find_contract
 from invoke_log.surfaces.render import View, shown
+from invoke_log.surfaces.spelling import parse_object
 
 
 def simulated(world: LiveWorld, line: bytes, caller: Callable[[], bytes]) -> tuple[str, View]:

@@ -1,0 +1,232 @@
+"""`invoke-log gateway`: an MCP server's tools under the guard, for any client, of either protocol era.
+
+A client that loses its answer issues the call again under another request id, as the protocol tells it to. Here the
+effect key comes from the arguments: the call that is issued again is told what became of the first, and is not sent.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Final, cast
+
+from mcp import MCPError
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel.server import Server
+from mcp.server.stdio import stdio_server
+from mcp.types import (
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    RequestParamsMeta,
+    TextContent,
+)
+
+from invoke_log.errors import ArgumentInvalidError, ConfigInvalidError, InvokeLogError, StoreError
+from invoke_log.format.cbor import Value
+from invoke_log.guard.guard import Guard
+from invoke_log.guard.outcome import Committed, DefiniteFailure, Ending, NeverSent, OutcomeUnknown
+from invoke_log.guard.tool_call import Call
+from invoke_log.rules.answer import Accepted
+from invoke_log.rules.contract import Contract
+from invoke_log.rules.kind import Note
+from invoke_log.surfaces.mcp_server.result import error_view, result_of
+from invoke_log.surfaces.mcp_server.upstream import Upstream
+from invoke_log.surfaces.render import Json, View, json_of, time_of
+from invoke_log.surfaces.spelling import parse_object
+
+META: Final = "invoke-log/"
+"""How the names of our fields in `_meta` begin, in calls and in results."""
+NO_EVENT: Final = bytes(32)
+BEFORE_RUNNING: Final = frozenset((METHOD_NOT_FOUND, INVALID_PARAMS))
+"""The protocol's errors that a contract may list as definite failures, by their numbers."""
+READ: Final = "none"
+"""The effect class of a contract for a tool that changes nothing: its calls claim nothing."""
+Request = ServerRequestContext[Any, Any]
+
+
+async def serve_gateway(guard: Guard, command: Sequence[str], *, observes: bool) -> None:
+    """Answer on stdin and stdout until stdin ends, then wait for the calls that are out.
+
+    Args: observes: whether tools without a contract are called all the same, and noted.
+    Raises: ConfigInvalidError: the command does not answer as an MCP server.
+    """
+    upstream = Upstream(command)
+    try:
+        client = await upstream.client()
+        gateway = Gateway(guard, upstream, observes=observes)
+        server: Server[Any] = Server(
+            "invoke-log gateway",
+            instructions=client.instructions,
+            on_list_tools=gateway.list_tools,
+            on_call_tool=gateway.call_tool,
+        )
+        async with stdio_server() as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+        # The client went away, and decided nothing: each call that is out still has its outcome appended.
+        await gateway.settled()
+    finally:
+        await upstream.close()
+
+
+class Gateway:
+    """The handlers of the gateway's requests."""
+
+    def __init__(self, guard: Guard, upstream: Upstream, *, observes: bool) -> None:
+        self._guard = guard
+        self._upstream = upstream
+        self._observes = observes
+        self._known: dict[str, bytes] = {}
+        self._calls: set[asyncio.Task[CallToolResult]] = set()
+
+    async def list_tools(self, request: Request, params: PaginatedRequestParams | None) -> ListToolsResult:
+        """The tools of the server behind, unchanged."""
+        client = await self._upstream.client()
+        return await client.session.list_tools(params=params)
+
+    async def call_tool(self, request: Request, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+        """What became of a call; an error of ours is a result too."""
+        governance = self._guard.log.governance
+        contract = governance.contracts.get(governance.latest.get(params.name, b""))
+        if contract is None or contract.effect_class == READ:
+            return await self._without_contract(params, declared=contract is not None)
+        # A task of its own: the request may be cancelled, or its client go away, and the call goes on to its outcome.
+        call = asyncio.create_task(self._guarded(contract, params.arguments or {}))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+        return await asyncio.shield(call)
+
+    async def settled(self) -> None:
+        """Wait until no call is out. Each ends within its contract's timeout."""
+        while self._calls:
+            await asyncio.wait(set(self._calls))
+
+    async def _guarded(self, contract: Contract, arguments: dict[str, Any]) -> CallToolResult:
+        name = contract.name
+        try:
+            if self._known.get(name) != contract.id:
+                self._guard.tool(contract)(self._sender(name))
+                self._known[name] = contract.id
+            return result_of_ending(await self._guard.acall(name, _arguments_of(arguments)))
+        except InvokeLogError as error:
+            return result_of(error_view(error), is_error=True)
+
+    def _sender(self, name: str) -> Callable[..., Any]:
+        """Return the coroutine function that the guard calls as the tool: it sends once, and never again."""
+
+        async def send(*, invoke: Call, **arguments: Value) -> Json:
+            try:
+                client = await self._upstream.client()
+            except ConfigInvalidError as error:
+                raise NeverSent from error
+            if not invoke.may_send():  # starting the command took its time
+                raise NeverSent
+            names = {"effect": invoke.effect_key, "provider-key": invoke.provider_key, "tag": invoke.tag}
+            meta = cast("RequestParamsMeta", {f"{META}{name}": value for name, value in names.items()})
+            sent = {key: json_of(value) for key, value in arguments.items()}
+            try:
+                # The session's own call: the client's sends once more on some answers.
+                result = await client.session.call_tool(
+                    name, sent, invoke.timeout_s, meta=meta, allow_input_required=True
+                )
+            except MCPError as error:
+                if error.code in BEFORE_RUNNING:
+                    raise DefiniteFailure(str(error.code)) from error
+                raise  # our own timeout and the end of the connection are of this class too
+            if isinstance(result, InputRequiredResult):
+                raise DefiniteFailure("input_required")
+            if result.is_error:
+                raise DefiniteFailure(_failure_of(result))
+            return cast("Json", result.model_dump(mode="json", by_alias=True, exclude_unset=True))
+
+        return send
+
+    async def _without_contract(
+        self, params: CallToolRequestParams, *, declared: bool
+    ) -> CallToolResult | InputRequiredResult:
+        if not declared and not self._observes:
+            return result_of(error_view(_no_contract(params.name)), is_error=True)
+        try:
+            if not declared:
+                await self._note(params.name)
+            client = await self._upstream.client()
+        except InvokeLogError as error:
+            return result_of(error_view(error), is_error=True)
+        return await client.session.call_tool(
+            params.name,
+            params.arguments,
+            input_responses=params.input_responses,
+            request_state=params.request_state,
+            meta=params.meta,
+            allow_input_required=True,
+        )
+
+    async def _note(self, name: str) -> None:
+        """Put on record that a tool is called without a contract. Raises StoreError: it is not, and not called."""
+        log = self._guard.log
+        note = Note(about=NO_EVENT, text=f"a tool without a contract is called through the gateway: {name[:200]}")
+        answer = await log.aappend(log.draft(note, self._guard.key, effect=NO_EVENT, resource="mcp"))
+        if not isinstance(answer, Accepted):
+            raise StoreError(f"{name}: its note is not on the log, and it was not called: {answer}")
+
+
+def result_of_ending(ending: Ending) -> CallToolResult:
+    """Return what a client is told of a call's end: the tool's own result, or an error that says what to do next."""
+    if isinstance(ending, Committed):
+        result = _tool_result(ending.value)
+        ours = {
+            f"{META}effect": ending.effect_key,
+            f"{META}fresh": ending.fresh,
+            f"{META}receipt": f"invoke://receipts/{ending.effect_key}",
+        }
+        return result.model_copy(update={"meta": {**(result.meta or {}), **ours}})
+    not_before = ending.not_before if isinstance(ending, OutcomeUnknown) else None
+    fields: Json = {
+        **error_view(ending).fields,
+        "effect_key": ending.effect_key,
+        "status": ending.status,
+        "by": ending.by,
+        "next": ending.next,
+        "not_before_ms": not_before,
+    }
+    text = error_view(ending).text
+    if isinstance(ending, OutcomeUnknown):
+        until = f", not before {time_of(not_before)}" if not_before is not None else ""
+        text += f"\nIt may have happened. Do not call it again; next: {ending.next}{until}. {ending.effect_key}"
+    else:
+        text += f"\nNothing was sent by this call; next: {ending.next}. {ending.effect_key}"
+    return result_of(View(fields=fields, text=text), is_error=True)
+
+
+def _tool_result(value: object) -> CallToolResult:
+    """A recorded value as a result: a tool that was called without a gateway recorded what it returned."""
+    if isinstance(value, dict) and isinstance(value.get("content"), list):
+        return CallToolResult.model_validate(value)
+    return result_of(View(fields={"result": value}, text=json.dumps(value)))
+
+
+def _arguments_of(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments as contracts have them. Raises ArgumentInvalidError: JSON that has no one spelling, as a float."""
+    try:
+        return dict(parse_object(json.dumps(arguments).encode()))
+    except InvokeLogError as error:
+        raise ArgumentInvalidError(f"arguments: {error.message}") from error
+
+
+def _failure_of(result: CallToolResult) -> str:
+    """The word for an error that a contract may list: `code` of the structured content, else all of its text."""
+    structured = result.structured_content
+    if isinstance(structured, dict) and "code" in structured:
+        return str(structured["code"])
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def _no_contract(name: str) -> ConfigInvalidError:
+    return ConfigInvalidError(
+        f"tool {name!r} has no contract, and was not called",
+        hint=f'an admin writes one named {name!r} and runs "invoke-log contract add FILE"; effect_class "none" for a '
+        "tool that only reads; or the gateway is started with --default observe",
+    )

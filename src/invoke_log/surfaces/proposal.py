@@ -1,0 +1,136 @@
+"""An intent proposed through a surface: judged, appended alone, and answered with what to do next. Nothing is sent."""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+
+from invoke_log.format import digest
+from invoke_log.format.cbor import Value
+from invoke_log.ledger import chain
+from invoke_log.ledger.log import Log, sign_event
+from invoke_log.ledger.submit import DRAFTS_MAX, append_surely
+from invoke_log.log.signer import Signer
+from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
+from invoke_log.rules.answer import NAMES, Accepted, Answer, Duplicate, Unavailable
+from invoke_log.rules.call import DECIDE_AGAIN
+from invoke_log.rules.contract import Contract
+from invoke_log.rules.effect import NEXT, next_step
+from invoke_log.rules.governance import Refused
+from invoke_log.rules.intent import Bound, bind
+from invoke_log.rules.kind import NOT_COMMITTED, Intent, Refusal
+from invoke_log.rules.policy import DENY
+from invoke_log.rules.snapshot import Snapshot
+from invoke_log.surfaces.query import find_contract
+from invoke_log.surfaces.render import Json, View, answer_view, shown
+from invoke_log.surfaces.simulation import freeze_seen, judge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """An intent that was drawn up, and what the log answered; rule: which one of the policy said so."""
+
+    bound: Bound
+    contract: Contract
+    answer: Answer
+    event_id: bytes | None
+    verdict: str
+    rule: str | None
+
+
+def propose(log: Log, signer: Signer, name: str, arguments: dict[str, Value], seen: Value) -> View:
+    """Append an intent alone, and return the log's answer with what to do next. Nothing is sent.
+
+    Whoever calls the tool with the same request goes on with it [CALL-3]. What the policy denies is a refusal on
+    record, and no intent.
+
+    Args: seen: the snapshot that the decision rests on, where the contract has a profile; else None.
+    Raises: NotFoundError (the contract), ArgumentInvalidError, SnapshotInvalidError, MalformedError, StoreError.
+    """
+    contract = find_contract(log.governance, name)
+    bound = bind(contract, arguments)
+    snapshot = freeze_seen(contract, seen)
+    for raw in (*bound.attachments, *([snapshot.raw] if snapshot is not None else [])):
+        log.keep_attachment(raw)
+    for _ in range(DRAFTS_MAX):
+        proposed = _propose_once(log, signer, contract, bound, snapshot)
+        if not isinstance(proposed.answer, Stale) or proposed.answer.code == "contract-superseded":
+            break
+    _keep_refusal(log, signer, proposed)
+    return _proposed_view(log, proposed)
+
+
+def _propose_once(log: Log, signer: Signer, contract: Contract, bound: Bound, snapshot: Snapshot | None) -> Proposed:
+    due = log.due_tick()
+    if due is not None:  # so that the verdict is reached at this time; without the log key, at the last tick's
+        log.append(due[0])
+    with log.world() as world:
+        state = world.effect(bound.effect, bound.resource)
+        verdict = judge(world, contract, bound, snapshot, state, issuer=signer.public_key)
+        as_proposed = partial(Proposed, bound=bound, contract=contract)
+        if verdict is None or verdict.answer == DENY:
+            rule = verdict.rule if verdict is not None else None
+            denied = Refused(code="denied", reason=f"policy denies: {rule or 'no rule allows it'}")
+            return as_proposed(answer=denied, event_id=None, verdict=DENY, rule=rule)
+        intent = Intent(
+            contract_id=contract.id,
+            purpose=bound.purpose,
+            identity=bound.identity,
+            content=bound.content,
+            snapshot_id=snapshot.id if snapshot is not None else None,
+            after=state.last if state.status == NOT_COMMITTED else None,
+            again=None,
+            verdict=verdict,
+        )
+        envelope = sign_event(
+            intent,
+            signer,
+            log=world.governance.log_id,
+            prev=world.head(chain.of_effect(bound.effect, bound.resource)),
+            of=(bound.effect, bound.resource),
+            state=world.state_hash(bound.resource),
+        )
+    [answer] = append_surely(log, [envelope])
+    event_id = digest.event_id(envelope.body)
+    return as_proposed(answer=answer, event_id=event_id, verdict=verdict.answer, rule=verdict.rule)
+
+
+def _keep_refusal(log: Log, signer: Signer, proposed: Proposed) -> None:
+    """Have a call that became no intent put on record, as the guard does."""
+    answer, now_ms = proposed.answer, time.time_ns() // 1_000_000
+    if isinstance(answer, Accepted | Duplicate | Unavailable):
+        return
+    blocker = (
+        answer.by if isinstance(answer, Blocked) else answer.of if isinstance(answer, Collision | Conflict) else None
+    )
+    refusal = Refusal(
+        issuer=signer.public_key,
+        effect=proposed.bound.effect,
+        resource=proposed.bound.resource,
+        blocker=blocker,
+        reason=answer.code if isinstance(answer, Refused) else NAMES[type(answer)],
+        count=1,
+        first_ms=now_ms,
+        last_ms=now_ms,
+    )
+    log.refuse(refusal, signer)
+
+
+def _proposed_view(log: Log, proposed: Proposed) -> View:
+    """The view of an append's answer, and: the effect, how it stands, the verdict, what to do next."""
+    bound, view = proposed.bound, answer_view(proposed.answer, proposed.event_id)
+    with log.world() as world:
+        status = world.effect(bound.effect, bound.resource).status
+    after = next_step(status, proposed.contract)
+    after = DECIDE_AGAIN if isinstance(proposed.answer, Stale) or status in ("free", NOT_COMMITTED) else after
+    fields: Json = {
+        **view.fields,
+        "effect_key": digest.format_id("eff", bound.effect),
+        "resource": bound.resource,
+        "status": status,
+        "verdict": proposed.verdict,
+        "rule": proposed.rule,
+        "next": after,
+    }
+    words = NEXT.get(after, "look at the world again and decide again")
+    text = f"{view.text}\nthe effect {fields['effect_key']} is {shown(status)}; next: {after}: {words}"
+    return View(fields=fields, text=text)

@@ -1,0 +1,141 @@
+"""What a surface asks a log, as views: the same answer on every surface."""
+
+import io
+from collections.abc import Iterator
+from typing import Final
+
+from invoke_log.audit.receipt import verify_receipt
+from invoke_log.errors import InvokeLogError, MalformedError, NotFoundError
+from invoke_log.format import digest
+from invoke_log.format.keys import VerifierKey
+from invoke_log.format.receipt import ReceiptReader
+from invoke_log.ledger.log import Entry, Log
+from invoke_log.ledger.state import LiveWorld
+from invoke_log.rules.call import DECIDE_AGAIN
+from invoke_log.rules.contract import Contract
+from invoke_log.rules.effect import OPEN, absence_bound, next_step
+from invoke_log.rules.governance import Governance
+from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, STARTED, UNKNOWN, Intent
+from invoke_log.rules.world import EffectState
+from invoke_log.surfaces.render import (
+    View,
+    contract_view,
+    effect_view,
+    entry_view,
+    key_view,
+    policy_view,
+    receipt_view,
+    status_view,
+)
+
+STATUSES: Final = (FREE, CLAIMED, STARTED, COMMITTED, NOT_COMMITTED, UNKNOWN)
+
+
+def listed(log: Log, status: str | None) -> Iterator[View]:
+    """Yield the effects of a status, or of every status, by key."""
+    for state in log.effects():
+        if status in (None, state.status):
+            with log.world() as world:  # as late as the state at least, so that its intent is there
+                purpose = _purpose(world, state)
+            yield effect_view(state, purpose=purpose)
+
+
+def status_of(log: Log, effect: bytes) -> View:
+    """Return an effect's status, its events, and what to do next. Raises NotFoundError."""
+    view = log.effect(effect)
+    state = view.state
+    with log.world() as world:
+        contract = world.governance.contracts.get(state.claim.contract_id) if state.claim is not None else None
+        not_before = absence_bound(state, contract, world) if contract is not None and state.status == UNKNOWN else None
+        purpose = _purpose(world, state)
+    if state.status in OPEN and contract is not None:
+        next_word = next_step(state.status, contract)
+    else:
+        next_word = "receipt" if state.status == COMMITTED else DECIDE_AGAIN
+    return status_view(state, purpose=purpose, next_step=next_word, not_before=not_before, entries=view.entries)
+
+
+def named(log: Log, prefix: str, raw: bytes) -> View:
+    """Return what an id names, by its prefix and bytes; for "leaf", the digits of a leaf index.
+
+    Raises: NotFoundError.
+    """
+    match prefix:
+        case "leaf":
+            return entry_view(_entry(log, int(raw)))
+        case "eff":
+            return status_of(log, raw)
+        case "key":
+            return key_view(log.governance, raw)
+        case "ctr":
+            governance = log.governance
+            return contract_view(find_contract(governance, f"ctr_{raw.hex()}"), governance, full=True)
+        case "pol":
+            governance = log.governance
+            if raw not in governance.policies:
+                raise NotFoundError(f"policy pol_{raw.hex()} was never in force in this log")
+            in_force = governance.policy is not None and governance.policy.id == raw
+            return policy_view(governance.policies[raw], in_force=in_force)
+        case _:
+            return entry_view(_find(log, raw))
+
+
+def find_contract(governance: Governance, name: str) -> Contract:
+    """Return a registered contract by its id, or the last version of a name. Raises NotFoundError."""
+    try:
+        wanted = digest.parse_id(name, "ctr")
+    except InvokeLogError:
+        wanted = governance.latest.get(name, b"")
+    found = governance.contracts.get(wanted)
+    if found is None:
+        raise NotFoundError(f"contract {name[:80]!r} is not registered", hint='see "invoke-log contract list"')
+    return found
+
+
+def contracts(governance: Governance) -> Iterator[View]:
+    """Yield every contract that was registered, by name and version."""
+    for found in sorted(governance.contracts.values(), key=lambda one: (one.name, one.version)):
+        yield contract_view(found, governance)
+
+
+def verified(raw: bytes, trust: tuple[VerifierKey, ...]) -> View:
+    """Return what a receipt proves under one of these keys.
+
+    Raises: ReceiptInvalidError, or another InvokeLogError: it does not verify, and proves nothing.
+    """
+    return receipt_view(verify_receipt(raw, trust=pick(trust, _origin_of(raw))))
+
+
+def pick(trust: tuple[VerifierKey, ...] | None, origin: str | None) -> VerifierKey | None:
+    """Return the trusted key of an origin; where none has its name, the first, so that the mismatch is found."""
+    if not trust:
+        return None
+    return next((key for key in trust if key.name == origin), trust[0])
+
+
+def _origin_of(raw: bytes) -> str | None:
+    try:
+        return ReceiptReader(io.BytesIO(raw)).header.origin
+    except MalformedError:
+        return None
+
+
+def _find(log: Log, event_id: bytes) -> Entry:
+    with log.world() as world:
+        for index, (body, _) in enumerate(world.reader.entries(0, world.reader.size)):
+            if digest.event_id(body) == event_id:
+                return _entry(log, index)
+    raise NotFoundError(f"event evt_{event_id.hex()}: it is not in this log")
+
+
+def _entry(log: Log, index: int) -> Entry:
+    found = next(log.entries(index), None)
+    if found is None:
+        raise NotFoundError(f"leaf {index}: the log does not reach so far")
+    return found
+
+
+def _purpose(world: LiveWorld, state: EffectState) -> str | None:
+    """What the latest intent of an effect is for; None where no intent was seen."""
+    data = world.event(state.claim.index).data if state.claim is not None else None
+    return data.purpose if isinstance(data, Intent) else None
