@@ -4,7 +4,7 @@ The judge has its own fold of the log and the provider's own ledger, and asks th
 """
 
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -69,7 +69,8 @@ class Judge:
         self.excused: set[str] = set()
         """Tags of which the log was told by a clock that had leapt, and says that it relied on it."""
         self.landed = 0
-        self.repeats_lost: set[bytes] = set()
+        self.happened: Counter[str] = Counter()
+        """Kinds of events, and the ways that effects went, by how often."""
         world.heard, world.restored = self.heard, self.restored
         self.restored()
 
@@ -134,6 +135,7 @@ class Judge:
     def _leaf(self, event: Event, before: EffectState | None) -> None:
         self._check_signer(event)
         data = event.data
+        self.happened[event.kind] += 1
         if event.effect is None:
             return
         state = self.fold.effects.get(event.effect)
@@ -148,6 +150,7 @@ class Judge:
         self._check_final(event, before, state)
         if before is None or (before.status, before.generation) == (state.status, state.generation):
             return
+        self.happened[f"{before.status}>{state.status} by {event.kind}"] += 1
         if state.status == COMMITTED and state.committed_max == state.generation:
             self._check_committed(event, before, state)
         elif state.status == NOT_COMMITTED and before.status != CLAIMED:

@@ -33,7 +33,7 @@ class Ran:
     leaves: int
     landed: int
     story: str
-    statuses: tuple[str, ...]
+    happened: Counter[str]
     failed: str | None = None
     trace: tuple[str, ...] = ()
 
@@ -41,10 +41,10 @@ class Ran:
 def run(seed: int, *, steps: int = STEPS) -> Ran:
     """Return what a seed came to. What violates an invariant, or raises what nothing explains, is in `failed`."""
     world = World(seed, cast.founded())
-    failed, statuses = None, ()
+    failed, judge = None, Judge(world)
     with world.in_force():
         try:
-            play(world, steps)
+            play(world, judge, steps)
         except Exception as error:  # noqa: BLE001 -- whatever it is: the seed that shows it is what is wanted
             failed = str(error) if isinstance(error, Violation) else f"{type(error).__name__}: {error}"
             world.failure = None
@@ -56,15 +56,14 @@ def run(seed: int, *, steps: int = STEPS) -> Ran:
         leaves=len(world.store._entries),
         landed=len(world.provider.landed),
         story=world.story.hexdigest(),
-        statuses=statuses,
+        happened=judge.happened,
         failed=failed,
         trace=tuple(world.trace) if failed else (),
     )
 
 
-def play(world: World, steps: int) -> None:
+def play(world: World, judge: Judge, steps: int) -> None:
     """Safety with faults on, then liveness with faults off."""
-    judge = Judge(world)
     for contract in world.founded.contracts:
         adopt(world, judge, contract)
     world.cast_tools = tuple(world.rng.sample(sorted(TOOLS), 2))
@@ -154,9 +153,13 @@ def heal(world: World, judge: Judge) -> None:
 
 
 def _mend(world: World, process: Process) -> None:
+    """Whoever runs this gives back what was taken, and has the tools run under what is in force."""
     for name in cast.ROLES:
         cast.regrant(process, name)
     cast.thaw(process)
+    governance = process.opened().governance
+    for contract_id in governance.latest.values():
+        world.adopt(governance.contracts[contract_id])
 
 
 def race(world: World, judge: Judge, by_name: dict[str, Process], rest: Callable[..., None]) -> None:
@@ -188,14 +191,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     first, _, last = given.seeds.partition(":")
     seeds = range(int(first), int(last) if last else int(first) + 1)
-    began_s, count = time.monotonic(), Counter[str]()
+    began_s, count, happened = time.monotonic(), Counter[str](), Counter[str]()
     with _pool(given.jobs) as pool:
         results = pool.map(partial(run, steps=given.steps), seeds, chunksize=20) if pool else map(run, seeds)
         for ran in results:
             count.update(seeds=1, steps=ran.steps, leaves=ran.leaves, landings=ran.landed, failed=bool(ran.failed))
+            happened.update(ran.happened)
             if ran.failed:
                 print(*ran.trace, f"seed {ran.seed} after {ran.steps} steps: {ran.failed}", sep="\n")
     print(", ".join(f"{number} {name}" for name, number in count.items()), f"{time.monotonic() - began_s:.0f} s")
+    print(", ".join(f"{number} {name}" for name, number in sorted(happened.items())))
     return 1 if count["failed"] else 0
 
 
