@@ -11,7 +11,6 @@ from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope, open_envelope
 from invoke_log.guard import reconcile as reconciling
-from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import DefiniteFailure, NeverSent
 from invoke_log.guard.registry import Tool, make_tool
 from invoke_log.guard.tool_call import Call
@@ -154,10 +153,8 @@ def call(process: Process, *, tool: str = "", order: str = "", amount: int = 0) 
     """An agent calls a tool, of few, about few orders: others call the same."""
     rng = process.world.rng
     named = process.world.tools[tool or rng.choice(process.world.cast_tools)]
-    guard = Guard(process.opened(), key=process.signer)
-    guard._tools[named.contract.name] = named
     order = order or rng.choice("ab")
-    ended = guard.call(
+    ended = process.guarded().call(
         named.contract.name,
         {"customer": rng.choice(("cus_1", "cus_1", "cus_2")) if not tool else "cus_1", "order": order, "amount": amount or rng.choice((1, 1, 1, 2, 3))},
     )
@@ -165,7 +162,7 @@ def call(process: Process, *, tool: str = "", order: str = "", amount: int = 0) 
 
 
 def reconcile(process: Process) -> None:
-    for one in reconciling.reconcile(process.opened(), process.world.tools.values(), process.signer):
+    for one in process.guarded().reconciled():
         process.world.note(f"{process.name} found {one.effect_key[:12]} {one.probe} {one.status}: {one.note}")
 
 
@@ -306,7 +303,7 @@ def looked_at(process: Process) -> Iterator[tuple[Live, EffectState]]:
     """The log, and each effect as it stood when this began."""
     log = process.opened()
     founded = process.world.founded
-    log.tick()
+    log.append_many([])  # a tick, where one is due
     for state in list(log.effects()):
         yield Live(log, Clock(), founded.log_key, founded.admin, process.signer), state
 

@@ -90,7 +90,6 @@ def play(world: World, judge: Judge, steps: int) -> None:
         world.processes.append(Process(world, name, world.founded.admin, others[name]))
     for _ in range(steps):
         world.step(world.processes)
-        judge.watch()
     heal(world, judge)
     judge.conclude()
 
@@ -116,7 +115,6 @@ def heal(world: World, judge: Judge) -> None:
             if not busy:
                 return
             world.step(busy)
-            judge.watch()
         raise Violation("L1", f"never at rest: {[process.name for process in busy]}")
 
     def left(*statuses: str) -> list[tuple[str, str]]:

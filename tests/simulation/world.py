@@ -8,6 +8,7 @@ trouble. One seed is one history: nothing else is read from the machine, and one
 import hashlib
 import logging
 import random
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from unittest.mock import patch
 from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreError, StoreFullError
 from invoke_log.format import digest
 from invoke_log.format.envelope import Envelope
+from invoke_log.guard.guard import Guard
 from invoke_log.guard.registry import Tool
 from invoke_log.ledger.log import Log
 from invoke_log.log.engine import Engine
@@ -35,10 +37,11 @@ from tests.harness.live import D_MS, Q_MS, T0, TTL_MS, Clock, Live
 from tests.harness.player import recover
 from tests.simulation.provider import SETTLE_MS, Provider
 
-PLACE: Final = Path("simulated")
+PLACE: Final = Path("/dev/null/log")
+"""Nothing can be kept beside this log: files are not of this world."""
 EXPECTED: Final = frozenset((StoreError, StoreFullError, CommitUncertainError, LogHaltedError))
 """What a store in trouble raises. StoreDamagedError is none of them: no fault of this disk damages what was stored."""
-TRACE_STEPS: Final = 60
+TRACE_STEPS: Final = 400
 """The last steps that a failing seed prints."""
 
 
@@ -92,6 +95,7 @@ class Process:
         self.doomed = False
         self.ended = False
         self.log: Heard | None = None
+        self.guard: Guard | None = None
         self.sends: dict[bytes, Any] = {}
         """What this very process may send, by effect: gone with it, as its nonces are."""
         self.thread = threading.Thread(target=self._live, daemon=True)
@@ -109,8 +113,15 @@ class Process:
     def opened(self) -> Log:
         """The log as this process has it open; opened anew where the store was replaced by another."""
         if self.log is None or self.log.store is not self.world.store:
-            self.log = Heard(self, self.world.store)
+            self.log, self.guard = Heard(self, self.world.store), None
         return self.log
+
+    def guarded(self) -> Guard:
+        """The guard of this process, over the log as it has it open, with the tools as they are now."""
+        log = self.opened()
+        self.guard = self.guard or Guard(log, key=self.signer)
+        self.guard._tools = dict(self.world.tools)
+        return self.guard
 
     def _live(self) -> None:
         self.go.acquire()
@@ -162,7 +173,8 @@ class Disk:
 
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:
-        self._reach("read")
+        if self.world.rng.random() < 0.4:
+            self._reach("read")
         with self.store.snapshot() as reader:
             yield reader
 
@@ -212,7 +224,8 @@ class World:
         self.boot_ms = 0
         self.restores = 0
         self.wall_ms = T0 + 1_000  # what the wall clock shows at boot
-        self.leaps_ms: list[int] = []
+        self.leapt = False
+        """Whether the wall clock ever went faster than time."""
         self.faulty = True
         self.over = False
         self.failure: BaseException | None = None
@@ -231,6 +244,7 @@ class World:
         self.attachments: dict[bytes, bytes] = {}
         self.backups: list[MemoryStore] = []
         self.heard: Callable[[Sequence[Envelope], list[Answer]], None] = lambda envelopes, answers: None
+        self.watch: Callable[[], None] = lambda: None
         self.restored: Callable[[], None] = lambda: None
         self.steps = 0
         self.trace: deque[str] = deque(maxlen=TRACE_STEPS)
@@ -272,6 +286,7 @@ class World:
         self.back.acquire()
         if self.failure is not None:
             raise self.failure
+        self.watch()
 
     def step(self, among: Sequence[Process]) -> None:
         """Let some time pass, and somebody do something or something happen to somebody."""
@@ -305,13 +320,13 @@ class World:
     def pass_time(self, ms: int) -> None:
         self.boot_ms += ms
         self.provider.pass_time(self.boot_ms)
+        self.watch()
 
     def jump(self) -> None:
         """Somebody sets the wall clock; the clock that counts since boot is not his to set."""
         by_ms = self.rng.choice((-60_000, -Q_MS, -500, 500, Q_MS, 60_000))
         self.wall_ms += by_ms
-        if by_ms > 0:
-            self.leaps_ms.append(self.boot_ms)
+        self.leapt |= by_ms > 0
         self.note(f"the wall clock jumps {by_ms} ms")
 
     def restore(self) -> None:
@@ -343,14 +358,14 @@ class World:
             time=lambda: self.now_ms() / 1000,
         )
         draw = SimpleNamespace(token_bytes=self.rng.randbytes)
+        asks = [(name, module) for name, module in sys.modules.items() if name.startswith("invoke_log.guard.")]
         with ExitStack() as stack:
             stack.callback(logging.disable, logging.NOTSET)
             for where, what in {
                 "invoke_log.ledger.log._now_ms": self.now_ms,
-                "invoke_log.guard.driver.time": clock,
-                "invoke_log.guard.driver.secrets": draw,
+                **{f"{name}.time": clock for name, module in asks if hasattr(module, "time")},
+                **{f"{name}.secrets": draw for name, module in asks if hasattr(module, "secrets")},
                 "invoke_log.guard.driver.read_attachment": lambda _, key: self.attachments.get(key),
-                "invoke_log.guard.reconcile.time": clock,
                 "invoke_log.log.home.keep_attachment": self._keep,
                 "invoke_log.log.home.read_attachment": lambda _, key: self.attachments.get(key),
             }.items():
