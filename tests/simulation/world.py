@@ -307,9 +307,9 @@ class World:
             return
         elif fate < 0.034:
             self.jump()
-        elif fate < 0.04:
+        elif fate < 0.042:
             self.backups = [*self.backups[-1:], copied(self.store)]
-        elif fate < 0.0415 and self.backups:
+        elif fate < 0.045 and self.backups:
             self.restore()
             return
         was_idle = process.idle
