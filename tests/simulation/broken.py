@@ -1,6 +1,6 @@
 """The code as it would be with one rule taken out: each is a bug that somebody has written, and must be found.
 
-    python -m tests.simulation.broken --seeds 0:1000
+python -m tests.simulation.broken --seeds 0:1000
 """
 
 import argparse
@@ -92,7 +92,10 @@ def recovery_forgotten() -> AbstractContextManager[None]:
 def approvals_not_counted() -> AbstractContextManager[None]:
     """What was to be approved starts without it."""
     return patched(
-        {"invoke_log.rules.effect._check_approvals": lambda *start: None, "invoke_log.rules.call.max": lambda *counts: 0}
+        {
+            "invoke_log.rules.effect._check_approvals": lambda *start: None,
+            "invoke_log.rules.call.max": lambda *counts: 0,
+        }
     )
 
 

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
-from invoke_log.format.envelope import Envelope, open_envelope
-from invoke_log.guard import reconcile as reconciling
+from invoke_log.format.envelope import Envelope
 from invoke_log.guard.outcome import DefiniteFailure, NeverSent
 from invoke_log.guard.registry import Tool, make_tool
 from invoke_log.guard.tool_call import Call
@@ -18,6 +17,7 @@ from invoke_log.log.signer import FileSigner
 from invoke_log.rules.answer import Accepted, Answer, Unavailable
 from invoke_log.rules.contract import Contract, parse_contract
 from invoke_log.rules.effect import absence_bound
+from invoke_log.rules.event import Event
 from invoke_log.rules.governance import EVERYTHING
 from invoke_log.rules.intent import bind
 from invoke_log.rules.kind import (
@@ -26,33 +26,56 @@ from invoke_log.rules.kind import (
     NOT_COMMITTED,
     PRESENT,
     UNKNOWN,
+    Approval,
     Attestation,
     Data,
+    Denial,
     Evidence,
     Freeze,
     Grant,
+    Intent,
     Note,
     Redrive,
+    Release,
     Resolution,
     Revoke,
     Unfreeze,
 )
 from invoke_log.rules.policy import parse_policy
+from invoke_log.rules.render import rendering_digest
 from invoke_log.rules.world import EffectState
-from tests.harness.live import D_MS, TTL_MS, Clock, Live, memory_live
+from tests.harness.live import D_MS, Clock, Live, memory_live
 from tests.harness.player import BIG
 from tests.simulation.provider import DECLINED, LANDED, TOOLS, Request
 from tests.simulation.world import Founded, Process, World
 
-ROLES: Final = {
-    "agent a": (4, "agent", "executor"),
-    "agent b": (5, "agent", "executor"),
-    "agent c": (6, "agent", "executor"),
-    "reconciler": (7, "reconciler"),
-    "second reconciler": (8, "reconciler"),
-    "approver": (9, "approver"),
-    "attestor": (10, "attestor"),
-    "repeater": (11, "repeat"),
+ROLES: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
+    "agent a": (
+        4,
+        (
+            "agent",
+            "executor",
+        ),
+    ),
+    "agent b": (
+        5,
+        (
+            "agent",
+            "executor",
+        ),
+    ),
+    "agent c": (
+        6,
+        (
+            "agent",
+            "executor",
+        ),
+    ),
+    "reconciler": (7, ("reconciler",)),
+    "second reconciler": (8, ("reconciler",)),
+    "approver": (9, ("approver",)),
+    "attestor": (10, ("attestor",)),
+    "repeater": (11, ("repeat",)),
 }
 
 
@@ -60,7 +83,7 @@ ROLES: Final = {
 def founded() -> Founded:
     """The log that every run begins with."""
     with tempfile.TemporaryDirectory() as place, memory_live(Path(place)) as live:
-        keys = {name: live.grant(*granted) for name, granted in ROLES.items()}
+        keys = {name: live.grant(seed, *roles) for name, (seed, roles) in ROLES.items()}
         rules: list[Value] = [
             {"name": "big", "then": "ask", "approvals": 1, "when": [BIG]},
             {"name": "rest", "then": "allow", "approvals": 0, "when": []},
@@ -150,15 +173,15 @@ def send(process: Process, tool: str, call: Call, customer: str) -> Value:
 
 
 def call(process: Process, *, tool: str = "", order: str = "", amount: int = 0) -> None:
-    """An agent calls a tool, of few, about few orders: others call the same."""
+    """An agent calls a tool, of few, about few orders: others call the same. What is not given is drawn."""
     rng = process.world.rng
-    named = process.world.tools[tool or rng.choice(process.world.cast_tools)]
-    order = order or rng.choice("ab")
-    ended = process.guarded().call(
-        named.contract.name,
-        {"customer": rng.choice(("cus_1", "cus_1", "cus_2")) if not tool else "cus_1", "order": order, "amount": amount or rng.choice((1, 1, 1, 2, 3))},
-    )
-    process.world.note(f"{process.name} ended {type(ended).__name__}: {ended}")
+    arguments: dict[str, Value] = {
+        "customer": "cus_1" if tool else rng.choice(("cus_1", "cus_1", "cus_2")),
+        "order": order or rng.choice("ab"),
+        "amount": amount or rng.choice((1, 1, 1, 2, 3)),
+    }
+    ended = process.guarded().call(tool or rng.choice(process.world.called), arguments)
+    process.world.note(f"{process.name} ended {type(ended).__name__}: {getattr(ended, 'message', '')}")
 
 
 def reconcile(process: Process) -> None:
@@ -171,12 +194,12 @@ def approve(process: Process) -> None:
     for live, state in looked_at(process):
         if state.status != CLAIMED or state.claim is None or not state.claim.asks:
             continue
-        [entry] = [e for e in live.log.effect(state.effect).entries if e.event.id == state.claim.id]
-        live.contract = live.log.governance.contracts[state.claim.contract_id]
-        envelope = open_envelope(entry.body, entry.signature)
-        bound = bind(live.contract, {**entry.event.data.identity, **entry.event.data.content, "order": entry.event.data.purpose})
-        draw = live.denial if process.world.rng.random() < 0.15 else live.approval
-        put(process, draw(envelope, bound, by=process.signer))
+        contract = live.log.governance.contracts[state.claim.contract_id]
+        shown = rendering_digest(intent_of(live, state), contract)
+        data: Approval | Denial = Approval(intent=state.claim.id, shown=shown)
+        if process.world.rng.random() < 0.15:
+            data = Denial(intent=state.claim.id, shown=shown, reason="no")
+        put(process, say(live, data, process.signer, state))
 
 
 def attest(process: Process) -> None:
@@ -200,9 +223,10 @@ def repeat(process: Process) -> None:
     for live, state in looked_at(process):
         if state.status != COMMITTED or state.claim is None or process.world.rng.random() < 0.6:
             continue
-        [entry] = [e for e in live.log.effect(state.effect).entries if e.event.id == state.claim.id]
         live.contract = process.world.tools[live.log.governance.contracts[state.claim.contract_id].name].contract
-        bound = bind(live.contract, {**entry.event.data.identity, "amount": 1, "order": entry.event.data.purpose})
+        intent = intent_of(live, state).data
+        assert isinstance(intent, Intent)
+        bound = bind(live.contract, {**intent.identity, "amount": 1, "order": intent.purpose})
         if live.contract.profile is None:
             put(process, live.intent(bound, by=process.signer, again=True))
 
@@ -213,25 +237,26 @@ def redrive(process: Process) -> None:
         if state.status != UNKNOWN or state.send is None or state.claim is None or state.tainted is not None:
             continue
         contract = live.log.governance.contracts[state.claim.contract_id]
-        if contract.name != "keyed" or process.world.rng.random() < 0.5:
-            continue
-        began_ms = process.world.boot_ms
-        key = digest.provider_key(state.effect, state.generation, state.turn)
-        nonce_hash = digest.nonce_hash(process.world.rng.randbytes(16))
-        data = Redrive(start=state.send.id, nonce_hash=nonce_hash, provider_key=key)
-        again = say(live, data, process.signer, state)
-        if not isinstance(put(process, again), Accepted) or process.world.boot_ms >= began_ms + D_MS:
-            continue
-        process.sends[state.effect] = Sending(
-            id=digest.event_id(again.body), effect=state.effect, tag=digest.tag(state.effect, state.generation).hex(), contract_id=contract.id, request=state.claim.request, stored_ms=began_ms, used=True,
-        )
-        call = reconciling._Look(live.log, process.world.tools["keyed"], contract, process.signer)._call(state)
-        try:
-            reference = send(process, "keyed", call, "cus_1")
-        except (TimeoutError, ConnectionError, DefiniteFailure):
-            continue
-        assert isinstance(reference, dict)
-        evidence = Evidence(kind="response", reference=str(reference["id"]))
+        if contract.name == "keyed" and process.world.rng.random() < 0.5:
+            _redrive(process, live, state, contract)
+
+
+def _redrive(process: Process, live: Live, state: EffectState, contract: Contract) -> None:
+    world, began_ms = process.world, process.world.boot_ms
+    assert state.send is not None
+    assert state.claim is not None
+    key = digest.provider_key(state.effect, state.generation, state.turn)
+    nonce_hash = digest.nonce_hash(world.rng.randbytes(16))
+    data = Redrive(start=state.send.id, nonce_hash=nonce_hash, provider_key=key)
+    again = say(live, data, process.signer, state)
+    if not isinstance(put(process, again), Accepted) or world.boot_ms >= began_ms + D_MS:
+        return
+    tag = digest.tag(state.effect, state.generation).hex()
+    request = Request(tool=contract.name, attempt=digest.event_id(again.body), tag=tag, key=key.hex(), customer="cus_1")
+    answer = world.provider.take(request, world.boot_ms, faulty=world.faulty)
+    process.pause(f"has sent {tag[:8]} again")
+    if answer is not None and answer[0] == LANDED:
+        evidence = Evidence(kind="response", reference=answer[1])
         present = Resolution(presence=PRESENT, contract_id=contract.id, generation=state.generation, evidence=evidence)
         put(process, live.log.draft(present, process.signer, effect=state.effect, resource=state.resource))
 
@@ -240,7 +265,7 @@ def release(process: Process) -> None:
     """Anybody gives back a claim whose TTL has passed."""
     for live, state in looked_at(process):
         if state.status == CLAIMED and state.claim is not None:
-            put(process, live.release(_Of(state), by=process.signer))
+            put(process, say(live, Release(intent=state.claim.id, reason="abandoned"), process.signer, state))
 
 
 def annotate(process: Process) -> None:
@@ -263,7 +288,7 @@ def govern(process: Process) -> None:
         process.pause("thinks again")
         put(process, log.draft(Unfreeze(scope=EVERYTHING, reason="go on"), process.signer))
     else:
-        old = world.tools[world.rng.choice(world.cast_tools)].contract
+        old = world.tools[world.rng.choice(world.called)].contract
         new = parse_contract({**old.data, "version": old.version + 1})
         if isinstance(put(process, log.draft(new, process.signer)), Accepted):
             world.adopt(new)
@@ -275,28 +300,15 @@ def thaw(process: Process) -> None:
 
 
 def regrant(process: Process, name: str) -> None:
-    held = process.opened().governance
-    key = process.world.founded.keys[name].public_key
-    for role in ROLES[name][1:]:
-        if not held.holds(key, str(role)):
-            put(process, process.opened().draft(Grant(subject=name, key=key, role=str(role), scope=EVERYTHING), process.signer))
+    log, key = process.opened(), process.world.founded.keys[name].public_key
+    for role in ROLES[name][1]:
+        if not log.governance.holds(key, role):
+            put(process, log.draft(Grant(subject=name, key=key, role=role, scope=EVERYTHING), process.signer))
 
 
 def publish(process: Process) -> None:
     note = process.opened().checkpoint()
     process.world.notes.append((process.world.restores, note))
-
-
-@dataclass(frozen=True, slots=True)
-class _Of:
-    """Which effect an event is of, where no arguments are at hand."""
-
-    effect: bytes
-    resource: str
-
-    def __init__(self, state: EffectState) -> None:
-        object.__setattr__(self, "effect", state.effect)
-        object.__setattr__(self, "resource", state.resource)
 
 
 def looked_at(process: Process) -> Iterator[tuple[Live, EffectState]]:
@@ -306,6 +318,12 @@ def looked_at(process: Process) -> Iterator[tuple[Live, EffectState]]:
     log.append_many([])  # a tick, where one is due
     for state in list(log.effects()):
         yield Live(log, Clock(), founded.log_key, founded.admin, process.signer), state
+
+
+def intent_of(live: Live, state: EffectState) -> Event:
+    """The intent that stands."""
+    assert state.claim is not None
+    return next(each.event for each in live.log.effect(state.effect).entries if each.event.id == state.claim.id)
 
 
 def say(live: Live, data: Data, signer: FileSigner, state: EffectState) -> Envelope:

@@ -3,6 +3,8 @@
 The judge has its own fold of the log and the provider's own ledger, and asks the code under test for nothing.
 """
 
+import copy
+import functools
 import io
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -16,11 +18,13 @@ from invoke_log.format import digest
 from invoke_log.format.bundle import BundleReader
 from invoke_log.format.cbor import Value
 from invoke_log.format.checkpoint import parse_body
-from invoke_log.format.envelope import Envelope, decode_body
+from invoke_log.format.envelope import Envelope, decode_body, entry_of
+from invoke_log.format.merkle import EMPTY_FRONTIER, leaf_hash
 from invoke_log.format.note import parse_note
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import Call
-from invoke_log.rules.answer import Accepted, Answer, Duplicate, Stale, Unavailable
+from invoke_log.rules.admission import Stale
+from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.event import Event, parse_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.intent import bind
@@ -42,9 +46,10 @@ from invoke_log.rules.kind import (
     Start,
 )
 from invoke_log.rules.world import EffectState
+from invoke_log.store.memory import MemoryStore
 from tests.harness.live import D_MS
 from tests.simulation.cast import Sending
-from tests.simulation.world import Process, Violation, World
+from tests.simulation.world import Founded, Process, Violation, World
 
 ROLE_OF: Final[dict[type, tuple[str, ...]]] = {
     Intent: ("agent", "repeat"),
@@ -55,6 +60,26 @@ ROLE_OF: Final[dict[type, tuple[str, ...]]] = {
     Attestation: ("attestor",),
 }
 NEVER: Final = (Accepted, Duplicate, Stale, Unavailable)
+
+
+def as_founded(founded: Founded) -> tuple[Fold, set[tuple[bytes, str]]]:
+    """The fold of the leaves that every run begins with, and the roles that they give, to go on from."""
+    fold, held = _founded(founded.store)
+    copied = Fold()
+    for name, value in vars(fold).items():
+        setattr(copied, name, copy.copy(value))
+    return copied, set(held)
+
+
+@functools.cache
+def _founded(store: MemoryStore) -> tuple[Fold, set[tuple[bytes, str]]]:
+    fold, held = Fold(), set[tuple[bytes, str]]()
+    for index, (body, _) in enumerate(store._entries):
+        event = parse_event(decode_body(body), digest.event_id(body))
+        assert not isinstance(fold.apply(event, index=index, root=None), Void)
+        if isinstance(event.data, Grant):
+            held.add((event.data.key, event.data.role))
+    return fold, held
 
 
 class Judge:
@@ -76,10 +101,10 @@ class Judge:
 
     def restored(self) -> None:
         """Begin again with the leaves that are there now."""
-        self.fold, self.at = Fold(), 0
+        self.fold, self.held = as_founded(self.world.founded)
+        self.at = len(self.world.founded.store._entries)
         self.known = len(self.world.store._entries) - 1
         """Leaves that were judged before: what a provider did meanwhile does not make them untrue."""
-        self.held: set[tuple[bytes, str]] = set()
         self.used: set[bytes] = set()
         self.started: set[bytes] = set()
         self.committed: dict[bytes, int] = {}
@@ -113,7 +138,7 @@ class Judge:
             if isinstance(answer, Accepted):
                 entries = self.world.store._entries
                 if answer.index >= len(entries) or entries[answer.index][0] != envelope.body:
-                    raise Violation("S11", f"{envelope.fields['kind']} was accepted at a leaf that does not hold it")
+                    raise Violation("S11", f"{envelope.fields['kind']!r} was accepted at a leaf that does not hold it")
             data = envelope.fields["data"]
             if envelope.fields["kind"] == "resolution" and isinstance(data, dict) and data["presence"] == PRESENT:
                 code = getattr(answer, "code", "")
@@ -245,8 +270,7 @@ class Judge:
                 raise Violation("S2", f"{event.kind} says that {tag[:8]} did not land, and it did")
 
     def _excuse(self, event: Event, tag: str) -> bool:
-        """What rests on the log's clock is as good as that clock, and says so (S14): S2 is not promised where it leaps.
-        """
+        """What rests on the log's clock is as good as that clock, and says so (S14): S2 is not promised if it leaps."""
         timed = isinstance(event.data, Attestation) or (
             isinstance(event.data, Resolution) and event.data.evidence.kind == "absence"
         )
@@ -288,9 +312,6 @@ class Judge:
 
     def _check_notes(self) -> None:
         """S12: every checkpoint that was signed since the last restore is a prefix of what is there now."""
-        from invoke_log.format.envelope import entry_of
-        from invoke_log.format.merkle import EMPTY_FRONTIER, leaf_hash
-
         roots, frontier = {}, EMPTY_FRONTIER
         for body, signature in self.world.store._entries:
             frontier, _ = frontier.append(leaf_hash(entry_of(body, signature)))

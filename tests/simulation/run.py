@@ -1,14 +1,15 @@
 """Run seeds: `python -m tests.simulation.run --seeds 0:1000`. A seed that fails is printed with its last steps."""
 
 import argparse
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from typing import Final
 
 from invoke_log.rules.contract import Contract
@@ -21,12 +22,19 @@ from tests.simulation.world import Process, Violation, World
 
 STEPS: Final = 200
 """Steps of a run with faults; as many again and more follow without."""
+CONCLUDED: Final = 0.3
+"""How many runs end in a whole replay of what is exported, which costs as much as the run; all are folded meanwhile."""
+TRACE_LINES: Final = 60
+"""Lines that a seed that fails is printed with, among others."""
 REST_STEPS_MAX: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """What a seed came to. story: a digest of every step; failed: the clause and its words, None where all held."""
+    """What a seed came to. story: a digest of every step; failed: the clause and its words, None where all held.
+
+    happened: kinds of events, and the ways that effects went, by how often.
+    """
 
     seed: int
     steps: int
@@ -58,7 +66,7 @@ def run(seed: int, *, steps: int = STEPS) -> Ran:
         story=world.story.hexdigest(),
         happened=judge.happened,
         failed=failed,
-        trace=tuple(world.trace) if failed else (),
+        trace=tuple(world.trace),
     )
 
 
@@ -66,7 +74,7 @@ def play(world: World, judge: Judge, steps: int) -> None:
     """Safety with faults on, then liveness with faults off."""
     for contract in world.founded.contracts:
         adopt(world, judge, contract)
-    world.cast_tools = tuple(world.rng.sample(sorted(TOOLS), 2))
+    world.called = tuple(world.rng.sample(sorted(TOOLS), 2))
     jobs: dict[str, Callable[[Process], object]] = {
         "agent a": cast.call,
         "agent b": cast.call,
@@ -91,7 +99,8 @@ def play(world: World, judge: Judge, steps: int) -> None:
     for _ in range(steps):
         world.step(world.processes)
     heal(world, judge)
-    judge.conclude()
+    if world.rng.random() < CONCLUDED:
+        judge.conclude()
 
 
 def adopt(world: World, judge: Judge, contract: Contract) -> None:
@@ -162,7 +171,7 @@ def _mend(world: World, process: Process) -> None:
 
 def race(world: World, judge: Judge, by_name: dict[str, Process], rest: Callable[..., None]) -> None:
     """L3, L4: two agents call one fresh effect while a third annotates it: one wins, and it is done."""
-    tool = world.cast_tools[0]
+    tool = world.called[0]
     before = len(world.provider.landed)
     if world.restores:  # the first intent of any effect is unknown then: it has to be asked about, and decided again
         by_name["agent a"].job = partial(cast.call, tool=tool, order="fresh", amount=1)
@@ -181,29 +190,32 @@ def race(world: World, judge: Judge, by_name: dict[str, Process], rest: Callable
         raise Violation("L3", f"of two that raced for a fresh effect {landed} landed")
 
 
+def sweep(seeds: Sequence[int], *, steps: int = STEPS, workers: int | None = None) -> Iterator[Ran]:
+    """Run many seeds, in order, in as many processes; workers: as the machine has processors."""
+    with ProcessPoolExecutor(workers or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        yield from pool.map(partial(run, steps=steps), seeds, chunksize=10)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", default="0:1000", help="from:to, or one seed, whose steps are then printed")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seeds", default="0:1000", help="from:to, or one seed, whose steps are all printed")
+    parser.add_argument("--steps", type=int, default=STEPS, help="with faults, before the world heals")
     given = parser.parse_args(argv)
     first, _, last = given.seeds.partition(":")
-    seeds = range(int(first), int(last) if last else int(first) + 1)
+    results = (
+        sweep(range(int(first), int(last)), steps=given.steps) if last else iter([run(int(first), steps=given.steps)])
+    )
     began_s, count, happened = time.monotonic(), Counter[str](), Counter[str]()
-    with _pool(given.jobs) as pool:
-        results = pool.map(partial(run, steps=given.steps), seeds, chunksize=20) if pool else map(run, seeds)
-        for ran in results:
-            count.update(seeds=1, steps=ran.steps, leaves=ran.leaves, landings=ran.landed, failed=bool(ran.failed))
-            happened.update(ran.happened)
-            if ran.failed:
-                print(*ran.trace, f"seed {ran.seed} after {ran.steps} steps: {ran.failed}", sep="\n")
-    print(", ".join(f"{number} {name}" for name, number in count.items()), f"{time.monotonic() - began_s:.0f} s")
+    for ran in results:
+        count.update(seeds=1, steps=ran.steps, leaves=ran.leaves, landings=ran.landed, failed=bool(ran.failed))
+        happened.update(ran.happened)
+        if ran.failed or not last:
+            print(*ran.trace[-TRACE_LINES if last else 0 :], sep="\n")
+        if ran.failed:
+            print(f"seed {ran.seed} after {ran.steps} steps: {ran.failed}", flush=True)
     print(", ".join(f"{number} {name}" for name, number in sorted(happened.items())))
+    print(", ".join(f"{number} {name}" for name, number in count.items()), f"in {time.monotonic() - began_s:.0f} s")
     return 1 if count["failed"] else 0
-
-
-def _pool(jobs: int) -> AbstractContextManager[ProcessPoolExecutor | None]:
-    return ProcessPoolExecutor(jobs) if jobs > 1 else nullcontext(None)
 
 
 if __name__ == "__main__":

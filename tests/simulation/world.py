@@ -13,14 +13,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 from unittest.mock import patch
 
 from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreError, StoreFullError
 from invoke_log.format import digest
+from invoke_log.format.digest import TreeSize
 from invoke_log.format.envelope import Envelope
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.registry import Tool
@@ -41,8 +42,8 @@ PLACE: Final = Path("/dev/null/log")
 """Nothing can be kept beside this log: files are not of this world."""
 EXPECTED: Final = frozenset((StoreError, StoreFullError, CommitUncertainError, LogHaltedError))
 """What a store in trouble raises. StoreDamagedError is none of them: no fault of this disk damages what was stored."""
-TRACE_STEPS: Final = 400
-"""The last steps that a failing seed prints."""
+TRACE_LINES_MAX: Final = 4_000
+"""Of what happened, the last of which a seed that fails is printed with."""
 
 
 class CrashError(BaseException):
@@ -63,7 +64,7 @@ class Violation(AssertionError):  # noqa: N818 -- what it is called
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Founded:
-    """A log as it stands when a run begins: genesis, keys, contracts, policy; and who governs by it, with their leaf."""
+    """A log as it stands when a run begins: genesis, keys, contracts, policy. governance: folded, with its leaf."""
 
     store: MemoryStore
     governance: tuple[Governance, int]
@@ -178,7 +179,7 @@ class Disk:
         with self.store.snapshot() as reader:
             yield reader
 
-    def barrier(self) -> int:
+    def barrier(self) -> TreeSize:
         return self.store.barrier()
 
     def get_meta(self, name: bytes) -> bytes | None:
@@ -205,7 +206,9 @@ class Heard(Log):
         world = process.world
         super().__init__(PLACE, Engine(lambda: Disk(process, store)), log_signer=world.founded.log_key)
         self.store = store
-        self._memory.governance = world.founded.governance  # folded once, from the same leaves; every process would find the same
+        self._memory.governance = (
+            world.founded.governance
+        )  # folded once, from the same leaves; every process would find the same
         self.heard = world.heard
 
     def append_many(self, envelopes: Sequence[Envelope]) -> list[Answer]:
@@ -235,7 +238,7 @@ class World:
         self.processes: list[Process] = []
         self.tools: dict[str, Tool] = {}
         """By name, under the contract in force."""
-        self.cast_tools: tuple[str, ...] = ()
+        self.called: tuple[str, ...] = ()
         """The tools that this run's agents call."""
         self.adopt: Callable[[Contract], None] = lambda contract: None
         self.notes: list[tuple[int, bytes]] = []
@@ -247,7 +250,7 @@ class World:
         self.watch: Callable[[], None] = lambda: None
         self.restored: Callable[[], None] = lambda: None
         self.steps = 0
-        self.trace: deque[str] = deque(maxlen=TRACE_STEPS)
+        self.trace: deque[str] = deque(maxlen=TRACE_LINES_MAX)
         self.story = hashlib.sha256()
 
     @property
