@@ -42,6 +42,11 @@ def absence_at_once() -> AbstractContextManager[None]:
     return patched({"invoke_log.rules.effect.absence_bound": lambda state, contract, world: 0})
 
 
+def log_clock_alone() -> AbstractContextManager[None]:
+    """A reconciler takes the log's time for time, whoever set that clock."""
+    return patched({"invoke_log.guard.patience.Patience.to_wait_s": lambda *asked: 0.0})
+
+
 def deadline_ignored() -> AbstractContextManager[None]:
     """A call that slept sends when it wakes."""
 
@@ -111,6 +116,7 @@ BROKEN: Final[dict[Callable[[], AbstractContextManager[None]], str]] = {
     timeout_is_failure: "S2",
     no_refusal_is_permission: "S4",
     absence_at_once: "S2",
+    log_clock_alone: "S2",
     deadline_ignored: "S4",
     start_from_started: "S6",
     committed_is_free: "S5",

@@ -24,27 +24,23 @@ from invoke_log.rules.kind import (
     CLAIMED,
     COMMITTED,
     NOT_COMMITTED,
-    PRESENT,
     UNKNOWN,
     Approval,
     Attestation,
     Data,
     Denial,
-    Evidence,
     Freeze,
     Grant,
     Intent,
     Note,
-    Redrive,
     Release,
-    Resolution,
     Revoke,
     Unfreeze,
 )
 from invoke_log.rules.policy import parse_policy
 from invoke_log.rules.render import rendering_digest
 from invoke_log.rules.world import EffectState
-from tests.harness.live import D_MS, Clock, Live, memory_live
+from tests.harness.live import Clock, Live, memory_live
 from tests.harness.player import BIG
 from tests.simulation.provider import DECLINED, LANDED, TOOLS, Request
 from tests.simulation.world import Founded, Process, World
@@ -149,7 +145,9 @@ def tool_of(world: World, contract: Contract, use: Callable[[Process, Tool, Call
         return {"charges": seen}
 
     read_back = find if contract.read_back is not None else None
-    tool = make_tool(charge, contract, see if contract.profile is not None else None, read_back)
+    snapshot = see if contract.profile is not None else None
+    again = charge if contract.provider_key is not None and contract.provider_key.stores == "all" else None
+    tool = make_tool(charge, contract, snapshot, read_back, redrive=again)
     return tool
 
 
@@ -229,36 +227,6 @@ def repeat(process: Process) -> None:
         bound = bind(live.contract, {**intent.identity, "amount": 1, "order": intent.purpose})
         if live.contract.profile is None:
             put(process, live.intent(bound, by=process.signer, again=True))
-
-
-def redrive(process: Process) -> None:
-    """Send an unknown effect's very request again, where the provider keeps all its answers."""
-    for live, state in looked_at(process):
-        if state.status != UNKNOWN or state.send is None or state.claim is None or state.tainted is not None:
-            continue
-        contract = live.log.governance.contracts[state.claim.contract_id]
-        if contract.name == "keyed" and process.world.rng.random() < 0.5:
-            _redrive(process, live, state, contract)
-
-
-def _redrive(process: Process, live: Live, state: EffectState, contract: Contract) -> None:
-    world, began_ms = process.world, process.world.boot_ms
-    assert state.send is not None
-    assert state.claim is not None
-    key = digest.provider_key(state.effect, state.generation, state.turn)
-    nonce_hash = digest.nonce_hash(world.rng.randbytes(16))
-    data = Redrive(start=state.send.id, nonce_hash=nonce_hash, provider_key=key)
-    again = say(live, data, process.signer, state)
-    if not isinstance(put(process, again), Accepted) or world.boot_ms >= began_ms + D_MS:
-        return
-    tag = digest.tag(state.effect, state.generation).hex()
-    request = Request(tool=contract.name, attempt=digest.event_id(again.body), tag=tag, key=key.hex(), customer="cus_1")
-    answer = world.provider.take(request, world.boot_ms, faulty=world.faulty)
-    process.pause(f"has sent {tag[:8]} again")
-    if answer is not None and answer[0] == LANDED:
-        evidence = Evidence(kind="response", reference=answer[1])
-        present = Resolution(presence=PRESENT, contract_id=contract.id, generation=state.generation, evidence=evidence)
-        put(process, live.log.draft(present, process.signer, effect=state.effect, resource=state.resource))
 
 
 def release(process: Process) -> None:

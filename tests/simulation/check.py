@@ -220,16 +220,14 @@ class Judge:
             self.used.add(approval_id)
         if (before.claim.asks or data.verdict.answer == "ask") and not data.approvals:
             raise Violation("S9", "a START without the approval that was asked for")
-        permission = self._permit(event, state)
-        process, _ = self.world.authors.get(self.at, (None, 0))
-        if process is not None and not process.doomed and permission is not None:
-            process.sends[state.effect] = permission
+        self._permit(event, state)
 
-    def _permit(self, event: Event, state: EffectState) -> Sending | None:
+    def _permit(self, event: Event, state: EffectState) -> None:
+        """A START or a re-drive: its process may send once, and knows it where it lives."""
         tag = digest.tag(state.effect, state.generation).hex()
-        known = next((each for each in self.starts[tag] if each.id == event.id), None)
-        if known is not None:
-            return None  # the same leaf as before a restore
+        process, stored_ms = self.world.authors.get(self.at, (None, self.world.boot_ms))
+        if any(each.id == event.id for each in self.starts[tag]):
+            return  # the same leaf as before a restore
         assert state.claim is not None
         sending = Sending(
             id=event.id,
@@ -237,10 +235,11 @@ class Judge:
             tag=tag,
             contract_id=state.claim.contract_id,
             request=state.claim.request,
-            stored_ms=self.world.authors.get(self.at, (None, self.world.boot_ms))[1],
+            stored_ms=stored_ms,
         )
         self.starts[tag].append(sending)
-        return sending
+        if process is not None and not process.doomed:
+            process.sends[state.effect] = sending
 
     def _check_final(self, event: Event, before: EffectState | None, state: EffectState) -> None:
         if before is None:
@@ -270,11 +269,11 @@ class Judge:
                 raise Violation("S2", f"{event.kind} says that {tag[:8]} did not land, and it did")
 
     def _excuse(self, event: Event, tag: str) -> bool:
-        """What rests on the log's clock is as good as that clock, and says so (S14): S2 is not promised if it leaps."""
-        timed = isinstance(event.data, Attestation) or (
-            isinstance(event.data, Resolution) and event.data.evidence.kind == "absence"
-        )
-        if timed and self.world.leapt:
+        """A person goes by the log's clock alone, and the log says that it relied on it (S14): not more is promised.
+
+        A reconciler also waits by its own clock.
+        """
+        if isinstance(event.data, Attestation) and self.world.leapt:
             self.excused.add(tag)
             return True
         return False

@@ -23,6 +23,7 @@ TOOLS: Final[dict[str, dict[str, Value]]] = {
     "keyed": {"provider_key": KEYED, "read_back": LISTING},
     "forgetful": {"provider_key": {**KEYED, "stores": "success"}, "read_back": LISTING},
     "keyless": {"provider_key": None, "read_back": LISTING},
+    "twice": {"provider_key": None, "read_back": LISTING, "reconcilers": 2},
     "seen": {"provider_key": None, "read_back": LISTING, "profile": BALANCE},
     "lagging": {"provider_key": None, "read_back": {**LISTING, "complete": False, "lag_ms": 2_000}},
     "blind": {"provider_key": None, "read_back": None, "observability": "fire-and-forget"},

@@ -83,7 +83,7 @@ def play(world: World, judge: Judge, steps: int) -> None:
         "approver": cast.approve,
         "attestor": cast.attest,
         "repeater": cast.repeat,
-        "second reconciler": world.rng.choice((cast.reconcile, cast.redrive)),
+        "second reconciler": cast.reconcile,
     }
     others: dict[str, Callable[[Process], object]] = {
         "admin": cast.govern,
@@ -139,9 +139,9 @@ def heal(world: World, judge: Judge) -> None:
     by_name["healer"] = healer
     world.run(healer)
     rest("healer")
-    for _ in range(2):
+    for _ in range(3):
         world.pass_time(SETTLE_MS + 1_000)
-        rest("reconciler")
+        rest("reconciler", "second reconciler")
     unsettled = [each for each in left(STARTED, UNKNOWN) if each[0] not in ("blind", "lagging")]
     if unsettled:
         raise Violation("L2", f"not settled by asking: {unsettled}")
@@ -151,9 +151,9 @@ def heal(world: World, judge: Judge) -> None:
         rest("healer")
     if left(CLAIMED):
         raise Violation("L5", f"abandoned claims stand: {left(CLAIMED)}")
-    rest("reconciler")
-    world.pass_time(SETTLE_MS + 1_000)
-    rest("reconciler", "attestor")
+    for _ in range(2):
+        world.pass_time(SETTLE_MS + 1_000)
+        rest("reconciler", "second reconciler", "attestor")
     if left(CLAIMED, STARTED, UNKNOWN):
         raise Violation("L1", f"nobody could settle {left(CLAIMED, STARTED, UNKNOWN)}")
     race(world, judge, by_name, rest)
@@ -176,8 +176,9 @@ def race(world: World, judge: Judge, by_name: dict[str, Process], rest: Callable
     if world.restores:  # the first intent of any effect is unknown then: it has to be asked about, and decided again
         by_name["agent a"].job = partial(cast.call, tool=tool, order="fresh", amount=1)
         rest("agent a")
-        world.pass_time(SETTLE_MS + 1_000)
-        rest("reconciler", "attestor")
+        for _ in range(2):
+            world.pass_time(SETTLE_MS + 1_000)
+            rest("reconciler", "second reconciler", "attestor")
     for name in ("agent a", "agent b"):
         by_name[name].job = partial(cast.call, tool=tool, order="fresh", amount=1)
     by_name["healer"].job = cast.annotate
