@@ -38,8 +38,11 @@ def no_refusal_is_permission() -> AbstractContextManager[None]:
 
 
 def absence_at_once() -> AbstractContextManager[None]:
-    """A listing without our tag proves absence, whenever it was read."""
-    return patched({"invoke_log.rules.effect.absence_bound": lambda state, contract, world: 0})
+    """A listing without our tag proves absence, whenever it was read: the log says so, and no reconciler waits."""
+    changes: dict[str, Any] = {"invoke_log.guard.patience.Patience.to_wait_s": lambda *asked: 0.0}
+    for module in ("rules.effect", "guard.reconcile"):
+        changes[f"invoke_log.{module}.absence_bound"] = lambda state, contract, world: 0
+    return patched(changes)
 
 
 def log_clock_alone() -> AbstractContextManager[None]:

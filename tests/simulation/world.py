@@ -205,15 +205,15 @@ class Heard(Log):
     def __init__(self, process: Process, store: MemoryStore) -> None:
         world = process.world
         super().__init__(PLACE, Engine(lambda: Disk(process, store)), log_signer=world.founded.log_key)
-        self.store = store
+        self.world, self.store = world, store
         self._memory.governance = (
             world.founded.governance
         )  # folded once, from the same leaves; every process would find the same
-        self.heard = world.heard
 
     def append_many(self, envelopes: Sequence[Envelope]) -> list[Answer]:
         answers = super().append_many(envelopes)
-        self.heard(envelopes, answers)
+        if self.store is self.world.store:  # else it spoke of a store that is gone
+            self.world.heard(envelopes, answers)
         return answers
 
 
