@@ -205,15 +205,14 @@ class Heard(Log):
     def __init__(self, process: Process, store: MemoryStore) -> None:
         world = process.world
         super().__init__(PLACE, Engine(lambda: Disk(process, store)), log_signer=world.founded.log_key)
-        self.world, self.store = world, store
-        self._memory.governance = (
-            world.founded.governance
-        )  # folded once, from the same leaves; every process would find the same
+        self.process, self.store = process, store
+        self._memory.governance = world.founded.governance  # folded once: every process would find the same
 
     def append_many(self, envelopes: Sequence[Envelope]) -> list[Answer]:
         answers = super().append_many(envelopes)
-        if self.store is self.world.store:  # else it spoke of a store that is gone
-            self.world.heard(envelopes, answers)
+        world = self.process.world
+        if self.store is world.store:  # else it spoke of a store that is gone
+            world.heard(envelopes, answers)
         return answers
 
 
