@@ -425,7 +425,9 @@ def _not_started(answer: Answer, intent: bytes, contract: Contract) -> Generator
             return (yield from _refused(answer.head, "blocked", "another call went on with this intent", "poll"))
         case Refused() if answer.code == "transition-invalid":
             # The intent claims nothing: after a recovery nobody knows whether its effect happened in the lost tail.
-            return (yield from _occupied(intent, "blocked", "its intent gives no claim that could be started", contract))
+            return (
+                yield from _occupied(intent, "blocked", "its intent gives no claim that could be started", contract)
+            )
         case Refused():
             yield Refuse(blocker=None, reason=answer.code)
             return _ended("denied", reason=f"{answer.code}: {answer.reason}")
