@@ -1,11 +1,12 @@
 # One-word tasks. Each sets up what it needs: a Python from 3.11 on with venv, git and make are all that must be there.
 
 PYTHON ?= python3
+SEEDS  ?= 0:100000
 BIN    := .venv/bin
 LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check model removals torture storm bench format vectors lock clean
+.PHONY: help setup demo test check model simulate removals torture storm bench format vectors lock clean
 
 help:      ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -28,6 +29,10 @@ check: setup ## lint, types, import contracts, vectors as generated; changes not
 model: setup ## search every state of the protocol's model, and lead 10,000 of its lives through the real rules
 	$(BIN)/python -m docs.model.run
 	INVOKE_LOG_MODEL=1 $(BIN)/python -bb -m pytest -o faulthandler_timeout=7200 tests/model
+
+simulate: setup ## 100,000 seeds of the real code in a world that fails, and each seeded bug found; SEEDS=0:2000 for some
+	$(BIN)/python -bb -m tests.simulation.broken
+	$(BIN)/python -bb -m tests.simulation.run --seeds $(SEEDS)
 
 removals: setup ## take each rule of SPEC.md out of the code and see a test fail; ONLY=EVT for some
 	$(BIN)/python -bb tests/removals/run.py $(ONLY)

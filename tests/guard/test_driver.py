@@ -476,6 +476,18 @@ def test_after_a_recovery_what_an_executor_saw_happen_is_brought_as_evidence(sho
     assert (shop.status, shop.kinds()) == (COMMITTED, ["intent", "start", "resolution"])
 
 
+def test_after_a_recovery_a_first_call_is_told_to_ask_what_the_lost_tail_may_have_done(shop: Shop) -> None:
+    """[REC-4]: the intent leaves it unknown, and nothing was denied."""
+    recover(shop.live)
+    ending = shop.call()
+    assert isinstance(ending, Blocked)
+    assert (ending.next, shop.status, shop.landed) == ("reconcile", UNKNOWN, [])
+    shop.live.wait(1)
+    shop.live.wait(UNHURRIED_MS + Q_MS)
+    assert shop.live.answer(shop.live.absent()) == "accepted"
+    assert isinstance(shop.call(), Committed)
+
+
 def test_proof_that_nothing_happened_stands_though_a_reconciler_said_so_first(shop: Shop) -> None:
     def send(_: Call) -> None:
         settle_absent(shop)

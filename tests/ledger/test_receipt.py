@@ -11,6 +11,7 @@ from invoke_log.errors import NotFoundError
 from invoke_log.format.receipt import ReceiptReader
 from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Observation, Resolution
 from tests.harness.live import D_MS, Q_MS, TTL_MS, Live, id_of, memory_live
+from tests.harness.player import recover
 
 
 @pytest.fixture
@@ -83,6 +84,16 @@ def attested(live: Live) -> None:
     live.append(live.attestation(COMMITTED))
 
 
+def recovered(live: Live) -> None:
+    """Claimed, perhaps sent by a tail that was lost, and absent: by a bound that counts from the recovery."""
+    live.append(live.intent())
+    live.wait(1)
+    recover(live)
+    for ms in (1, D_MS + Q_MS, 5):
+        live.wait(ms)
+    assert live.answer(live.absent()) == "accepted"
+
+
 STORIES: dict[str, tuple[Callable[[Live], None], str, str]] = {
     "committed": (committed, COMMITTED, "E0"),
     "approved": (approved, COMMITTED, "E0"),
@@ -92,6 +103,7 @@ STORIES: dict[str, tuple[Callable[[Live], None], str, str]] = {
     "repeated": (repeated, COMMITTED, "E0"),
     "seen": (seen, COMMITTED, "E1"),
     "attested": (attested, COMMITTED, "attested"),
+    "recovered": (recovered, NOT_COMMITTED, "E1"),
 }
 
 

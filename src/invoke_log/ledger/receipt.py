@@ -25,10 +25,12 @@ def make_receipt(world: LiveWorld, effect: bytes, resource: str, note: bytes) ->
 
 
 def _leaves(world: LiveWorld, effect: bytes, resource: str) -> list[int]:
-    """The effect's chain, the governance that it was judged under, the ticks around each event, and what evidence
-    names.
+    """The effect's chain, the governance that it was judged under, the ticks around each event of both, and what
+    evidence names.
     """
-    leaves = {index for index, _ in world.governance_chain()} | {1}
+    leaves = {1}
+    for index, _ in world.governance_chain():
+        leaves |= {index} | _ticks_around(world, index)
     for index, _ in world.chain_of(effect, resource):
         leaves |= {index} | _ticks_around(world, index)
         data = world.event(index).data

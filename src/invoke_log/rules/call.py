@@ -250,7 +250,7 @@ def _decide(
     if not _accepted(answers[0]):
         return (yield from _not_claimed(answers[0], contract))
     if not _accepted(answers[1]):
-        return (yield from _not_started(answers[1]))
+        return (yield from _not_started(answers[1], sealed.id, contract))
     return (yield from _send(contract, seen.state, seen, start.id))
 
 
@@ -281,7 +281,7 @@ def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Ge
     start = yield from _seal_start(seen, claim.id, verdict, prev=head, approvals=approvals, snapshot_id=snapshot_id)
     answers = yield from _append(start)
     if not _accepted(answers[0]):
-        return (yield from _not_started(answers[0]))
+        return (yield from _not_started(answers[0], claim.id, contract))
     return (yield from _send(contract, seen.state, seen, start.id))
 
 
@@ -414,7 +414,7 @@ def _occupied(of: bytes, reason: str, words: str, contract: Contract) -> Generat
     return (yield from _refused(of, reason, f"the effect is {status}: {words}", _after(contract, status)))
 
 
-def _not_started(answer: Answer) -> Generator[Step, Any, Ended | None]:
+def _not_started(answer: Answer, intent: bytes, contract: Contract) -> Generator[Step, Any, Ended | None]:
     """The claim stands, and this call may not send: another START won, or a guard refused ours. None: it was late,
     look again.
     """
@@ -423,6 +423,11 @@ def _not_started(answer: Answer) -> Generator[Step, Any, Ended | None]:
             return None
         case Stale():
             return (yield from _refused(answer.head, "blocked", "another call went on with this intent", "poll"))
+        case Refused() if answer.code == "transition-invalid":
+            # The intent claims nothing: after a recovery nobody knows whether its effect happened in the lost tail.
+            return (
+                yield from _occupied(intent, "blocked", "its intent gives no claim that could be started", contract)
+            )
         case Refused():
             yield Refuse(blocker=None, reason=answer.code)
             return _ended("denied", reason=f"{answer.code}: {answer.reason}")
