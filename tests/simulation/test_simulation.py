@@ -20,7 +20,7 @@ from tests.simulation.broken import BROKEN, found
 from tests.simulation.run import STEPS, run, sweep
 
 ROOT = Path(__file__).parents[2]
-SEEDS: Final = range(500)
+SEEDS: Final = range(300)
 """As many as a minute of two processors has room for; `make simulate` runs 100,000."""
 SEARCH_MAX: Final = 1_000
 """Seeds in which each seeded bug has to show."""

@@ -28,7 +28,7 @@ def _leaves(world: LiveWorld, effect: bytes, resource: str) -> list[int]:
     """The effect's chain, the governance that it was judged under, the ticks around each event of both, and what
     evidence names.
     """
-    leaves = {1}
+    leaves: set[int] = set()
     for index, _ in world.governance_chain():
         leaves |= {index} | _ticks_around(world, index)
     for index, _ in world.chain_of(effect, resource):
