@@ -95,6 +95,7 @@ WEAK: Final = (
         off="redrive_is_send",
         world=World(keyed="all", executors=1, ends=3),
         breaks="S2",
+        fast=True,
     ),
     Row(
         name="a failure after a re-drive",
@@ -123,6 +124,7 @@ WEAK: Final = (
         off="repeats_pay",
         world=World(restores=1, repeats=2, executors=1, ends=0),
         breaks="S1",
+        fast=True,
     ),
     Row(
         name="a successor that a lost tail does not stop",
@@ -140,6 +142,7 @@ WEAK: Final = (
         off="recovery_bound",
         world=World(restores=1, executors=1, ends=3),
         breaks="S2",
+        fast=True,
     ),
     Row(
         name="a failure believed after a recovery",
