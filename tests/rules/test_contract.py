@@ -58,7 +58,7 @@ def test_a_contract_has_exactly_its_fields() -> None:
 def test_a_duration_has_ten_years_at_most(name: str) -> None:
     """[TIME-6]"""
     most = 10 * 365 * 24 * 60 * 60 * 1000
-    assert contract(**{name: most}).data[name] == most
+    assert contract(**{"quiescence_ms": most, name: most}).data[name] == most
     for duration_ms in (-1, most + 1):
         assert name in refused(**{name: duration_ms})
 
