@@ -124,7 +124,6 @@ class Reader(NamedTuple):
 
     key: int
     generation: int
-    tag: tuple[int, int]
     held: int
     seen: bool
 
@@ -440,7 +439,7 @@ def _reads(rules: Rules, world: World, state: State) -> Iterator[tuple[Label, St
         if record.status in (STARTED, UNKNOWN, ABSENT):
             turns = [turn for (k, g, turn), _ in state.landed if (k, g) == (key, record.generation)]
             seen = bool(turns) if rules.tag_keeps_turn else record.turn in turns
-            reader = Reader(key, record.generation, (record.generation, record.turn), state.lo, seen)
+            reader = Reader(key, record.generation, state.lo, seen)
             yield ("read", key), state._replace(reader=reader)
 
 

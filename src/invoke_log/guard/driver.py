@@ -14,7 +14,7 @@ from invoke_log.format.cbor import Value, decode
 from invoke_log.format.envelope import Envelope
 from invoke_log.guard.intake import fold
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.tool_call import CLOCK, Call, identity_of, reply_of_exception, reply_of_value
+from invoke_log.guard.tool_call import CLOCK, Call, call_of, reply_of_exception, reply_of_value
 from invoke_log.ledger.approval import given
 from invoke_log.ledger.engines import engines
 from invoke_log.ledger.log import Log
@@ -36,10 +36,11 @@ from invoke_log.rules.call import (
     Send,
     Step,
     guarded_call,
+    refusal_of,
 )
 from invoke_log.rules.effect import next_step
 from invoke_log.rules.intent import Bound
-from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Evidence, Handle, Intent, Refusal
+from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Evidence, Handle
 from invoke_log.rules.snapshot import Snapshot, freeze
 from invoke_log.rules.world import EffectState
 
@@ -148,8 +149,7 @@ class Driver:
     def _decided_on(self, world: LiveWorld, state: EffectState) -> dict[str, Value] | None:
         if state.claim is None or state.status != CLAIMED or self._tool.contract.profile is None:
             return None
-        intent = world.event(state.claim.index).data
-        assert isinstance(intent, Intent)
+        intent = world.intent(state.claim)
         raw = read_attachment(self._log.path, intent.snapshot_id) if intent.snapshot_id is not None else None
         value = decode(raw) if raw is not None else None
         return value if isinstance(value, dict) else None
@@ -214,16 +214,7 @@ class Driver:
 
     def _refuse(self, step: Refuse) -> None:
         now_ms = time.time_ns() // 1_000_000
-        refusal = Refusal(
-            issuer=self._signer.public_key,
-            effect=self._bound.effect,
-            resource=self._bound.resource,
-            blocker=step.blocker,
-            reason=step.reason,
-            count=1,
-            first_ms=now_ms,
-            last_ms=now_ms,
-        )
+        refusal = refusal_of(step, self._bound, issuer=self._signer.public_key, now_ms=now_ms)
         self._log.refuse(refusal, self._signer)
 
     def _call(self, step: Send) -> Call:
@@ -240,14 +231,12 @@ class Driver:
             if not isinstance(answer, Accepted):
                 raise StoreError(f"handle {handle[:40]!r} is not on the log: {getattr(answer, 'reason', answer)}")
 
-        return Call(
-            effect_key=digest.format_id("eff", self._bound.effect),
-            resource=self._bound.resource,
+        return call_of(
+            self._tool.contract,
+            self._bound,
             generation=step.generation,
-            provider_key=step.provider_key.hex(),
-            tag=step.tag.hex(),
-            timeout_s=self._tool.contract.timeout_ms / 1000,
-            identity=identity_of(self._tool.contract, self._bound),
+            provider_key=step.provider_key,
+            tag=step.tag,
             send_by=self._send_by(step),
             append_handle=append_handle,
         )

@@ -17,7 +17,7 @@ from invoke_log.guard.patience import EVERY_S_DEFAULT, Patience
 from invoke_log.guard.redrive import burnt, redrive
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, readings
-from invoke_log.guard.tool_call import Call, identity_of
+from invoke_log.guard.tool_call import Call, call_of
 from invoke_log.guard.waiting import Waiting, waiting_for
 from invoke_log.ledger import chain
 from invoke_log.ledger.log import Log
@@ -27,7 +27,7 @@ from invoke_log.rules.answer import Accepted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import OPEN, absence_bound
 from invoke_log.rules.intent import Bound, rederive
-from invoke_log.rules.kind import ABSENT, STARTED, UNKNOWN, Evidence, Intent, Observation, Suspect
+from invoke_log.rules.kind import ABSENT, STARTED, UNKNOWN, Evidence, Observation, Suspect
 from invoke_log.rules.world import EffectState
 
 ONE: Final = "ONE"
@@ -255,17 +255,14 @@ class _Look:
     def _call(self, state: EffectState) -> Call:
         assert state.claim is not None
         with self._log.world() as world:
-            intent = world.event(state.claim.index).data
+            bound = rederive(self._contract, world.intent(state.claim))
             handles = world.handles(state.send, state.resource) if state.send is not None else ()
-        assert isinstance(intent, Intent)
-        return Call(
-            effect_key=digest.format_id("eff", state.effect),
-            resource=state.resource,
+        return call_of(
+            self._contract,
+            bound,
             generation=state.generation,
-            provider_key=digest.provider_key(state.effect, state.generation, state.turn).hex(),
-            tag=digest.tag(state.effect, state.generation).hex(),
-            timeout_s=self._contract.timeout_ms / 1000,
-            identity=identity_of(self._contract, rederive(self._contract, intent)),
+            provider_key=digest.provider_key(state.effect, state.generation, state.turn),
+            tag=digest.tag(state.effect, state.generation),
             handles=handles,
         )
 

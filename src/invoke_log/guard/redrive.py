@@ -16,7 +16,7 @@ from invoke_log.log.home import read_attachment
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.evidence import passed
 from invoke_log.rules.intent import rederive
-from invoke_log.rules.kind import COMMITTED, Intent, Observation, Redrive
+from invoke_log.rules.kind import COMMITTED, Observation, Redrive
 from invoke_log.rules.world import EffectState
 
 UNCLEAR = "unclear"
@@ -88,8 +88,7 @@ def _arguments(case: Case, state: EffectState) -> dict[str, Value] | None:
     """The arguments as the intent recorded them; None where one of them was kept beside the log and is gone."""
     assert state.claim is not None
     with case.log.world() as world:
-        intent = world.event(state.claim.index).data
-    assert isinstance(intent, Intent)
+        intent = world.intent(state.claim)
     arguments = dict(rederive(case.contract, intent).arguments)
     for name, argument in case.contract.arguments.items():
         value = arguments.get(name)

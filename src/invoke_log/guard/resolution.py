@@ -5,7 +5,7 @@ append is conditional; who loses a race reads again, and finds that there is not
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,10 +89,10 @@ class Case:
         one.
         """
         with self.log.world() as world:
-            events = [world.event(index).data for index, _ in world.chain_of(self.effect, self.resource)]
+            said = [event.data for _, event in world.events_of(self.effect, self.resource)]
         return {
             data.evidence.reference
-            for data in events
+            for data in said
             if isinstance(data, Resolution) and data.presence == PRESENT and data.generation == generation
         }
 
@@ -103,8 +103,8 @@ class Case:
         """
         with self.log.world() as world:
             tag = digest.tag(self.effect, world.effect(self.effect, self.resource).generation)
-            events = [world.event(index).data for index, _ in world.chain_of(self.effect, self.resource)]
-        return sum(isinstance(data, Start) and data.tag == tag for data in events) == 1
+            said = [event.data for _, event in world.events_of(self.effect, self.resource)]
+        return sum(isinstance(data, Start) and data.tag == tag for data in said) == 1
 
     def present(self, seen: Sequence[Evidence], *, generation: int) -> Brought:
         """Put every object that was seen under the tag of a generation on record, in one commit, each once.
@@ -200,6 +200,13 @@ class Case:
     def _freeze(self, scope: Scope, reason: str, admin: Signer) -> bool:
         _, answer = append_drawn(self.log, Freeze(scope=scope, reason=reason), admin)
         return isinstance(answer, Accepted) or self.log.governance.frozen(scope.effect_class, self.resource)
+
+
+def tags_of(states: Iterable[EffectState]) -> Iterator[tuple[str, EffectState, int]]:
+    """Yield every tag that was made for these effects, in hex, each with its effect and generation."""
+    for state in states:
+        for generation in range(1, state.generation + 1):
+            yield digest.tag(state.effect, generation).hex(), state, generation
 
 
 def readings(world: LiveWorld, state: EffectState, contract: Contract, bound_ms: int | None) -> dict[bytes, bytes]:

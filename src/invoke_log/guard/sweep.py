@@ -6,7 +6,7 @@ from typing import Final
 
 from invoke_log.format import digest
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.resolution import KNOWN, RECORDED, Case, check_reference
+from invoke_log.guard.resolution import KNOWN, RECORDED, Case, check_reference, tags_of
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
 from invoke_log.rules.kind import Evidence
@@ -90,8 +90,4 @@ def _bring(
 
 def _tags(log: Log) -> dict[str, tuple[EffectState, int]]:
     """Every tag that this log has made."""
-    return {
-        digest.tag(state.effect, generation).hex(): (state, generation)
-        for state in log.effects()
-        for generation in range(1, state.generation + 1)
-    }
+    return {tag: (state, generation) for tag, state, generation in tags_of(log.effects())}

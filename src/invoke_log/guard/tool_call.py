@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from invoke_log.errors import ConfigInvalidError
-from invoke_log.format import limits
+from invoke_log.format import digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.guard.outcome import Aborted, DefiniteFailure, NeverSent
 from invoke_log.rules.call import Reply
@@ -57,9 +57,18 @@ class Call:
         self.append_handle(handle)
 
 
-def identity_of(contract: Contract, bound: Bound) -> dict[str, Value]:
-    """Return the identity arguments of a call, the purpose among them."""
-    return {name: bound.arguments[name] for name, one in contract.arguments.items() if one.role == "identity"}
+def call_of(contract: Contract, bound: Bound, *, generation: int, provider_key: bytes, tag: bytes, **more: Any) -> Call:
+    """Return the names of a call; `more` are the fields that only some of them have."""
+    return Call(
+        effect_key=digest.format_id("eff", bound.effect),
+        resource=bound.resource,
+        generation=generation,
+        provider_key=provider_key.hex(),
+        tag=tag.hex(),
+        timeout_s=contract.timeout_ms / 1000,
+        identity={name: bound.arguments[name] for name, one in contract.arguments.items() if one.role == "identity"},
+        **more,
+    )
 
 
 def reply_of_value(value: Any) -> Reply:

@@ -31,11 +31,10 @@ class Waiting:
 def waiting(log: Log, tools: Iterable[Tool]) -> Iterator[Waiting]:
     """Yield what each open effect of the log waits for; tools: those that this process can ask with."""
     at_hand = {tool.contract.name for tool in tools}
-    for state in list(log.effects()):
-        with log.world() as world:
-            claim = state.claim
-            if state.status in OPEN and claim is not None:
-                contract = world.governance.contracts[claim.contract_id]
+    with log.world() as world:
+        for state in world.effects():
+            if state.status in OPEN and state.claim is not None:
+                contract = world.governance.contracts[state.claim.contract_id]
                 yield waiting_for(world, state, contract, at_hand=contract.name in at_hand)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from invoke_log.errors import InvokeLogError, KeyInvalidError, KeyLockedError, MalformedError, NotFoundError, StoreError
 from invoke_log.format import digest
-from invoke_log.guard.resolution import KNOWN, RECORDED, REFUSED, UNAVAILABLE, Brought, Case, check_reference
+from invoke_log.guard.resolution import KNOWN, RECORDED, REFUSED, UNAVAILABLE, Brought, Case, check_reference, tags_of
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
 from invoke_log.rules.contract import Contract
@@ -129,8 +129,8 @@ def _negative(case: Case, body: bytes, reference: str | None, event: str) -> Bro
 def _heard(case: Case) -> Iterator[tuple[str | None, str | None]]:
     """Reference and event of every negative message on record, as a resolution or an observation."""
     with case.log.world() as world:
-        chained = [world.event(index) for index, _ in world.chain_of(case.effect, case.resource)]
-        for event in (*chained, *(event for _, event in world.observations(case.effect, case.resource))):
+        of = (case.effect, case.resource)
+        for _, event in (*world.events_of(*of), *world.observations(*of)):
             data = event.data
             if (
                 isinstance(data, Resolution | Observation)
@@ -156,11 +156,7 @@ def _find(log: Log, notice: Notice) -> tuple[EffectState, int] | None:
         states = log.effects() if notice.effect_key is None else iter([log.effect(notice.effect_key).state])
     except (NotFoundError, MalformedError):
         return None
-    for state in states:
-        for generation in range(1, state.generation + 1):
-            if digest.tag(state.effect, generation).hex() == notice.tag:
-                return state, generation
-    return None
+    return next(((state, generation) for tag, state, generation in tags_of(states) if tag == notice.tag), None)
 
 
 def _said(governance: Governance, state: EffectState, event: str) -> tuple[Contract | None, str]:

@@ -48,7 +48,7 @@ class PendingIntent:
     release_from_ms: int | None
 
 
-def waiting(world: LiveWorld, state: EffectState) -> PendingIntent | None:
+def pending(world: LiveWorld, state: EffectState) -> PendingIntent | None:
     """Return an effect's open claim as an approver sees it; None: it is not claimed, or waits for nobody."""
     claim = state.claim
     if claim is None or state.status != CLAIMED:
@@ -91,17 +91,16 @@ def given(world: LiveWorld, state: EffectState, contract: Contract, *, now_ms: i
     if state.claim is None or state.status != CLAIMED:
         return
     latest: dict[bytes, Given] = {}
-    for index, event_id in world.chain_of(state.effect, state.resource):
-        event = world.event(index)
+    for index, event in world.events_of(state.effect, state.resource):
         if not isinstance(event.data, Approval) or event.data.intent != state.claim.id:
             continue
         until_ms = world.lo(index) + contract.approvals_ttl_ms
         if now_ms <= until_ms and world.governance.holds(event.by, "approver", contract.effect_class, state.resource):
-            latest[event.by] = Given(id=event_id, by=event.by, until_ms=until_ms)
+            latest[event.by] = Given(id=event.id, by=event.by, until_ms=until_ms)
     yield from latest.values()
 
 
-def not_waiting(intent: bytes) -> NotFoundError:
+def not_pending(intent: bytes) -> NotFoundError:
     """The error for an intent that nobody has to approve, or not any more."""
     return NotFoundError(
         f"intent {digest.format_id('evt', intent)} does not wait for approval",

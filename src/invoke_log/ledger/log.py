@@ -24,7 +24,7 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.note import parse_note
 from invoke_log.ledger import chain
 from invoke_log.ledger.admit import Opened, append_events, founding_entries, open_event
-from invoke_log.ledger.approval import PendingIntent, not_waiting, waiting
+from invoke_log.ledger.approval import PendingIntent, not_pending, pending
 from invoke_log.ledger.group import Group, LoopGroup
 from invoke_log.ledger.receipt import make_receipt
 from invoke_log.ledger.state import LiveWorld, Memory
@@ -227,23 +227,22 @@ class Log:
         effect = digest.parse_id(key, "eff") if isinstance(key, str) else key
         with self._engine.snapshot() as reader:
             world = LiveWorld(reader, self._memory)
-            resource = self._resource_of(world, effect)
+            resource = world.resource_of(effect)
+            if resource is None:
+                raise NotFoundError(f"effect eff_{effect.hex()}: no event of this log is on its chain")
             state = world.effect(effect, resource)
             entries = tuple(_entry(i, *reader.entry(i)) for i, _ in world.chain_of(effect, resource))
             return EffectView(state=state, entries=entries)
 
     def effects(self) -> Iterator[EffectState]:
         """Return the state of every effect, by key, at one moment."""
-        with self._engine.snapshot() as reader:
-            world = LiveWorld(reader, self._memory)
-            for effect in world.effect_keys():
-                yield world.effect(effect, self._resource_of(world, effect))
+        with self.world() as world:
+            yield from world.effects()
 
     def approvals(self) -> list[PendingIntent]:
         """Return the claims that wait for approval, by effect key, as a person is shown them."""
         with self.world() as world:
-            states = (world.effect(key, self._resource_of(world, key)) for key in world.effect_keys())
-            return [found for state in states if (found := waiting(world, state)) is not None]
+            return [found for state in world.effects() if (found := pending(world, state)) is not None]
 
     def approval(self, intent: bytes | str) -> PendingIntent:
         """Return one of them by its intent's event id: 32 bytes, or as it prints.
@@ -253,7 +252,7 @@ class Log:
         event_id = digest.parse_id(intent, "evt") if isinstance(intent, str) else intent
         found = next((each for each in self.approvals() if each.intent == event_id), None)
         if found is None:
-            raise not_waiting(event_id)
+            raise not_pending(event_id)
         return found
 
     def checkpoint(self) -> bytes:
@@ -391,15 +390,6 @@ class Log:
                         continue  # it waits, and nobody else does
                 del self._refusals[key]
         return self._unsure
-
-    @staticmethod
-    def _resource_of(world: LiveWorld, effect: bytes) -> str:
-        bound = world.binding(effect)
-        if bound is None:
-            raise NotFoundError(f"effect eff_{effect.hex()}: no event of this log is on its chain")
-        resource = world.event(bound).resource
-        assert resource is not None
-        return resource
 
 
 def founding_events(signers: dict[str, FileSigner], *, origin: str, now_ms: int) -> list[Envelope]:

@@ -188,7 +188,7 @@ class LiveWorld:
 
     def started_by(self, effect: bytes, resource: str, key: bytes) -> bool:
         ahead = (event for _, event in self.ahead.events.values() if event.effect == effect)
-        stored = (self.event(index) for index, _ in self.chain_of(effect, resource))
+        stored = (event for _, event in self.events_of(effect, resource))
         return any(isinstance(event.data, Start) and event.by == key for event in (*ahead, *stored))
 
     def budgets(
@@ -245,6 +245,17 @@ class LiveWorld:
         for row in self.reader.rows(chain.of_effect(effect, resource)):
             yield row.index, row.head
 
+    def events_of(self, effect: bytes, resource: str) -> Iterator[tuple[int, Event]]:
+        """Return each event on an effect's chain, in order, with its leaf."""
+        for index, _ in self.chain_of(effect, resource):
+            yield index, self.event(index)
+
+    def intent(self, claim: Claim) -> Intent:
+        """Return what a claim's intent says."""
+        data = self.event(claim.index).data
+        assert isinstance(data, Intent)
+        return data
+
     def unchained_chain(self, name: bytes) -> Iterator[tuple[int, bytes]]:
         """Return leaf index and event id of the event that stands alone under a name, if it is there."""
         row = self.reader.head(name)
@@ -268,10 +279,18 @@ class LiveWorld:
         row = self.reader.head(chain.of_binding(effect))
         return row.index if row else None
 
-    def effect_keys(self) -> Iterator[bytes]:
-        """Return the key of every effect with an event on its chain, in order."""
+    def resource_of(self, effect: bytes) -> str | None:
+        """Return the resource that an effect belongs to; None: no event of this log is on its chain."""
+        bound = self.binding(effect)
+        return self.event(bound).resource if bound is not None else None
+
+    def effects(self) -> Iterator[EffectState]:
+        """Return the state of every effect with an event on its chain, by key."""
         for name, _ in self.reader.heads(chain.BINDINGS, chain.BINDING_BYTES):
-            yield name[len(chain.BINDINGS) :]
+            effect = name[len(chain.BINDINGS) :]
+            resource = self.resource_of(effect)
+            assert resource is not None
+            yield self.effect(effect, resource)
 
     def last_redrive(self, name: bytes) -> bytes | None:
         """Return the id of the re-drive that an effect's stored memo names as its last send."""

@@ -72,10 +72,11 @@ def public_key_of(path: str | Path) -> bytes:
 
     Raises: as `load_key`, but never KeyLockedError.
     """
-    words = _words(Path(path))
-    if words[0] != _LOCKED:
-        return load_key(path).public_key
-    return _bytes_of(words[1:2], 32, where=Path(path))[0]
+    where = Path(path)
+    words = _words(where)
+    if words[0] == _LOCKED:
+        return _bytes_of(words[1:2], 32, where=where)[0]
+    return FileSigner(_bytes_of(words, SEED_BYTES, where=where)[0]).public_key
 
 
 def write_key_file(path: str | Path, seed: bytes, *, passphrase: bytes | None = None) -> FileSigner:

@@ -17,13 +17,12 @@ from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import facts_of
-from invoke_log.rules.effect import next_step
+from invoke_log.rules.effect import DECIDE_AGAIN, next_step
 from invoke_log.rules.governance import Governance, Refused
 from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import (
     CLAIMED,
     COMMITTED,
-    FREE,
     NOT_COMMITTED,
     PRESENT,
     STARTED,
@@ -32,6 +31,7 @@ from invoke_log.rules.kind import (
     Evidence,
     Intent,
     Outcome,
+    Refusal,
     Release,
     Resolution,
     Start,
@@ -45,8 +45,6 @@ DECISIONS_MAX: Final = 64
 """Times that a call looks at the world again because the resource or a budget moved under it, before it is blocked as
 stale. Calls of several processes under one budget go in one a commit, so each may lose as often as there are others.
 """
-DECIDE_AGAIN: Final = "decide_again"
-"""The word for a call that changed nothing and may be decided anew, on the world as it is now."""
 APPENDS_MAX: Final = 5
 """Times that the same bytes are appended again after UNAVAILABLE."""
 
@@ -214,6 +212,36 @@ def judge_now(
     )
 
 
+def intent_of(
+    contract: Contract, bound: Bound, state: EffectState, snapshot: Snapshot | None, verdict: Verdict
+) -> Intent:
+    """Return what a call decides where its effect is free, or not committed."""
+    return Intent(
+        contract_id=contract.id,
+        purpose=bound.purpose,
+        identity=bound.identity,
+        content=bound.content,
+        snapshot_id=snapshot.id if snapshot is not None else None,
+        after=state.last if state.status == NOT_COMMITTED else None,
+        again=None,
+        verdict=verdict,
+    )
+
+
+def refusal_of(step: Refuse, bound: Bound, *, issuer: bytes, now_ms: int) -> Refusal:
+    """Return the record of one call that became no intent, made at a time of the caller's own clock."""
+    return Refusal(
+        issuer=issuer,
+        effect=bound.effect,
+        resource=bound.resource,
+        blocker=step.blocker,
+        reason=step.reason,
+        count=1,
+        first_ms=now_ms,
+        last_ms=now_ms,
+    )
+
+
 def _may_go_on(seen: Seen, contract: Contract, bound: Bound) -> bool:
     """Claimed is not owned: a call with the same effect and request goes on with that START, under its contract (S10)
     [CALL-3].
@@ -229,16 +257,7 @@ def _decide(
 ) -> Generator[Step, Any, Ended | None]:
     """Append the intent, and the START with it where nothing has to be waited for; None: decide again."""
     state = seen.state
-    intent = Intent(
-        contract_id=contract.id,
-        purpose=bound.purpose,
-        identity=bound.identity,
-        content=bound.content,
-        snapshot_id=snapshot.id if snapshot is not None else None,
-        after=state.last if state.status == NOT_COMMITTED else None,
-        again=None,
-        verdict=verdict,
-    )
+    intent = intent_of(contract, bound, state, snapshot, verdict)
     sealed = cast("Sealed", (yield Seal(data=intent, prev=state.last, state=seen.state_hash)))
     if verdict.answer == ASK:
         answers = yield from _append(sealed)
@@ -326,13 +345,15 @@ def _send(contract: Contract, state: EffectState, seen: Seen, start: bytes) -> M
         sealed = cast("Sealed", (yield Seal(data=outcome, prev=prev)))
         answers = yield from _append(sealed)
         if _accepted(answers[0]):
-            return _ended(reply.status, fresh=True, by=sealed.id, after=_after(contract, reply.status))
+            return _ended(reply.status, fresh=True, by=sealed.id, after=next_step(reply.status, contract))
         state = cast("Seen", (yield Look())).state
         if isinstance(answers[0], Refused) or not _is_open(state, start):
             return (yield from _settled_otherwise(contract, reply, state, start=start, generation=send.generation))
         assert state.last is not None
         prev = state.last
-    return _ended(UNKNOWN, fresh=True, by=start, after=_after(contract, UNKNOWN), reason="its outcome was not appended")
+    return _ended(
+        UNKNOWN, fresh=True, by=start, after=next_step(UNKNOWN, contract), reason="its outcome was not appended"
+    )
 
 
 def _is_open(state: EffectState, start: bytes) -> bool:
@@ -362,7 +383,9 @@ def _settled_otherwise(
         status = UNKNOWN
     else:
         status = NOT_COMMITTED if NOT_COMMITTED in (reply.status, state.status) else UNKNOWN
-    return _ended(status, fresh=True, by=state.last, after=_after(contract, status), reason="it was settled meanwhile")
+    return _ended(
+        status, fresh=True, by=state.last, after=next_step(status, contract), reason="it was settled meanwhile"
+    )
 
 
 def _append(*events: Sealed) -> Generator[Step, Any, list[Answer]]:
@@ -411,7 +434,7 @@ def _not_claimed(answer: Answer, contract: Contract) -> Generator[Step, Any, End
 def _occupied(of: bytes, reason: str, words: str, contract: Contract) -> Generator[Step, Any, Ended]:
     """A collision or conflict says with which intent; what can be done about it is a matter of how that one stands."""
     status = cast("Seen", (yield Look())).state.status
-    return (yield from _refused(of, reason, f"the effect is {status}: {words}", _after(contract, status)))
+    return (yield from _refused(of, reason, f"the effect is {status}: {words}", next_step(status, contract)))
 
 
 def _not_started(answer: Answer, intent: bytes, contract: Contract) -> Generator[Step, Any, Ended | None]:
@@ -444,7 +467,3 @@ def _refused(blocker: bytes | None, reason: str, words: str, after: str) -> Gene
 
 def _ended(status: str, *, fresh: bool = False, by: bytes | None = None, after: str = "", reason: str = "") -> Ended:
     return Ended(status=status, fresh=fresh, by=by, next=after, reason=reason)
-
-
-def _after(contract: Contract, status: str) -> str:
-    return DECIDE_AGAIN if status in (NOT_COMMITTED, FREE) else next_step(status, contract)

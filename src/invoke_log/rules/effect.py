@@ -18,6 +18,7 @@ from invoke_log.rules.governance import Recovered, Refused
 from invoke_log.rules.kind import (
     CLAIMED,
     COMMITTED,
+    FREE,
     NOT_COMMITTED,
     PRESENT,
     STARTED,
@@ -46,10 +47,14 @@ NEXT: Final = {
     "receipt": "it is done: read the receipt",
 }
 """What a blocked caller can do next, and why. None of them is: try again."""
+DECIDE_AGAIN: Final = "decide_again"
+"""The word for a call that changed nothing and may be decided anew, on the world as it is now."""
 
 
 def next_step(status: str, contract: Contract) -> str:
-    """Return the word of `NEXT` for an effect that is open or committed [ADM-5]."""
+    """Return the word of `NEXT` for an effect that is open or committed [ADM-5], else `DECIDE_AGAIN`."""
+    if status in (FREE, NOT_COMMITTED):
+        return DECIDE_AGAIN
     if status == UNKNOWN:
         return "attest" if contract.observability == "fire-and-forget" else "reconcile"
     return {CLAIMED: "wait", STARTED: "poll"}.get(status, "receipt")

@@ -12,12 +12,11 @@ from invoke_log.ledger.submit import DRAFTS_MAX, append_surely
 from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
 from invoke_log.rules.answer import NAMES, Accepted, Answer, Duplicate, Unavailable
-from invoke_log.rules.call import DECIDE_AGAIN
+from invoke_log.rules.call import Refuse, intent_of, refusal_of
 from invoke_log.rules.contract import Contract
-from invoke_log.rules.effect import NEXT, next_step
+from invoke_log.rules.effect import DECIDE_AGAIN, NEXT, next_step
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.intent import Bound, bind
-from invoke_log.rules.kind import NOT_COMMITTED, Intent, Refusal
 from invoke_log.rules.policy import DENY
 from invoke_log.rules.snapshot import Snapshot
 from invoke_log.surfaces.query import find_contract
@@ -71,18 +70,8 @@ def _propose_once(log: Log, signer: Signer, contract: Contract, bound: Bound, sn
             rule = verdict.rule if verdict is not None else None
             denied = Refused(code="denied", reason=f"policy denies: {rule or 'no rule allows it'}")
             return as_proposed(answer=denied, event_id=None, verdict=DENY, rule=rule)
-        intent = Intent(
-            contract_id=contract.id,
-            purpose=bound.purpose,
-            identity=bound.identity,
-            content=bound.content,
-            snapshot_id=snapshot.id if snapshot is not None else None,
-            after=state.last if state.status == NOT_COMMITTED else None,
-            again=None,
-            verdict=verdict,
-        )
         envelope = sign_event(
-            intent,
+            intent_of(contract, bound, state, snapshot, verdict),
             signer,
             log=world.governance.log_id,
             prev=world.head(chain.of_effect(bound.effect, bound.resource)),
@@ -102,17 +91,8 @@ def _keep_refusal(log: Log, signer: Signer, proposed: Proposed) -> None:
     blocker = (
         answer.by if isinstance(answer, Blocked) else answer.of if isinstance(answer, Collision | Conflict) else None
     )
-    refusal = Refusal(
-        issuer=signer.public_key,
-        effect=proposed.bound.effect,
-        resource=proposed.bound.resource,
-        blocker=blocker,
-        reason=answer.code if isinstance(answer, Refused) else NAMES[type(answer)],
-        count=1,
-        first_ms=now_ms,
-        last_ms=now_ms,
-    )
-    log.refuse(refusal, signer)
+    refuse = Refuse(blocker=blocker, reason=answer.code if isinstance(answer, Refused) else NAMES[type(answer)])
+    log.refuse(refusal_of(refuse, proposed.bound, issuer=signer.public_key, now_ms=now_ms), signer)
 
 
 def _proposed_view(log: Log, proposed: Proposed) -> View:
@@ -120,8 +100,7 @@ def _proposed_view(log: Log, proposed: Proposed) -> View:
     bound, view = proposed.bound, answer_view(proposed.answer, proposed.event_id)
     with log.world() as world:
         status = world.effect(bound.effect, bound.resource).status
-    after = next_step(status, proposed.contract)
-    after = DECIDE_AGAIN if isinstance(proposed.answer, Stale) or status in ("free", NOT_COMMITTED) else after
+    after = DECIDE_AGAIN if isinstance(proposed.answer, Stale) else next_step(status, proposed.contract)
     fields: Json = {
         **view.fields,
         "effect_key": digest.format_id("eff", bound.effect),

@@ -11,11 +11,10 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.receipt import ReceiptReader
 from invoke_log.ledger.log import Entry, Log
 from invoke_log.ledger.state import LiveWorld
-from invoke_log.rules.call import DECIDE_AGAIN
 from invoke_log.rules.contract import Contract
-from invoke_log.rules.effect import OPEN, absence_bound, next_step
+from invoke_log.rules.effect import absence_bound, next_step
 from invoke_log.rules.governance import Governance
-from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, STARTED, UNKNOWN, Intent
+from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, STARTED, UNKNOWN
 from invoke_log.rules.world import EffectState
 from invoke_log.surfaces.render import (
     View,
@@ -33,11 +32,10 @@ STATUSES: Final = (FREE, CLAIMED, STARTED, COMMITTED, NOT_COMMITTED, UNKNOWN)
 
 def listed(log: Log, status: str | None) -> Iterator[View]:
     """Yield the effects of a status, or of every status, by key."""
-    for state in log.effects():
-        if status in (None, state.status):
-            with log.world() as world:  # as late as the state at least, so that its intent is there
-                purpose = _purpose(world, state)
-            yield effect_view(state, purpose=purpose)
+    with log.world() as world:
+        for state in world.effects():
+            if status in (None, state.status):
+                yield effect_view(state, purpose=_purpose(world, state))
 
 
 def status_of(log: Log, effect: bytes) -> View:
@@ -48,11 +46,9 @@ def status_of(log: Log, effect: bytes) -> View:
         contract = world.governance.contracts.get(state.claim.contract_id) if state.claim is not None else None
         not_before = absence_bound(state, contract, world) if contract is not None and state.status == UNKNOWN else None
         purpose = _purpose(world, state)
-    if state.status in OPEN and contract is not None:
-        next_word = next_step(state.status, contract)
-    else:
-        next_word = "receipt" if state.status == COMMITTED else DECIDE_AGAIN
-    return status_view(state, purpose=purpose, next_step=next_word, not_before=not_before, entries=view.entries)
+    # Without a claim nobody decided, and it is committed all the same: by a presence.
+    after = next_step(state.status, contract) if contract is not None else "receipt"
+    return status_view(state, purpose=purpose, next_step=after, not_before=not_before, entries=view.entries)
 
 
 def named(log: Log, prefix: str, raw: bytes) -> View:
@@ -137,5 +133,4 @@ def _entry(log: Log, index: int) -> Entry:
 
 def _purpose(world: LiveWorld, state: EffectState) -> str | None:
     """What the latest intent of an effect is for; None where no intent was seen."""
-    data = world.event(state.claim.index).data if state.claim is not None else None
-    return data.purpose if isinstance(data, Intent) else None
+    return world.intent(state.claim).purpose if state.claim is not None else None

@@ -184,15 +184,16 @@ def result_of_ending(ending: Ending) -> CallToolResult:
         }
         return result.model_copy(update={"meta": {**(result.meta or {}), **ours}})
     not_before = ending.not_before if isinstance(ending, OutcomeUnknown) else None
+    view = error_view(ending)
     fields: Json = {
-        **error_view(ending).fields,
+        **view.fields,
         "effect_key": ending.effect_key,
         "status": ending.status,
         "by": ending.by,
         "next": ending.next,
         "not_before_ms": not_before,
     }
-    text = error_view(ending).text
+    text = view.text
     if isinstance(ending, OutcomeUnknown):
         until = f", not before {time_of(not_before)}" if not_before is not None else ""
         text += f"\nIt may have happened. Do not call it again; next: {ending.next}{until}. {ending.effect_key}"
