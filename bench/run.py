@@ -407,7 +407,7 @@ class Bench:
 
     def _engine(self, name: str) -> Engine:
         place = self.place / name
-        home.create_home(place, key_seeds={}, first=lambda _: [])
+        home.create_home(place, key_seeds={}, fill=lambda place, engine: None)
         return Engine(lambda: home.open_store(place))
 
     def _log(self, name: str) -> il.Log:

@@ -5,17 +5,12 @@ from collections.abc import Callable
 
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope, open_envelope
-from invoke_log.ledger import admit
-from invoke_log.ledger.admit import Opened, open_event
-from invoke_log.ledger.state import LiveWorld, Memory
-from invoke_log.log.engine import Appended
-from invoke_log.rules.admission import Admitted
+from invoke_log.ledger.recovery import go_on
 from invoke_log.rules.answer import Accepted
-from invoke_log.rules.governance import Governance, govern
 from invoke_log.rules.intent import Bound
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Oath, Recovery, Scope
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Oath, Scope
 from invoke_log.rules.policy import parse_policy
-from tests.harness.live import D_MS, ORIGIN, Q_MS, TTL_MS, Drawn, Live
+from tests.harness.live import D_MS, Q_MS, TTL_MS, Drawn, Live
 
 BIG: Value = {"field": ["arguments", "amount"], "test": "at_least", "value": 2}
 
@@ -26,7 +21,6 @@ class Player:
     def __init__(self, live: Live, choose: random.Random, *, recovers: float = 0.02) -> None:
         self.live, self.choose, self.recovers = live, choose, recovers
         self.seen: set[str] = set()
-        self.recoveries = 0
         big: Value = {"name": "big", "then": "ask", "approvals": 1, "when": [BIG]}
         rest: Value = {"name": "rest", "then": "allow", "approvals": 0, "when": []}
         policy = parse_policy({"name": "big", "engine": "rules/1", "source": {"rules": [big, rest]}})
@@ -34,8 +28,7 @@ class Player:
 
     def step(self) -> None:
         if self.choose.random() < self.recovers:
-            self.recoveries += 1
-            recover(self.live, self.recoveries, sworn=self.choose.random() < 0.5)
+            recover(self.live, sworn=self.choose.random() < 0.5)
             self.seen.add("recovery")
         bound = self.live.bound(order=self.choose.choice("ab"), amount=self.choose.choice((1, 1, 1, 2)))
         status = self.live.state(bound).status
@@ -112,27 +105,10 @@ class Player:
         return [intent, start, outcome][: self.choose.randint(2, 3)]
 
 
-def recover(live: Live, number: int = 1, *, sworn: bool = False) -> None:
+def recover(live: Live, *, sworn: bool = False) -> None:
     """Put a recovery on the log, as a verb that has the log to itself does; sworn: with an oath about all of it."""
     log = live.log
-    with log._engine.snapshot() as reader:
-        size, root = int(reader.size), reader.root
-        data = Recovery(
-            old_origin=log.governance.origin,
-            origin=f"{ORIGIN}.e{number}",
-            size=size,
-            root=root,
-            checkpoint=None,
-            log_key=live.log_key.public_key,
-            amnesia=True,
-        )
-        opened = open_event(log.draft(data, live.admin))
-        assert isinstance(opened, Opened)
-        world = LiveWorld(reader, Memory())
-        after = govern(world.governance, opened.event, index=size, root=lambda: root)
-        assert isinstance(after, Governance)
-        ready = admit._prepare(world, opened, Admitted(governance=after))
-    assert isinstance(log._engine.append([ready.pending])[0], Appended)
+    recovery = go_on(log._engine, admin=live.admin, log_key=live.log_key, origin=None, known=None)
     if sworn:
         scope = Scope(effect_class="*", prefix="")
-        live.put(log.draft(Oath(scope=scope, recovery=opened.event.id, reason="nothing was lost"), live.admin))
+        live.put(log.draft(Oath(scope=scope, recovery=recovery, reason="nothing was lost"), live.admin))

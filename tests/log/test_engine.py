@@ -80,7 +80,9 @@ class Opened:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opened]:
-    LmdbStore.create(tmp_path / "log", {}, first=[entry(n) for n in range(3)]).close()
+    created = LmdbStore.create(tmp_path / "log", {})
+    created.append([entry(n) for n in range(3)])
+    created.close()
     opened = Opened(tmp_path / "log")
     yield opened
     opened.engine.close()

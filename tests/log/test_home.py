@@ -18,21 +18,20 @@ from invoke_log.errors import (
 )
 from invoke_log.format.digest import attachment_digest
 from invoke_log.log import home
+from invoke_log.log.engine import Engine
 from invoke_log.log.signer import load_key
-from invoke_log.store.protocol import Pending, Reader
 from tests.log.logged import entry
 
 SEEDS = {"log": bytes(range(32)), "admin": bytes(32)}
 
 
-def three_entries(empty: Reader) -> list[Pending]:
-    assert empty.size == 0
-    return [entry(number) for number in range(3)]
+def three_entries(_: Path, engine: Engine) -> None:
+    engine.append([entry(number) for number in range(3)])
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    home.create_home(tmp_path / "log", key_seeds=SEEDS, first=three_entries)
+    home.create_home(tmp_path / "log", key_seeds=SEEDS, fill=three_entries)
     return tmp_path / "log"
 
 
@@ -51,25 +50,20 @@ def test_a_new_home_has_its_first_entries_its_keys_and_room_for_attachments(plac
 
 
 def test_a_home_that_cannot_be_filled_leaves_nothing_behind(tmp_path: Path) -> None:
-    def fails(_: Reader) -> list[Pending]:
+    def fails(_: Path, engine: Engine) -> None:
+        engine.append([entry(1)])
         raise StoreError("no")
 
     with pytest.raises(StoreError, match="no"):
-        home.create_home(tmp_path / "log", key_seeds=SEEDS, first=fails)
-    with pytest.raises(MalformedError):
-        home.create_home(
-            tmp_path / "log",
-            key_seeds=SEEDS,
-            first=lambda _: [entry(1), entry(2, expect={bytes(17): bytes(32)})],
-        )
+        home.create_home(tmp_path / "log", key_seeds=SEEDS, fill=fails)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_home_is_made_in_no_place_that_is_taken_or_has_no_parent(place: Path) -> None:
     with pytest.raises(StoreExistsError):
-        home.create_home(place, key_seeds=SEEDS, first=three_entries)
+        home.create_home(place, key_seeds=SEEDS, fill=three_entries)
     with pytest.raises(NotFoundError):
-        home.create_home(place / "a" / "b", key_seeds=SEEDS, first=three_entries)
+        home.create_home(place / "a" / "b", key_seeds=SEEDS, fill=three_entries)
 
 
 def test_a_home_that_is_missing_half_made_or_open_is_not_opened(place: Path, tmp_path: Path) -> None:

@@ -338,7 +338,7 @@ class World:
         """
         self.store = copied(self.rng.choice(self.backups))
         self.restores += 1
-        recover(Live(self.log, Clock(), self.founded.log_key, self.founded.admin, self.founded.admin), self.restores)
+        recover(Live(self.log, Clock(), self.founded.log_key, self.founded.admin, self.founded.admin))
         self.note(f"the store is restored as of {self.store._frontier.size - 1} leaves")
         self.restored()
 

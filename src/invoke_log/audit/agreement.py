@@ -83,18 +83,22 @@ def _with_leaves(one: Source, two: Source) -> Agreement:
 def _with_checkpoint(where: Path, note: bytes) -> Agreement:
     claimed = parse_body(parse_note(note).text)
     frontier, root = EMPTY_FRONTIER, None
-    log_keys: dict[str, VerifierKey] = {}
+    names: dict[str, _Name] = {}
     with open_source(where) as source:
         for body, signature in source.entries():
-            _note_key(body, log_keys)
+            _note_name(body, int(frontier.size), names)
             frontier, _ = frontier.append(leaf_hash(entry_of(body, signature)))
             if frontier.size == claimed.size:
                 root = frontier.root()
     size = int(claimed.size)
-    if claimed.origin not in log_keys:
+    name = names.get(claimed.origin)
+    if name is None:
         reason = f"the checkpoint is of {claimed.origin!r}, and this log never had that name"
         return Agreement(size=size, agrees=False, index=None, reason=reason)
-    checkpoint.open_checkpoint(note, log_keys[claimed.origin])
+    checkpoint.open_checkpoint(note, name.log_key)
+    if name.lost_from is not None and size > name.lost_from:
+        reason = f"the checkpoint covers {size} leaves; a recovery says that all from leaf {name.lost_from} on are lost"
+        return Agreement(size=size, agrees=None, index=None, reason=reason)
     if root is None:
         reason = f"the checkpoint covers {size} leaves, and there are {frontier.size}"
         # A bundle may be old. A store that lacks leaves its log has signed is an older copy, or was cut.
@@ -108,17 +112,27 @@ def _with_checkpoint(where: Path, note: bytes) -> Agreement:
     return Agreement(size=size, agrees=same, index=None, reason=reason)
 
 
-def _note_key(body: bytes, log_keys: dict[str, VerifierKey]) -> None:
-    """Remember the key that signs a log's checkpoints, where an event names one: genesis, or a recovery under a new
-    origin.
+@dataclass(slots=True)
+class _Name:
+    """A name that a log has had: the key that signs its checkpoints then, and the first leaf that was lost under it."""
+
+    log_key: VerifierKey
+    lost_from: int | None = None
+
+
+def _note_name(body: bytes, index: int, names: dict[str, _Name]) -> None:
+    """Remember a log's name where an event gives it one: genesis, or a recovery, which may have lost leaves of the old
+    one.
     """
     fields = decode_body(body)
     if fields.get("kind") not in ("genesis", "recovery"):
         return
     try:
         data = parse_event(fields, digest.event_id(body)).data
+        if isinstance(data, Recovery) and data.amnesia and data.old_origin in names:
+            names[data.old_origin].lost_from = index
         if isinstance(data, Genesis | Recovery):
             key = VerifierKey(name=data.origin, key_type=keys.LOG_KEY, public_key=data.log_key)
-            log_keys.setdefault(data.origin, key)
+            names.setdefault(data.origin, _Name(key))
     except InvokeLogError:
         return  # an event that is void names no key

@@ -107,6 +107,22 @@ def append_events(
     ]
 
 
+def append_alone(engine: Engine, memory: Memory, signed: Opened | Refused) -> Answer:
+    """Return the answer to one event, from a log that nobody else appends to: leaf and tree are known before.
+
+    Raises: StoreError, CommitUncertainError.
+    """
+    if isinstance(signed, Refused):
+        return signed
+    with engine.snapshot() as reader:
+        judged = _judge(LiveWorld(reader, memory), signed, alone=True)
+    if not isinstance(judged, _Judged):
+        return judged
+    [result] = engine.append([judged.pending])
+    assert isinstance(result, Appended), "somebody else appends to this log"
+    return Accepted(id=signed.event.id, index=result.index)
+
+
 def founding_entries(empty: Reader, envelopes: Sequence[Envelope]) -> list[Pending]:
     """Return the entries that found a log: genesis, and what comes with it in the same commit.
 
@@ -168,12 +184,12 @@ def _judge_all(world: LiveWorld, todo: _Todo, answers: list[Answer | None]) -> l
     return judged
 
 
-def _judge(world: LiveWorld, signed: Opened) -> _Judged | Answer:
+def _judge(world: LiveWorld, signed: Opened, *, alone: bool = False) -> _Judged | Answer:
     world.begin()
-    event = signed.event
+    event, reader = signed.event, world.reader
     # The leaf is not known before the append, but it lies at or after the snapshot's size: so much a tick may cover.
-    index = int(world.reader.size) if isinstance(event.data, Tick) else PENDING
-    judgement = admit(event, world, index=index)
+    index = int(reader.size) if alone or isinstance(event.data, Tick) else PENDING
+    judgement = admit(event, world, index=index, root=(lambda: reader.root) if alone else None)
     if isinstance(judgement, Refused) and judgement.code in AUTHORITY:
         return judgement
     duplicate = _find_duplicate(world, event)

@@ -109,7 +109,13 @@ class Log:
         seeds = {name: secrets.token_bytes(32) for name in names}
         signers = {name: FileSigner(seed) for name, seed in seeds.items()}
         founding = founding_events(signers, origin=origin, now_ms=_now_ms())
-        home.create_home(where, key_seeds=seeds, first=lambda empty: founding_entries(empty, founding))
+
+        def fill(_: Path, engine: Engine) -> None:
+            with engine.snapshot() as empty:
+                entries = founding_entries(empty, founding)
+            engine.append(entries)
+
+        home.create_home(where, key_seeds=seeds, fill=fill)
         return cls.open(where)
 
     @classmethod

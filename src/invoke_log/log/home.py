@@ -10,41 +10,52 @@ It is created whole or not at all, and opening never creates.
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from invoke_log.errors import KeyLockedError, MalformedError, NotFoundError, StoreDamagedError
 from invoke_log.format.digest import Digest, attachment_digest
-from invoke_log.log.signer import FileSigner, load_key, write_key_file
+from invoke_log.log.engine import Engine
+from invoke_log.log.signer import FileSigner, copy_key_file, load_key, write_key_file
 from invoke_log.store import directory
 from invoke_log.store.lmdb import LmdbStore
-from invoke_log.store.memory import MemoryStore
-from invoke_log.store.protocol import Pending, Reader
 
 ATTACHMENT_BYTES_MAX: Final = 64 << 20
 """Bytes of one attachment: it is hashed and exported in memory."""
 
 
-def create_home(path: Path, *, key_seeds: Mapping[str, bytes], first: Callable[[Reader], Sequence[Pending]]) -> None:
+def create_home(path: Path, *, key_seeds: Mapping[str, bytes], fill: Callable[[Path, Engine], None]) -> None:
     """Create a log's directory with its first entries and key files, whole or not at all.
 
     Args:
         key_seeds: file name without `.key`, to its 32-byte seed.
-        first: given the empty store, returns the entries that found the log.
+        fill: given the directory in the making and its empty log, puts there what the log begins with.
     Raises: StoreExistsError, NotFoundError (no parent directory), StoreReadOnlyError, StoreFullError, StoreError.
     """
-    with MemoryStore({}).snapshot() as empty:
-        founding = first(empty)
 
-    def fill(place: Path) -> None:
+    def make(place: Path) -> None:
         (place / "attachments").mkdir()
         (place / "keys").mkdir(mode=0o700)
         for name, seed in key_seeds.items():
             write_key_file(place / "keys" / f"{name}.key", seed)
-        LmdbStore.create(place / "store", {}, first=founding).close()
+        engine = Engine(lambda: LmdbStore.create(place / "store", {}))
+        try:
+            fill(place, engine)
+        finally:
+            engine.close()
 
-    directory.create_whole(path.absolute(), fill)
+    directory.create_whole(path.absolute(), make)
+
+
+def copy_keys(path: Path, old: Path) -> None:
+    """Put the key files of another log beside this one, as they are, but for its log key.
+
+    Raises: StoreError: one cannot be read or written. KeyInvalidError: others may read it.
+    """
+    for file in sorted((old / "keys").glob("*.key")):
+        if file.name != "log.key":
+            copy_key_file(file, path / "keys" / file.name)
 
 
 def open_store(path: Path, *, read_only: bool = False) -> LmdbStore:

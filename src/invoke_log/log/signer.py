@@ -96,6 +96,18 @@ def write_key_file(path: str | Path, seed: bytes, *, passphrase: bytes | None = 
     return signer
 
 
+def copy_key_file(old: Path, new: Path) -> None:
+    """Put a key file in another place, as it is: a locked one stays locked.
+
+    Raises: KeyInvalidError: no key file, or others may read it. StoreError.
+    """
+    public_key_of(old)
+    try:
+        _write(new, old.read_bytes())
+    except OSError as error:
+        raise directory.fault(error.errno, f"key file {new}: {error.strerror}") from error
+
+
 def lock_key_file(path: str | Path, *, passphrase: bytes, was: bytes | None = None) -> FileSigner:
     """Put a key file under a passphrase, or under another one than it `was` under, and return its signer.
 

@@ -29,7 +29,7 @@ from invoke_log.errors import (
 from invoke_log.store import directory
 from invoke_log.store.lmdb import LmdbStore, environment
 from invoke_log.store.lmdb import store as store_module
-from tests.store.suite import A, entry, head
+from tests.store.suite import A, entry
 
 SOURCES = Path(__file__).parents[3] / "src"
 
@@ -41,13 +41,12 @@ def store(tmp_path: Path) -> Iterator[LmdbStore]:
     store.close()
 
 
-def test_a_created_store_opens_again_with_its_meta_values_and_first_entries(tmp_path: Path) -> None:
-    first = [entry(0, expect={A: None}, on=(A,)), entry(1, expect={A: head(0)})]
-    LmdbStore.create(tmp_path / "log", {b"origin": b"example.com/log"}, first=first).close()
+def test_a_created_store_opens_again_with_its_meta_values(tmp_path: Path) -> None:
+    LmdbStore.create(tmp_path / "log", {b"origin": b"example.com/log"}).close()
     store = LmdbStore.open(tmp_path / "log")
     assert store.get_meta(b"origin") == b"example.com/log"
     with store.snapshot() as reader:
-        assert [body for body, _ in reader.entries(0, 9)] == [b"body 0", b"body 1"]
+        assert reader.size == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log"]
     store.close()
 
@@ -108,8 +107,6 @@ def test_create_needs_the_parent_directory(tmp_path: Path) -> None:
 
 
 def test_create_that_cannot_go_on_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(MalformedError, match="first entry"):
-        LmdbStore.create(tmp_path / "log", {}, first=[entry(0, on=(A,)), entry(1, expect={A: None})])
     with pytest.raises(MalformedError, match="meta"):
         LmdbStore.create(tmp_path / "log", {b"": b""})
     assert list(tmp_path.iterdir()) == []

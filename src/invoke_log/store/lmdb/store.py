@@ -58,25 +58,14 @@ class LmdbStore:
         self._known = EMPTY_FRONTIER  # as seen under the write lock: what a snapshot sees may yet be taken back
 
     @classmethod
-    def create(
-        cls, path: str | os.PathLike[str], meta: Mapping[bytes, bytes], *, first: Sequence[Pending] = ()
-    ) -> Self:
-        """Return a new store with these meta values and first entries; after a crash it is there whole or not at all.
+    def create(cls, path: str | os.PathLike[str], meta: Mapping[bytes, bytes]) -> Self:
+        """Return a new store with these meta values; after a crash it is there whole or not at all.
 
         Raises: StoreExistsError, NotFoundError, StoreReadOnlyError, StoreFullError, StoreError: nothing was created.
-            MalformedError: a meta value out of bounds, or an entry of `first` that does not follow on those before it.
+            MalformedError: a meta value out of bounds.
         """
         where = Path(path).absolute()
-
-        def fill(place: Path) -> None:
-            store = cls(create_environment(place, meta))
-            try:
-                if any(isinstance(answer, Moved) for answer in store.append(first)):
-                    raise MalformedError(f"store {where}: a first entry does not follow on those before it")
-            finally:
-                store.close()
-
-        directory.create_whole(where, fill)
+        directory.create_whole(where, lambda place: create_environment(place, meta).raw.close())
         return cls.open(where)
 
     @classmethod

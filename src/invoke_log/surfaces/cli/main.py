@@ -24,6 +24,7 @@ from invoke_log.surfaces.cli.mcp import mcp
 from invoke_log.surfaces.cli.policy import policy
 from invoke_log.surfaces.cli.receipt import receipt
 from invoke_log.surfaces.cli.reconcile import reconcile
+from invoke_log.surfaces.cli.recover import recover
 from invoke_log.surfaces.cli.replay import replay
 from invoke_log.surfaces.cli.session import Verbs
 from invoke_log.surfaces.cli.show import listing, show, status
@@ -57,7 +58,7 @@ for each in (
     *(init, key, grant, revoke, contract, freeze, unfreeze, policy, append),
     *(approvals, approve, deny),
     *(listing, show, status, tail, reconcile, attest),
-    *(checkpoint, export, verify, replay, receipt, snapshot, mcp, gateway, doctor, demo),
+    *(checkpoint, export, verify, replay, receipt, snapshot, recover, mcp, gateway, doctor, demo),
 ):
     cli.add_command(each)
 for each in (freeze, unfreeze):

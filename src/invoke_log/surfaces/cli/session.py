@@ -54,8 +54,10 @@ class Session:
         """Return the log, open for reading."""
         return Log.open(self.log_path, read_only=True)
 
-    def signer(self, name: str) -> Signer:
+    def signer(self, name: str, *, beside: Path | None = None) -> Signer:
         """Return who signs: the key that was named, else the one of that name which lies beside the log.
+
+        Args: beside: another log's directory, or where there is none.
 
         Raises: ConfigInvalidError: there is none. NotFoundError, KeyInvalidError, KeyLockedError: its file.
         """
@@ -63,10 +65,11 @@ class Session:
         if named and named.startswith(AGENT):
             self.signed_with = named
             return agent_signer(named.removeprefix(AGENT))
-        found = Path(named) if named else key_path(self.log_path, name)
+        where = beside or self.log_path
+        found = Path(named) if named else key_path(where, name)
         if found is None:
             raise ConfigInvalidError(
-                f"log {self.log_path}: no {name} key that can be read lies beside it", hint="give --key FILE"
+                f"log {where}: no {name} key that can be read lies beside it", hint="give --key FILE"
             )
         self.signed_with = str(found)
         return self.load(found)
