@@ -43,6 +43,6 @@ def test_every_promised_verb_is_there_and_no_other() -> None:
         contract withdraw, contract freeze, contract unfreeze, freeze, unfreeze, policy set, policy show,
         policy simulate, policy backtest, append, approvals, approve, deny, list, show, status, tail,
         reconcile, attest, checkpoint, export, verify, replay, receipt make, receipt verify,
-        snapshot diff, mcp, gateway, doctor, demo
+        snapshot diff, recover, mcp, gateway, doctor, demo
     """
     assert sorted(verbs(cli)) == sorted(name.strip() for name in " ".join(promised.split()).split(","))
