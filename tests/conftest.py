@@ -47,7 +47,9 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the tests counted: a row for each `figure`, its parts added up, and each `note` below them."""
-    said = [each for report in terminalreporter.getreports("passed") for each in report.user_properties]
+    # By their names: many processes report in any order.
+    passed = sorted(terminalreporter.getreports("passed"), key=lambda report: report.nodeid)
+    said = [each for report in passed for each in report.user_properties]
     if not said:
         return
     rows: dict[str, tuple[int, int]] = {}

@@ -4,6 +4,7 @@ S2, S3
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from invoke_log.guard.outcome import Blocked, Committed, NotCommitted, OutcomeUn
 from invoke_log.guard.reconcile import NONE, ONE, UNCLEAR
 from invoke_log.guard.tool_call import Call
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN
+from invoke_log.surfaces.demo.processes import Child
 from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
 from tests.counterparties.desk import Desk
 from tests.counterparties.postgres_server import free_port
@@ -252,6 +254,31 @@ def test_an_object_that_may_still_come_true_is_unclear(till: Till) -> None:
         adapter.payment_intents_under(till.reader, "t1")
     till.reader.v1.payment_intents.cancel(waiting.id)
     assert adapter.payment_intents_under(till.reader, "t1") == []
+
+
+def test_a_list_of_one_customer_is_that_customers_whatever_page_an_object_is_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(adapter, "PAGE_OBJECTS", 2)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    with Child("stripe_by_customer") as provider:
+        direct = client(f"http://127.0.0.1:{provider.ready_ports()['port']}")
+        ours, theirs = (direct.v1.customers.create({"name": name}).id for name in ("ours", "theirs"))
+        made = {
+            direct.v1.payment_intents.create(charge_params(customer, str(at), 100, tag, "pm_card_visa")).id: customer
+            for at, (customer, tag) in enumerate([*[(ours, "t2")] * 4, (theirs, "t1"), (ours, "t1"), (ours, "t1")])
+        }
+        found = adapter.payment_intents_under(direct, "t1", customer=ours)
+        assert found == list(made)[-2:]
+        assert adapter.payment_intents_under(direct, "t1", customer=theirs) == [list(made)[4]]
+        assert adapter.payment_intents_under(direct, "t1") == list(made)[4:]
+        with pytest.raises(stripe.InvalidRequestError):
+            adapter.payment_intents_under(direct, "t1", customer="cus_nobody")
+
+
+def test_a_provider_that_cannot_list_one_customer_gives_no_answer(till: Till) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match="Unexpected customer"):
+        adapter.payment_intents_under(till.reader, "t1", customer=till.world.customer)
 
 
 # --- nothing below retries

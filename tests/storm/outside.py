@@ -9,6 +9,7 @@ from email import message_from_bytes
 from functools import partial
 from typing import Any, Final
 
+import stripe
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope, Session
 from moto.server import ThreadedMotoServer
@@ -20,17 +21,19 @@ from invoke_log.surfaces.demo.stage import open_stage
 from tests.counterparties.keyed import SECRET, Inbox, Keyed, keyed_provider, open_inbox
 from tests.counterparties.postgres_server import connect, free_port, postgres_server
 from tests.counterparties.wire import PostgresWire, SmtpWire, running_proxy
-from tests.storm.tools import BUCKET, HOST, LATE_MS_MAX, Ports, s3_client
+from tests.storm.tools import BUCKET, CLAIM_FIELD, HOST, LATE_MS_MAX, Ports, s3_client
 
 HANGING: Final = (Behaviour.HANG, Behaviour.SLOW)
 LOST: Final = (Behaviour.DROP_RESPONSE, Behaviour.DROP_REQUEST, Behaviour.UNAVAILABLE)
 CALM: Final = (Behaviour.PASS,) * 3
 MESSAGE_DELAY_MS: Final = 100
+AT_STRIPE: Final = ("charge_customer", "refund_payment")
 SILENCE: Final = 0.3
 """The share of the transfers that nobody is told of."""
 
 # A copy that is made on the way can be told from its original only where the provider keeps keys, conditions or
-# transactions: a charge here (this provider ignores keys) and a mail are sent on once. psycopg waits without an end.
+# transactions: a charge and a refund here (this provider ignores keys) and a mail are sent on once. psycopg waits
+# without an end.
 WEATHER: Final[dict[str, tuple[tuple[str, tuple[Behaviour, ...]], ...]]] = {
     "post_entry": (
         ("/COMMIT", (*CALM, *LOST, Behaviour.SLOW, Behaviour.DUPLICATE)),
@@ -38,6 +41,7 @@ WEATHER: Final[dict[str, tuple[tuple[str, tuple[Behaviour, ...]], ...]]] = {
     ),
     "create_object": ((f"/{BUCKET}", (*CALM, *LOST, *HANGING, Behaviour.DUPLICATE)),),
     "charge_customer": (("/v1/payment_intents", (*CALM, *LOST, *HANGING)),),
+    "refund_payment": (("/v1/refunds", (*CALM, *LOST, *HANGING)),),
     "pay": (("/transfers", (*CALM, *LOST, *HANGING, Behaviour.DUPLICATE)),),
     "transfer": (("/transfers", (*CALM, *LOST, *HANGING, Behaviour.DUPLICATE)),),
     "send_mail": (
@@ -68,6 +72,8 @@ class Outside:
     mailbox: Mailbox
     banks: dict[str, Keyed]
     inbox: Inbox
+    paid: set[str] = field(default_factory=set)
+    """The payments that were there before anything was asked for."""
 
     def rage(self, choose: random.Random, *, requests: int) -> None:
         """Draw how the next so many requests of each kind are treated; what comes after them passes."""
@@ -86,6 +92,7 @@ class Outside:
     def ledgers(self) -> dict[str, Counter[str]]:
         """Ask each provider what it did: how often by each order's name."""
         direct = self.ports.direct
+        refunds: Any = self._stripe().v1.refunds.list({"limit": account.PAGE_OBJECTS}).auto_paging_iter()
         versions = s3_client(direct["create_object"], timeout_s=60).get_paginator("list_object_versions")
         pages = versions.paginate(Bucket=BUCKET)
         with connect(direct["post_entry"]) as connection:
@@ -94,16 +101,29 @@ class Outside:
             "post_entry": Counter(document for (document,) in entries),
             "create_object": Counter(one["Key"] for page in pages for one in page.get("Versions", [])),
             "charge_customer": Counter(
-                one.order_id for one in account.charges(f"http://{HOST}:{direct['charge_customer']}")
+                one.order_id for one in account.charges(self._stripe_url()) if one.payment_intent not in self.paid
             ),
+            "refund_payment": Counter(one.metadata.to_dict()[CLAIM_FIELD] for one in refunds),
             "pay": Counter(made["invoice"] for made in self.banks["pay"].transfers()),
             "transfer": Counter(made["invoice"] for made in self.banks["transfer"].transfers()),
             "send_mail": Counter(self.mailbox.subjects),
         }
 
     def open_customers(self, count: int) -> list[str]:
-        url = f"http://{HOST}:{self.ports.direct['charge_customer']}"
-        return [account.open_customer(url, f"customer {number}") for number in range(count)]
+        return [account.open_customer(self._stripe_url(), f"customer {number}") for number in range(count)]
+
+    def payment_of(self, customer: str) -> str:
+        """Return the id of a new payment, which can be refunded in parts."""
+        order = account.Order(order_id="paid", customer=customer, amount=10_000)
+        paid = account.charge(self._stripe(), order, idempotency_key=customer)
+        self.paid.add(paid)
+        return paid
+
+    def _stripe(self) -> stripe.StripeClient:
+        return account.connect(self._stripe_url(), timeout_s=account.READ_TIMEOUT_S)
+
+    def _stripe_url(self) -> str:
+        return f"http://{HOST}:{self.ports.direct['charge_customer']}"
 
 
 @contextmanager
@@ -138,13 +158,13 @@ def open_outside() -> Iterator[Outside]:
         proxies = {tool: running.enter_context(running_proxy(partial(wires[tool], direct[tool]))) for tool in direct}
         proxies |= {name: bank.proxy for name, bank in banks.items()}
         direct |= {name: bank.port for name, bank in banks.items()}
-        direct["charge_customer"] = int(stage.provider_url.rpartition(":")[2])
+        direct |= dict.fromkeys(AT_STRIPE, int(stage.provider_url.rpartition(":")[2]))
         proxied = {tool: proxy.port for tool, proxy in proxies.items()}
-        proxied["charge_customer"] = int(stage.proxy_url.rpartition(":")[2])
+        proxied |= dict.fromkeys(AT_STRIPE, int(stage.proxy_url.rpartition(":")[2]))
         controls = {tool: proxy.control for tool, proxy in proxies.items()}
         yield Outside(
             ports=Ports(proxied=proxied, direct=direct),
-            proxies={**controls, "charge_customer": stage.proxy},
+            proxies={**controls, **dict.fromkeys(AT_STRIPE, stage.proxy)},
             mailbox=mailbox,
             banks=banks,
             inbox=inbox,

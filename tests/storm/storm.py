@@ -126,11 +126,13 @@ class Storm:
         self._choose = random.Random(seed)
         self._outside = outside
         customers = outside.open_customers(-(-effects // (len(OBSERVABILITY) * ORDERS_OF_ONE_CUSTOMER)))
+        payments = {customer: outside.payment_of(customer) for customer in customers}
         tools = list(OBSERVABILITY)
-        orders = [
-            Order(tool=tools[at % len(tools)], name=f"o{at:04}", customer=customers[at // len(tools) % len(customers)])
-            for at in range(effects)
-        ]
+        orders = []
+        for at in range(effects):
+            tool, customer = tools[at % len(tools)], customers[at // len(tools) % len(customers)]
+            of = payments[customer] if tool == "refund_payment" else customer
+            orders.append(Order(tool=tool, name=f"o{at:04}", of=of))
         self.plan = Plan(place=str(place), seed=seed, ports=outside.ports, orders=orders)
         self.kills = 0
         self._heard = 0

@@ -40,7 +40,7 @@ def test_agents_without_a_guard_repeat_effects_in_the_same_weather() -> None:
 
 
 def faults(tool: str, count: int, status: str, *, told: bool = False) -> list[str]:
-    order = Order(tool=tool, name="o1", customer="c1")
+    order = Order(tool=tool, name="o1", of="c1")
     ledgers = {name: Counter({"o1": count} if name == tool and count else {}) for name in OBSERVABILITY}
     return judge([order], ledgers, {"o1": status}, told=frozenset({"o1"} if told else ())).faults
 

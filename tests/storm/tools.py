@@ -30,12 +30,14 @@ LATE_MS_MAX: Final = 1_000
 TIMEOUT_S: Final = 0.6
 HOST: Final = "127.0.0.1"
 BUCKET: Final = "invoices"
+CLAIM_FIELD: Final = "claim"
 DECLINED: Final = 0.1
 """The share of transfers that their provider declines."""
 OBSERVABILITY: Final = {
     "post_entry": "transactional",
     "create_object": "transactional",
     "charge_customer": "queryable",
+    "refund_payment": "queryable",
     "pay": "re-drivable",
     "transfer": "webhook-confirmable",
     "send_mail": "fire-and-forget",
@@ -47,25 +49,28 @@ SURE: Final = frozenset(("transactional", "queryable", "re-drivable"))
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One effect that is wanted: the tool, and the name by which the provider's ledger shows it."""
+    """One effect that is wanted: the tool, the name by which the provider's ledger shows it, and what it is for."""
 
     tool: str
     name: str
-    customer: str
+    of: str
+    """A customer, or the payment that is refunded."""
 
     @property
     def arguments(self) -> dict[str, Value]:
         match self.tool:
             case "post_entry":
-                return {"account": self.customer, "document": self.name, "amount": "5.00"}
+                return {"account": self.of, "document": self.name, "amount": "5.00"}
             case "create_object":
                 return {"key": self.name, "body": self.name.encode()}
             case "charge_customer":
-                return {"customer": self.customer, "order": self.name, "amount": 500, "currency": "usd"}
+                return {"customer": self.of, "order": self.name, "amount": 500, "currency": "usd"}
+            case "refund_payment":
+                return {"payment_intent": self.of, "claim": self.name, "amount": 100}
             case "send_mail":
                 return {"recipient": "b@example.org", "occasion": self.name, "subject": self.name, "text": "Shipped."}
             case _:
-                return {"beneficiary": self.customer, "invoice": self.name, "amount": 500}
+                return {"beneficiary": self.of, "invoice": self.name, "amount": 500}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,7 @@ def contracts() -> dict[str, Contract]:
         ready("postgresql-entry", realm={"cluster": "storm", "database": "postgres"}, **bounds),
         ready("s3-create-object", realm={"account": "123456789012", "bucket": BUCKET}, **bounds),
         ready("stripe-payment-intent", realm={"account": "acct_1", "mode": "test"}, **bounds),
+        ready("stripe-refund", realm={"account": "acct_1", "mode": "test"}, **bounds),
         ready("smtp-mail", realm={"sender": "shop@example.com"}, **bounds),
         ready("webhook-transfer", realm={"account": "DE02"}, **bounds),
         ready(
@@ -151,6 +157,18 @@ class Sender:
             wanted = account.Order(order_id=order, customer=customer, amount=amount, currency=currency)
             return account.charge(self._stripe, wanted, idempotency_key=invoke.provider_key, tag=invoke.tag)
 
+    def refund_payment(self, payment_intent: str, claim: str, amount: int, *, invoke: il.Call) -> str:
+        with stripe.proofs():
+            made = self._stripe.v1.refunds.create(
+                {
+                    "payment_intent": payment_intent,
+                    "amount": amount,
+                    "metadata": {stripe.TAG_FIELD: invoke.tag, CLAIM_FIELD: claim},
+                },
+                {"idempotency_key": invoke.provider_key},
+            )
+            return stripe.done(made)
+
     def send_mail(self, recipient: str, occasion: str, subject: str, text: str, *, invoke: il.Call) -> str:
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = "shop@example.com", recipient, subject
@@ -185,13 +203,18 @@ class Sender:
         # The whole account: this provider can't list one customer's alone.
         return stripe.payment_intents_under(self._stripe_reader, call.tag)
 
+    def refunds_under(self, call: il.Call) -> list[str]:
+        payment_intent = str(call.identity["payment_intent"])
+        return stripe.refunds_under(self._stripe_reader, call.tag, payment_intent=payment_intent)
+
 
 def put_under(guard: il.Guard, sender: Sender) -> None:
-    """Put the six tools under a guard."""
+    """Put the tools under a guard."""
     asked: dict[str, dict[str, Any]] = {
         "post_entry": {"read_back": sender.entries_under},
         "create_object": {"read_back": sender.objects_under},
         "charge_customer": {"read_back": sender.charges_under},
+        "refund_payment": {"read_back": sender.refunds_under},
         "pay": {"redrive": sender.pay},
     }
     for name, contract in contracts().items():
