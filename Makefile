@@ -18,7 +18,7 @@ demo: setup ## run the whole story on real parts
 
 # A process for each core; each takes over half of what another has left. A process has to be told -bb again.
 test: setup verifier/node_modules/.installed ## run the tests, on all cores
-	$(BIN)/python -bb -m pytest --tx "$$(nproc)*popen//python=$(BIN)/python -bb" --dist worksteal
+	$(BIN)/python -bb -m pytest --tx "$$(getconf _NPROCESSORS_ONLN)*popen//python=$(BIN)/python -bb" --dist worksteal
 
 check: setup ## lint, types, import contracts, vectors as generated; changes nothing
 	$(BIN)/ruff check .
