@@ -11,7 +11,7 @@ hand here: cbor2 parses, one walk checks the model, and encoding again must give
 """
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from typing import IO, Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, TypedDict, cast
@@ -328,20 +328,15 @@ class _Meter:
         return int.from_bytes(head) if size >= _PIECE_BYTES and len(head) <= _LENGTH_BYTES_MAX else size
 
 
-class _NoTags(Mapping[int, NoReturn]):
+class _NoTags(dict[int, NoReturn]):
     """What cbor2 asks at the head of every tag, the built-in ones too; it raises before the content is read.
 
-    Without it cbor2 compiles regular expressions, parses e-mail, and lets shared references double per nine bytes.
+    Without it cbor2 compiles regular expressions, parses e-mail, and lets shared references double per nine bytes. It
+    is a dict, which cbor2 knows at sight: any other Mapping it asks for its type before each item (0.6 us).
     """
 
-    def __getitem__(self, tag: int) -> NoReturn:
+    def __missing__(self, tag: int) -> NoReturn:
         raise MalformedError(f"tag {tag}")
-
-    def __len__(self) -> int:
-        return 0
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(())
 
 
 class _Strict(TypedDict):
