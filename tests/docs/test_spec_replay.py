@@ -126,7 +126,7 @@ def test_what_is_no_genesis_begins_no_log(fault: str, read: Read) -> None:
     body |= {"extra": 1} if fault == "form" else {}
     sealed = envelope.seal(body, signer)
     log = Worked()
-    log.envelopes.append(replace(sealed, signature=bytes(64)) if fault == "signature" else sealed)
+    log.envelopes.append(sealed._replace(signature=bytes(64)) if fault == "signature" else sealed)
     report = read(bundle_of(log, note=b"-"))
     assert (codes(report), report.state_root, report.ok) == (["genesis-invalid"], None, False)
 
@@ -151,7 +151,7 @@ def test_bytes_that_compose_no_entry_end_the_reading(body: bytes | None, signatu
     """[ENV-2], [RPL-2]"""
     play = Play()
     good = play.envelopes[3]
-    play.envelopes[3] = replace(good, body=good.body if body is None else body, signature=signature)
+    play.envelopes[3] = good._replace(body=good.body if body is None else body, signature=signature)
     report = read(bundle_of(play))
     assert [(f.code, f.index) for f in report.findings] == [("malformed", 3)]
     assert (report.size, report.state_root, report.covered) == (3, None, None)
@@ -172,7 +172,7 @@ def test_a_bad_signature_and_a_bad_form_make_a_leaf_void(read: Read) -> None:
     )
     play.envelopes += [
         envelope.seal({**body, "extra": 1}, AGENT),
-        replace(envelope.seal(body, AGENT), signature=bytes(64)),
+        envelope.seal(body, AGENT)._replace(signature=bytes(64)),
     ]
     found = [(f.code, f.index) for f in read(bundle_of(play)).findings]
     assert found == [("form-invalid", last), ("signature-invalid", last + 1), ("root-mismatch", None)]
@@ -182,14 +182,14 @@ def test_a_leaf_that_is_wrong_in_both_is_void_by_its_signature(read: Read) -> No
     """[RPL-3]: what nobody signed says nothing, whatever its form."""
     play = Play()
     last = play.envelopes[-1]
-    play.envelopes.append(replace(envelope.seal({**last.fields, "extra": 1}, ADMIN), signature=bytes(64)))
+    play.envelopes.append(envelope.seal({**last.fields, "extra": 1}, ADMIN)._replace(signature=bytes(64)))
     assert codes(read(bundle_of(play)))[0] == "signature-invalid"
 
 
 def test_a_leaf_whose_signature_does_not_verify_counts_in_the_tree(read: Read) -> None:
     """[RPL-1]"""
     play = claimed()
-    play.envelopes.append(replace(play.envelopes[-1], signature=bytes(64)))
+    play.envelopes.append(play.envelopes[-1]._replace(signature=bytes(64)))
     root = play.frontier.append(merkle.leaf_hash(play.envelopes[-1].entry))[0].root()
     report = read(bundle_of(play, note=note_of(play, root=root)))
     assert codes(report) == ["signature-invalid"]

@@ -5,7 +5,6 @@ whole corpus.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from invoke_log.errors import MalformedError
@@ -139,7 +138,7 @@ class LogWriter:
     def seal(self, body: Body, signer: FileSigner, *, signature: bytes | None = None) -> Said:
         """Append a body, signed by a key or with the signature that is given."""
         sealed = envelope.seal({**body, "by": signer.public_key}, signer)
-        return self.put(sealed if signature is None else replace(sealed, signature=signature), signed=signature is None)
+        return self.put(sealed if signature is None else sealed._replace(signature=signature), signed=signature is None)
 
     def put(self, sealed: Envelope, *, signed: bool) -> Said:
         """Append an envelope as it is; `signed` says whether its signature verifies."""

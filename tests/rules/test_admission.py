@@ -96,7 +96,7 @@ def test_a_presence_says_what_its_contract_accepts(story: Story) -> None:
     """[EFF-15], [INT-2], [INT-3]"""
     bound = story.bound()
     more, other = {**bound.identity, "more": 1}, {**bound.identity, "customer": "two words"}
-    for unseen in (replace(bound, identity=more), replace(bound, identity=other), replace(bound, purpose="two words")):
+    for unseen in (bound._replace(identity=more), bound._replace(identity=other), bound._replace(purpose="two words")):
         assert story.present(story.leaves[0], unseen=unseen).code == "arguments-invalid"
 
 

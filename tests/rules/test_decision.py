@@ -98,5 +98,5 @@ def test_without_a_purpose_there_is_none_among_the_arguments() -> None:
 
 def test_an_event_carries_no_decision_key() -> None:
     """[ID-9]: it is derived, never recorded."""
-    assert "decision" not in Event.__dataclass_fields__
+    assert "decision" not in Event._fields
     assert "decision" not in Intent.__dataclass_fields__

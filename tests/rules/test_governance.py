@@ -44,14 +44,14 @@ def test_anything_else_at_leaf_0_is_no_log(story: Story) -> None:
     assert isinstance(genesis, Genesis)
     broken = [
         story.leaves[1].event,
-        replace(story.leaves[1].event, log=bytes(32)),
-        replace(event, log=b"\x01" * 32),
-        replace(event, prev=bytes(32)),
-        replace(event, by=KEYS["log"].public_key),
-        replace(event, data=replace(genesis, log_key=SMALL_ORDER)),
-        replace(event, data=replace(genesis, admin_keys=tuple(sorted((SMALL_ORDER, *genesis.admin_keys))))),
-        replace(event, data=replace(genesis, origin="two words")),
-        replace(event, data=replace(genesis, origin="")),
+        story.leaves[1].event._replace(log=bytes(32)),
+        event._replace(log=b"\x01" * 32),
+        event._replace(prev=bytes(32)),
+        event._replace(by=KEYS["log"].public_key),
+        event._replace(data=replace(genesis, log_key=SMALL_ORDER)),
+        event._replace(data=replace(genesis, admin_keys=tuple(sorted((SMALL_ORDER, *genesis.admin_keys))))),
+        event._replace(data=replace(genesis, origin="two words")),
+        event._replace(data=replace(genesis, origin="")),
     ]
     for other in broken:
         refusal = found(other)

@@ -7,7 +7,7 @@ root.
 from array import array
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from invoke_log.audit.map_history import MapHistory
 from invoke_log.audit.report import EffectReport
@@ -86,8 +86,7 @@ class _Drift:
     may_drift: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+class Before(NamedTuple):
     """What has to be read before an event moves it, and the verdict that the policy gives on the recorded inputs."""
 
     state: EffectState | None

@@ -79,7 +79,7 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
         word.
     Raises: ReceiptInvalidError, or another InvokeLogError: it does not verify, and proves nothing.
     """
-    reader = ReceiptReader(io.BytesIO(raw))
+    reader = ReceiptReader(io.BufferedReader(io.BytesIO(raw)))
     shown = list(reader.leaves())
     assert reader.note is not None, "leaves() ends with the note or raises"
     if not shown or shown[0].index != 0:

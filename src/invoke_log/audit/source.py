@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from invoke_log.errors import MalformedError, NotFoundError
 from invoke_log.format.bundle import BundleReader
@@ -13,6 +13,9 @@ from invoke_log.format.note import parse_note
 from invoke_log.log.home import attachment_bytes, open_store
 from invoke_log.log.publish import CHECKPOINT_META
 from invoke_log.store.protocol import Reader
+
+_BUFFER_BYTES: Final = 1 << 14
+"""Bytes of a bundle that are read together: of many leaves only the last one is read twice, as it is cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,7 @@ def open_source(path: str | Path) -> Iterator[Source]:
         finally:
             store.close()
     elif where.exists():
-        with where.open("rb") as stream:
+        with where.open("rb", buffering=_BUFFER_BYTES) as stream:
             yield BundleSource(BundleReader(stream))
     else:
         raise NotFoundError(

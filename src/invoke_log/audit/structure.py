@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from invoke_log.errors import InvokeLogError, MalformedError
 from invoke_log.format import digest
@@ -24,11 +24,10 @@ VERIFIERS_MAX: Final = 8
 """Threads that verify: each needs the lock for a twentieth of its time, so that more would wait for one another."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One leaf whose bytes compose into an entry. fault: why its signature does not count, or None."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks for
     id: digest.EventId
     envelope: Envelope
     fault: str | None

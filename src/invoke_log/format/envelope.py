@@ -6,9 +6,8 @@ algorithm.
 """
 
 import base64
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from invoke_log.errors import MalformedError, SignatureInvalidError
 from invoke_log.format import cbor, keys, limits
@@ -40,8 +39,7 @@ class SignsMessages(Protocol):
     def sign(self, message: bytes) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(NamedTuple):
     """A decoded body and the signature that came with it; `open_envelope` makes the only checked ones.
 
     body: canonical bytes, at most 64,000. signature: 64 bytes. fields: the body decoded, at least `by`, `log` and, for

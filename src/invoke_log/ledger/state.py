@@ -7,7 +7,7 @@ heads, so a judgement can never be carried out on a log that has moved under it,
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from invoke_log.format import digest
@@ -94,9 +94,9 @@ def landed(state: EffectState, leaves: Mapping[int, int]) -> EffectState:
 
     claim, base, send = state.claim, state.base_claim, state.send
     return state._replace(
-        claim=replace(claim, index=leaf(claim.index)) if claim else None,
-        base_claim=replace(base, index=leaf(base.index)) if base else None,
-        send=replace(send, index=leaf(send.index), last_index=leaf(send.last_index)) if send else None,
+        claim=claim._replace(index=leaf(claim.index)) if claim else None,
+        base_claim=base._replace(index=leaf(base.index)) if base else None,
+        send=send._replace(index=leaf(send.index), last_index=leaf(send.last_index)) if send else None,
     )
 
 

@@ -6,7 +6,7 @@ there already is the caller's question: only it knows every id.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from invoke_log.errors import MalformedError
 from invoke_log.format import digest, limits
@@ -45,8 +45,7 @@ AUTHORITY: Final = frozenset(("log-mismatch", "grant-missing", "contract-unknown
 """Refusals that come before DUPLICATE in the order of answers; all others come after it [ADM-3], [ADM-6]."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class Admitted(NamedTuple):
     """What the event leaves behind: effect, governance, and the state hash of its resource, where it moves them."""
 
     effect: EffectState | None = None

@@ -9,8 +9,7 @@ recorded still hold.
 from bisect import insort
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from invoke_log.format import limits
 from invoke_log.format.cbor import Value
@@ -26,8 +25,7 @@ NEVER: Final = (-1, None, -1)
 """No leaf has changed a budget."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class Counted(NamedTuple):
     """An intent, or a presence that no intent explains. at_ms: lo of its leaf. amounts: its integer arguments."""
 
     id: bytes
@@ -44,8 +42,7 @@ class Counted:
         return found if found >= 0 else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(NamedTuple):
     """The event that begins to count by the event at a leaf, or ceases to."""
 
     id: bytes

@@ -7,7 +7,6 @@
 own.
 """
 
-from dataclasses import replace
 from typing import Final
 
 from invoke_log.format import digest
@@ -290,7 +289,7 @@ def _redrive(
         return Refused(code="frozen", reason="a freeze covers this effect")
     if data.provider_key != digest.provider_key(state.effect, state.generation, state.turn):
         return Refused(code="provider-key-differs", reason="the provider key does not re-derive")
-    return state._replace(send=replace(send, last_index=PENDING, redriven=True))
+    return state._replace(send=send._replace(last_index=PENDING, redriven=True))
 
 
 def _resolve(state: EffectState, event: Event, data: Resolution, world: World) -> EffectState | Refused:

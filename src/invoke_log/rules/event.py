@@ -5,8 +5,8 @@ whose fields are exactly the fields of `data`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Final, TypedDict, Unpack, cast
+from dataclasses import fields
+from typing import Any, Final, NamedTuple, TypedDict, Unpack, cast
 
 from invoke_log.errors import ContractInvalidError, MalformedError, PolicyInvalidError
 from invoke_log.format import digest, limits
@@ -210,8 +210,7 @@ _BODY_CHECKS: Final = {
 _NESTED: Final[dict[str, type]] = {"scope": Scope, "evidence": Evidence, "verdict": Verdict, "of": KeyParts}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """What an issuer says, once. `effect` and `resource` are None outside an effect, `state` outside an intent.
 
     at_ms is a claim that no rule reads. id is the hash of the body, never of the signature.

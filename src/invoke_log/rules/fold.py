@@ -35,8 +35,11 @@ class Fold:
     """
 
     def __init__(self) -> None:
-        self._governance: Governance | None = None
-        self._effects: dict[bytes, EffectState] = {}
+        self.governance: Governance
+        """The governance in force; not there before genesis."""
+        self.effects: dict[bytes, EffectState] = {}
+        """Every effect with an event on its chain, by key."""
+        self._begun = False
         self._states: dict[str, bytes] = {}
         self._tick_leaves: list[int] = []
         self._tick_times: list[int] = []
@@ -46,16 +49,6 @@ class Fold:
         self._approvals: dict[bytes, dict[bytes, tuple[int, Event]]] = {}
         self._starters: dict[bytes, frozenset[bytes]] = {}
         self._absorbed = 0
-
-    @property
-    def governance(self) -> Governance:
-        assert self._governance is not None, "a fold begins with genesis"
-        return self._governance
-
-    @property
-    def effects(self) -> dict[bytes, EffectState]:
-        """Every effect with an event on its chain, by key."""
-        return self._effects
 
     @property
     def ticked(self) -> bool:
@@ -74,7 +67,7 @@ class Fold:
         return self._tick_times[position] if position < len(self._tick_leaves) else None
 
     def effect(self, effect: bytes, resource: str) -> EffectState:
-        return self._effects.get(effect) or EffectState(effect=effect, resource=resource)
+        return self.effects.get(effect) or EffectState(effect=effect, resource=resource)
 
     def state_hash(self, resource: str) -> bytes:
         return self._states.get(resource) or digest.state_zero(self.governance.log_id, resource)
@@ -97,7 +90,7 @@ class Fold:
 
         Args: root: asked for the tree's root before this leaf; None where it is not known, as in a receipt.
         """
-        if self._governance is None:
+        if not self._begun:
             return self._begin(event)
         judgement = admit(event, self, index=index, root=root)
         unauthorised = isinstance(judgement, Refused) and judgement.code in AUTHORITY
@@ -122,7 +115,7 @@ class Fold:
         """Return the hash of everything that was derived: two replays agree on it or one of them is wrong [RPL-7]."""
         effects: list[Value] = [
             [key, state.status, state.generation, state.attempt, state.last]
-            for key, state in sorted(self._effects.items())
+            for key, state in sorted(self.effects.items())
         ]
         resources: list[Value] = [[name, state] for name, state in sorted(self._states.items(), key=_by_utf8)]
         return digest.state_root(size, self.governance.head, effects, resources)
@@ -131,12 +124,12 @@ class Fold:
         founded = found(event)
         if isinstance(founded, Refused):
             return Void(code=founded.code, reason=founded.reason)
-        self._governance = founded
+        self.governance, self._begun = founded, True
         return Admitted(governance=founded)
 
     def _keep(self, event: Event, admitted: Admitted, index: int) -> None:
         if admitted.governance is not None:
-            self._governance = admitted.governance
+            self.governance = admitted.governance
             self._absorb()
         if admitted.effect is not None:
             self._keep_effect(event, placed(admitted.effect, index), index)
@@ -152,7 +145,7 @@ class Fold:
             self._others.add(event.id)
 
     def _keep_effect(self, event: Event, state: EffectState, index: int) -> None:
-        self._effects[state.effect] = state
+        self.effects[state.effect] = state
         if state.status not in OPEN:
             self._approvals.pop(state.effect, None)
         elif isinstance(event.data, Approval):
@@ -165,7 +158,7 @@ class Fold:
         recoveries = self.governance.recoveries
         if len(recoveries) > self._absorbed:
             self._absorbed = len(recoveries)
-            self._effects = {key: absorb(state, recoveries) for key, state in self._effects.items()}
+            self.effects = {key: absorb(state, recoveries) for key, state in self.effects.items()}
 
 
 def _by_utf8(item: tuple[str, bytes]) -> bytes:

@@ -3,8 +3,7 @@
 `bind` is how a call becomes an intent; `rederive` is how anybody else gets the same keys from the recorded event.
 """
 
-from dataclasses import dataclass, replace
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from invoke_log.errors import ArgumentInvalidError, MalformedError
 from invoke_log.format import digest, limits
@@ -18,8 +17,7 @@ _check_reference: Final = schema.compile_schema(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
+class Bound(NamedTuple):
     """Arguments as they will be sent, and the names that follow from them.
 
     arguments: every argument, defaults filled in. identity, content: the maps that an intent records; the purpose is in
@@ -32,9 +30,9 @@ class Bound:
     identity: dict[str, Value]
     content: dict[str, Value]
     arguments: dict[str, Value]
-    attachments: tuple[bytes, ...] = ()
     effect: digest.EffectKey
     request: bytes
+    attachments: tuple[bytes, ...] = ()
 
     @property
     def parts(self) -> KeyParts:
@@ -68,7 +66,7 @@ def bind(contract: Contract, arguments: dict[str, Value]) -> Bound:
         content, attachments = _recorded_content(contract, bound)
         purpose = "" if contract.purpose is None else str(bound[contract.purpose])
         names = _names(contract, purpose, identity, content, bound)
-        return replace(names, attachments=tuple(attachments))
+        return names._replace(attachments=tuple(attachments))
     except MalformedError as error:
         raise ArgumentInvalidError(error.message) from error
 

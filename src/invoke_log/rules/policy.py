@@ -7,7 +7,7 @@ and so is any error while a rule is evaluated: a rule that cannot be read must n
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from invoke_log.errors import MalformedError, PolicyInvalidError
 from invoke_log.format import digest, limits
@@ -137,8 +137,7 @@ class Policy:
         return frozenset(c.field[1] for c in conditions if len(c.field) > 1 and c.field[0] == outermost)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A policy's answer, and the rule that gave it (None: no rule matched)."""
 
     answer: str

@@ -3,7 +3,6 @@
 SPEC §9.4. The live path reads a store, the auditor its own fold; both hand the rules the same view.
 """
 
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Protocol
 
 from invoke_log.rules.event import Event
@@ -14,12 +13,11 @@ PENDING: Final = -1
 """Stands for the leaf of an event that is judged and not yet appended. Nothing has passed since it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """The latest intent of a generation. `index` is its leaf; `approvals` how many its verdict wants, 0 for allow."""
 
     id: bytes
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks for
     issuer: bytes
     contract_id: bytes
     request: bytes
@@ -28,12 +26,11 @@ class Claim:
     approvals: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
+class Send(NamedTuple):
     """The START of the current attempt; `last_index` is the leaf of its last send: itself, or a later re-drive."""
 
     id: bytes
-    index: int
+    index: int  # type: ignore[assignment]  # as above
     by: bytes
     nonce_hash: bytes
     last_index: int
@@ -117,9 +114,9 @@ def placed(state: EffectState, index: int) -> EffectState:
     """Return the state with the leaf of the event just appended filled in where `PENDING` stood."""
     claim, send = state.claim, state.send
     if claim is not None and claim.index == PENDING:
-        claim = replace(claim, index=index)
+        claim = claim._replace(index=index)
     if send is not None and PENDING in (send.index, send.last_index):
-        send = replace(send, index=index if send.index == PENDING else send.index, last_index=index)
+        send = send._replace(index=index if send.index == PENDING else send.index, last_index=index)
     if claim is state.claim and send is state.send:
         return state
     return state._replace(claim=claim, send=send)
