@@ -159,7 +159,7 @@ def test_tasks_of_a_loop_share_commits() -> None:
     disk.go.release(100)
 
     async def story() -> list[list[Answer]]:
-        group = LoopGroup(Group(disk.commit))
+        group = LoopGroup(Group(disk.commit).append)
         return list(await asyncio.gather(*(group.append([_event(number)]) for number in range(50))))
 
     answers = asyncio.run(story())
@@ -171,7 +171,7 @@ def test_a_cancelled_task_takes_no_answer_from_the_others() -> None:
     disk = Disk()
 
     async def story() -> list[Answer]:
-        group = LoopGroup(Group(disk.commit))
+        group = LoopGroup(Group(disk.commit).append)
         first = asyncio.ensure_future(group.append([_event(1)]))
         second = asyncio.ensure_future(group.append([_event(2)]))
         await asyncio.sleep(0)

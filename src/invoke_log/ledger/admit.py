@@ -46,6 +46,10 @@ class _Judged:
     place: int
 
 
+Riders = Callable[[LiveWorld], Sequence[Opened | Refused]]
+"""Which events go along with an append; see `append_events`."""
+
+
 def open_event(envelope: Envelope) -> Opened | Refused:
     """Return an envelope opened, or why it cannot be: the signature is verified, whoever made it."""
     try:
@@ -70,14 +74,15 @@ def append_events(
     memory: Memory,
     signed: Sequence[Opened | Refused],
     *,
-    riders: Callable[[], Sequence[Opened | Refused]] = tuple,
+    riders: Riders = lambda _: (),
 ) -> list[Answer]:
     """Return one answer for each event, in order; accepted ones are durable, in one commit where no race was lost.
 
     Events are judged in order and see the earlier accepted ones of the same call. Never raises for what an event
     says: what breaks a rule is REFUSED; where a commit's fate is not known, the answer is UNAVAILABLE.
 
-    Args: riders: asked for events that are worth no commit of their own, once there is one; their answers come last.
+    Args: riders: asked once, with the world as these events leave it, for what goes after them in the same commit;
+        their answers come last.
     Raises: StoreFullError, StoreReadOnlyError, StoreError: nothing was stored.
     """
     everything: list[Opened | Refused] = []
@@ -91,12 +96,13 @@ def append_events(
 
     take(signed)
     waiting = [riders]
+
     for _ in range(APPEND_ATTEMPTS_MAX):
         todo = [(at, o) for at, o in enumerate(everything) if answers[at] is None and isinstance(o, Opened)]
-        if not todo:
+        if not todo and not waiting:
             break
         try:
-            _attempt(engine, memory, todo, answers, lambda: take(waiting.pop()() if waiting else ()))
+            _attempt(engine, memory, todo, answers, lambda world: take(waiting.pop()(world) if waiting else ()))
         except StoreError as error:
             uncertain = isinstance(error, CommitUncertainError | LogHaltedError)
             if not uncertain and not any(isinstance(answer, Accepted) for answer in answers):
@@ -142,19 +148,19 @@ _Todo = Sequence[tuple[int, Opened]]
 
 
 def _attempt(
-    engine: Engine, memory: Memory, todo: _Todo, answers: list[Answer | None], with_riders: Callable[[], _Todo]
+    engine: Engine, memory: Memory, todo: _Todo, answers: list[Answer | None], ride: Callable[[LiveWorld], _Todo]
 ) -> None:
     """Judge what is still open, append it, and fill in the answers that are final."""
     with engine.snapshot() as reader:
         world = LiveWorld(reader, memory)
         judged = _judge_all(world, todo, answers)
-        if judged:
-            riding = with_riders()
-            judged += _judge_all(world, riding, answers)
-            todo = [*todo, *riding]
+        riding = ride(world)
+        judged += _judge_all(world, riding, answers)
+        todo = [*todo, *riding]
     results = engine.append([ready.pending for _, _, ready in judged]) if judged else []
     moved_from: int | None = None
     leaves: dict[int, int] = {}
+    states: dict[bytes, EffectState] = {}
     for (at, signed, ready), result in zip(judged, results, strict=True):
         if not isinstance(result, Appended):
             moved_from = at if moved_from is None else moved_from
@@ -162,7 +168,9 @@ def _attempt(
         answers[at] = Accepted(id=signed.event.id, index=result.index)
         leaves[ready.place] = result.index
         if ready.state is not None:
-            memory.keep(landed(ready.state, leaves))
+            states[ready.state.effect] = ready.state  # only the last one is at its chain's head
+    for state in states.values():
+        memory.keep(landed(state, leaves))
     if moved_from is None:
         return
     # What was judged after an entry that lost its race was judged on a world that did not come to be.
@@ -297,14 +305,14 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
         now_ms = max(event.data.time_ms, world.now_ms())
         ahead.ticks.append((place, now_ms))
         rows.append((chain.TICKS, event.id, now_ms.to_bytes(8, "big")))
-    expect = dict(world.expect)
+    expect = world.expect
+    world.begin()  # what comes next sees this event, and expects what it leaves
     ahead.events[event.id] = (place, event)
     ahead.heads.update((name, head) for name, head, _ in rows)
-    entry = signed.envelope.entry
     pending = Pending(
         body=signed.envelope.body,
         signature=signed.envelope.signature,
-        entry_leaf_hash=merkle.leaf_hash(entry),
+        entry_leaf_hash=merkle.leaf_hash(signed.envelope.entry),
         expect=expect,
         rows=rows,
     )

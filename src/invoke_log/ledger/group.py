@@ -8,7 +8,8 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from itertools import islice
+from typing import Final, Generic, TypeVar
 
 from invoke_log.ledger.admit import Opened
 from invoke_log.rules.answer import Answer, Unavailable
@@ -16,6 +17,7 @@ from invoke_log.rules.governance import Refused
 
 Signed = Opened | Refused
 Commit = Callable[[Sequence[Signed]], list[Answer]]
+_Event = TypeVar("_Event")
 
 GROUP_EVENTS_MAX: Final = 1_000
 """Events in one commit, the front's own aside: other processes wait for the write lock while they are judged again."""
@@ -30,7 +32,13 @@ class _Ticket:
         self.signed = signed
         self.answers: list[Answer] | None = None
         self.error: BaseException | None = None
-        self.turn = threading.Event()
+        self.turn: threading.Event | None = None
+        """Set once it is served, or stands at the front; None where it did from the beginning."""
+
+    def call(self) -> None:
+        """Let its caller go on."""
+        if self.turn is not None:
+            self.turn.set()
 
 
 class Group:
@@ -45,11 +53,12 @@ class Group:
         """Return the answers to one caller's events, once they are durable. Raises what the commit raised."""
         ticket = _Ticket(signed)
         with self._lock:
+            if self._waiting:
+                ticket.turn = threading.Event()
             self._waiting.append(ticket)
-            if self._waiting[0] is ticket:
-                ticket.turn.set()
         try:
-            ticket.turn.wait()
+            if ticket.turn is not None:
+                ticket.turn.wait()
             if ticket.answers is None and ticket.error is None:
                 self._lead(ticket)
         finally:
@@ -69,7 +78,7 @@ class Group:
                     del self._waiting[1]
             answers = iter(self._commit([event for ticket in batch for event in ticket.signed]))
             for ticket in batch:
-                ticket.answers = [next(answers) for _ in ticket.signed]
+                ticket.answers = list(islice(answers, len(ticket.signed)))
         except Exception as error:  # noqa: BLE001 -- each caller of the batch is owed the same answer
             for ticket in batch:
                 ticket.answers, ticket.error = None, error
@@ -80,7 +89,7 @@ class Group:
             raise
         finally:
             for ticket in batch[1:]:
-                ticket.turn.set()
+                ticket.call()
 
     def _leave(self, ticket: _Ticket) -> None:
         """Give the front to the next. A ticket that a batch took has left already; one that was interrupted has not."""
@@ -88,25 +97,25 @@ class Group:
             if ticket in self._waiting:
                 self._waiting.remove(ticket)
                 if self._waiting:
-                    self._waiting[0].turn.set()
+                    self._waiting[0].call()
 
 
-class LoopGroup:
-    """The same for the tasks of one event loop: a batch is committed in a worker thread while the next one gathers.
+class LoopGroup(Generic[_Event]):
+    """The same for the tasks of one event loop: a batch is appended in a worker thread while the next one gathers.
 
     A task that is cancelled decides nothing: its events are appended all the same.
     """
 
-    def __init__(self, group: Group) -> None:
-        self._group = group
-        self._waiting: deque[tuple[Sequence[Signed], asyncio.Future[list[Answer]]]] = deque()
+    def __init__(self, append: Callable[[Sequence[_Event]], list[Answer]]) -> None:
+        self._append = append
+        self._waiting: deque[tuple[Sequence[_Event], asyncio.Future[list[Answer]]]] = deque()
         self._draining: asyncio.Task[None] | None = None
 
-    async def append(self, signed: Sequence[Signed]) -> list[Answer]:
+    async def append(self, events: Sequence[_Event]) -> list[Answer]:
         """Return the answers to one task's events, once they are durable. Raises what the commit raised."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Answer]] = loop.create_future()
-        self._waiting.append((signed, future))
+        self._waiting.append((events, future))
         if self._draining is None:
             self._draining = loop.create_task(self._drain())
         return await future
@@ -121,15 +130,15 @@ class LoopGroup:
 
     async def _drain_once(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_EVENTS_MAX))]
-        events = [event for signed, _ in batch for event in signed]
+        everything = [event for events, _ in batch for event in events]
         try:
-            answers = iter(await loop.run_in_executor(None, self._group.append, events))
+            answers = iter(await loop.run_in_executor(None, self._append, everything))
         except Exception as error:  # noqa: BLE001 -- each task of the batch is owed the same answer
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
             return
-        for signed, future in batch:
-            own = [next(answers) for _ in signed]
+        for events, future in batch:
+            own = list(islice(answers, len(events)))
             if not future.done():
                 future.set_result(own)

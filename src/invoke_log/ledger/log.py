@@ -5,12 +5,15 @@ The clock is read here, once an event, and the event records it. Nothing below t
 
 import asyncio
 import logging
+import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain as joined
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -49,6 +52,10 @@ from invoke_log.rules.world import EffectState
 _log = logging.getLogger(__name__)
 TICK_AGE_MS_MAX: Final = 1_000
 """Whoever holds the log key adds a tick to an append when the last one is older [TIME-5]."""
+OPENERS: Final = min(os.cpu_count() or 1, 8)
+"""Threads that open events: each needs the interpreter's lock for a third of its time, so that more would wait."""
+OPENED_TOGETHER: Final = 8
+"""Events that a thread takes at a time: a millisecond's work, which hides the hand-over and ends with the others'."""
 REFUSALS_WAITING_MAX: Final = 1_000
 """Refusals that wait for the next append; at one more they are appended at once."""
 ADMIN_ROLES: Final = ("approver", "attestor", "repeat")
@@ -85,12 +92,14 @@ class Log:
         self._log_signer = log_signer
         self._memory = Memory()
         self._group = Group(self._commit)
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopGroup] = WeakKeyDictionary()
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopGroup[Envelope]] = WeakKeyDictionary()
         self._lock = threading.Lock()
         self.turn: Final = threading.Lock()
         """Held by a call whose verdict rests on a budget, from its last look to its append: the calls of this process
         would only lose to each other. Nothing rests on it: what holds is the append.
         """
+        # Its threads start where they are wanted, and end when the log is let go of.
+        self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="invoke-log-open")
         self._refusals: dict[tuple[bytes, bytes, bytes | None, str], tuple[Signer, Refusal]] = {}
         self._unsure: list[Opened | Refused] = []
 
@@ -141,7 +150,7 @@ class Log:
         Appends of other threads may go into the same commit. A tick goes before them when the last one is old, and
         refusals that wait after them, where their keys are at hand.
         """
-        return self._group.append([open_event(envelope) for envelope in envelopes])
+        return self._group.append(self._opened(envelopes))
 
     async def aappend(self, envelope: Envelope) -> Answer:
         """Return the answer to one signed event, from a task of an event loop, which goes on meanwhile."""
@@ -152,8 +161,15 @@ class Log:
         loop = asyncio.get_running_loop()
         group = self._loops.get(loop)
         if group is None:
-            group = self._loops[loop] = LoopGroup(self._group)
-        return await group.append([open_event(envelope) for envelope in envelopes])
+            group = self._loops[loop] = LoopGroup(self.append_many)
+        return await group.append(envelopes)
+
+    def _opened(self, envelopes: Sequence[Envelope]) -> list[Opened | Refused]:
+        """Open events, in threads where they are many: libsodium verifies without the interpreter's lock."""
+        if len(envelopes) <= OPENED_TOGETHER:
+            return [open_event(envelope) for envelope in envelopes]
+        shares = (envelopes[at : at + OPENED_TOGETHER] for at in range(0, len(envelopes), OPENED_TOGETHER))
+        return [*joined.from_iterable(self._openers.map(lambda share: [open_event(each) for each in share], shares))]
 
     def tick(self) -> Answer | None:
         """Append the log's time and the refusals that wait, or return None: this process does not hold the log key.
@@ -334,13 +350,17 @@ class Log:
 
         Whoever is about to judge by the log's time puts it before its own events, in the same append.
         """
+        with self.world() as world:
+            return self._due_tick(world)
+
+    def _due_tick(self, world: LiveWorld) -> tuple[Envelope, int] | None:
         if self._log_signer is None:
             return None
         now_ms = _now_ms()
-        with self.world() as world:
-            if now_ms - world.now_ms() < TICK_AGE_MS_MAX:
-                return None
-        return self.draft(Tick(time_ms=now_ms, covers=0, map=None), self._log_signer), now_ms
+        if now_ms - world.now_ms() < TICK_AGE_MS_MAX:
+            return None
+        tick = Tick(time_ms=now_ms, covers=0, map=None)
+        return sign_event(tick, self._log_signer, log=world.governance.log_id), now_ms
 
     def _commit(self, signed: Sequence[Opened | Refused]) -> list[Answer]:
         """What the front of the queue does with everything that waits.
@@ -351,24 +371,21 @@ class Log:
         ticking = any(isinstance(opened, Opened) and isinstance(opened.event.data, Tick) for opened in signed)
         riding: list[Opened | Refused] = []
 
-        def ride() -> list[Opened | Refused]:
-            riding.extend(self._sealed_refusals())
-            return riding
+        def ride(world: LiveWorld) -> list[Opened | Refused]:
+            due = None if ticking else self._tick_if_any(world)
+            if due or world.ahead.events or not signed:
+                riding.extend(self._sealed_refusals())
+            return [*([open_event(due[0])] if due else []), *riding]
 
-        try:
-            due = None if ticking else self._tick_if_any()
-            events = [*signed, *([open_event(due[0])] if due else [])] or ride()
-        except (CommitUncertainError, LogHaltedError) as error:
-            return [opened if isinstance(opened, Refused) else Unavailable(reason=error.message) for opened in signed]
-        answers = append_events(self._engine, self._memory, events, riders=ride if events is not riding else tuple)
+        answers = append_events(self._engine, self._memory, signed, riders=ride)
         if riding and not any(isinstance(answer, Unavailable) for answer in answers):
             self._unsure = []
         return answers[: len(signed)]
 
-    def _tick_if_any(self) -> tuple[Envelope, int] | None:
+    def _tick_if_any(self, world: LiveWorld) -> tuple[Envelope, int] | None:
         """A tick where one is due and can be signed: no outcome waits for it (S15), and time stands still without."""
         try:
-            return self.due_tick()
+            return self._due_tick(world)
         except (CommitUncertainError, LogHaltedError):
             raise
         except Exception as error:  # noqa: BLE001 -- whatever the signer raises

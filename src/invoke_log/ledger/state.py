@@ -16,7 +16,7 @@ from invoke_log.format.digest import EventId
 from invoke_log.format.envelope import decode_body
 from invoke_log.ledger import chain
 from invoke_log.ledger.memo import Memo, decode_memo
-from invoke_log.log.engine import Reader
+from invoke_log.log.engine import ChainRow, Reader
 from invoke_log.rules.budget import Change, Counted, Spending, counted, counted_event
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import decision_key_of
@@ -93,11 +93,13 @@ def landed(state: EffectState, leaves: Mapping[int, int]) -> EffectState:
         return leaves.get(index, index)
 
     claim, base, send = state.claim, state.base_claim, state.send
-    return state._replace(
-        claim=claim._replace(index=leaf(claim.index)) if claim else None,
-        base_claim=base._replace(index=leaf(base.index)) if base else None,
-        send=send._replace(index=leaf(send.index), last_index=leaf(send.last_index)) if send else None,
-    )
+    if claim is not None and claim.index < 0:
+        state = state._replace(claim=claim._replace(index=leaf(claim.index)))
+    if base is not None and base.index < 0:
+        state = state._replace(base_claim=base._replace(index=leaf(base.index)))
+    if send is not None and (send.index < 0 or send.last_index < 0):
+        state = state._replace(send=send._replace(index=leaf(send.index), last_index=leaf(send.last_index)))
+    return state
 
 
 class LiveWorld:
@@ -111,6 +113,9 @@ class LiveWorld:
         self._memory = memory
         self.ahead = Ahead()
         self.expect: dict[bytes, bytes | None] = {}
+        # Of this one snapshot, and so true for as long as it is read.
+        self._rows: dict[bytes, ChainRow | None] = {}
+        self._governed: Governance | None = None
 
     def begin(self) -> None:
         """Start a new judgement: nothing has been read for it yet."""
@@ -118,11 +123,12 @@ class LiveWorld:
 
     @property
     def governance(self) -> Governance:
-        head = self.head(chain.GOVERNANCE)
+        self.head(chain.GOVERNANCE)
         if self.ahead.governance is not None:
             return self.ahead.governance
-        kept = self._memory.governance
-        return kept[0] if kept is not None and kept[0].head == head else self._fold_governance(kept)
+        if self._governed is None:
+            self._governed = self._fold_governance(self._memory.governance)
+        return self._governed
 
     def now_ms(self) -> int:
         return self.lo(PENDING)
@@ -134,7 +140,7 @@ class LiveWorld:
             earlier = [time for place, time in self.ahead.ticks if index == PENDING or place > index]
             if earlier:
                 return earlier[-1]
-            row = self.reader.head(chain.TICKS)
+            row = self._row(chain.TICKS)
         else:
             row = self.reader.row_at_or_before(chain.TICKS, index - 1) if index else None
         return int.from_bytes(row.memo, "big") if row else 0
@@ -181,7 +187,7 @@ class LiveWorld:
         if pending is not None:
             return pending if pending[1].resource in (None, resource) else None
         for name in (chain.of_unchained(event_id, resource), chain.of_unchained(event_id, None)):
-            row = self.reader.head(name)
+            row = self._row(name)
             if row is not None:
                 return row.index, self.event(row.index)
         return None
@@ -233,12 +239,20 @@ class LiveWorld:
 
     def head(self, name: bytes) -> bytes | None:
         """Return a chain's head, and expect it."""
+        if name in self.expect:
+            return self.expect[name]
         if name in self.ahead.heads:
             self.expect[name] = self.ahead.heads[name]
-        elif name not in self.expect:
-            row = self.reader.head(name)
+        else:
+            row = self._row(name)
             self.expect[name] = row.head if row else None
         return self.expect[name]
+
+    def _row(self, name: bytes) -> ChainRow | None:
+        """The last row of a chain on the store."""
+        if name not in self._rows:
+            self._rows[name] = self.reader.head(name)
+        return self._rows[name]
 
     def chain_of(self, effect: bytes, resource: str) -> Iterator[tuple[int, bytes]]:
         """Return leaf index and event id of each event on an effect's chain, in order."""
@@ -258,7 +272,7 @@ class LiveWorld:
 
     def unchained_chain(self, name: bytes) -> Iterator[tuple[int, bytes]]:
         """Return leaf index and event id of the event that stands alone under a name, if it is there."""
-        row = self.reader.head(name)
+        row = self._row(name)
         if row is not None:
             yield row.index, row.head
 
@@ -276,7 +290,7 @@ class LiveWorld:
         """Return the leaf of the first event of an effect, which says what resource it belongs to; None: there is
         none.
         """
-        row = self.reader.head(chain.of_binding(effect))
+        row = self._row(chain.of_binding(effect))
         return row.index if row else None
 
     def resource_of(self, effect: bytes) -> str | None:
@@ -291,11 +305,12 @@ class LiveWorld:
             resource = self.resource_of(effect)
             assert resource is not None
             yield self.effect(effect, resource)
+            self.expect, self._rows = {}, {}  # of as many effects as there are
 
     def last_redrive(self, name: bytes) -> bytes | None:
         """Return the id of the re-drive that an effect's stored memo names as its last send."""
         pending = self.ahead.redrives.get(name)
-        row = self.reader.head(name)
+        row = self._row(name)
         return pending or (decode_memo(row.memo).last_send if row else None)
 
     def governance_chain(self) -> Iterator[tuple[int, bytes]]:
@@ -309,7 +324,9 @@ class LiveWorld:
         return parse_event(decode_body(body), digest.event_id(body))
 
     def _fold_governance(self, kept: tuple[Governance, int] | None) -> Governance:
-        standing = self.reader.head(chain.GOVERNANCE)
+        standing = self._row(chain.GOVERNANCE)
+        if kept is not None and standing is not None and kept[0].head == standing.head:
+            return kept[0]
         if kept is not None and standing is not None and kept[1] > standing.index:
             kept = None  # another thread has read on: this snapshot is older, and folded from the beginning
         known, index = kept if kept is not None else (None, -1)
@@ -323,7 +340,7 @@ class LiveWorld:
         return known
 
     def _load(self, effect: bytes, resource: str, name: bytes, head: bytes) -> EffectState:
-        row = self.reader.head(name)
+        row = self._row(name)
         assert row is not None
         memo = decode_memo(row.memo)
         wanted = {memo.claim, memo.base_claim, memo.send, memo.last_send} - {None}

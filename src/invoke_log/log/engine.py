@@ -14,9 +14,9 @@ from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreDamaged
 from invoke_log.format.merkle import Frontier
 from invoke_log.log.publish import CHECKPOINT_META, hash_entries, publish
 from invoke_log.log.signer import Signer
-from invoke_log.store.protocol import COLUMN_HEIGHT, Answer, Appended, Moved, Pending, Reader, Store
+from invoke_log.store.protocol import COLUMN_HEIGHT, Answer, Appended, ChainRow, Moved, Pending, Reader, Store
 
-__all__ = ["Answer", "Appended", "Engine", "Moved", "Pending", "Reader"]
+__all__ = ["Answer", "Appended", "ChainRow", "Engine", "Moved", "Pending", "Reader"]
 
 VERIFY_CHUNK_LEAVES: Final = 256
 """Leaf hashes compared at a time while a store is re-verified: 8 KiB."""
@@ -43,15 +43,15 @@ class Engine:
             StoreDamagedError: it was halted, and `reverify` did not succeed. StoreFullError: nothing is stored.
         """
         with self._lock:  # or an append of another thread could slip in between the error and the halt
-            self.reverify()
+            if self._halted:
+                self.reverify()
             try:
                 answers = self._store.append(pendings)
             except CommitUncertainError:
                 self._halt()
                 raise
-            for answer in answers:
-                if isinstance(answer, Appended):
-                    self._acknowledged = max(self._acknowledged, answer.index + 1)
+            stored = (answer.index + 1 for answer in reversed(answers) if isinstance(answer, Appended))
+            self._acknowledged = next(stored, self._acknowledged)
             return answers
 
     def snapshot(self) -> AbstractContextManager[Reader]:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice, takewhile
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 import lmdb
 
@@ -25,6 +25,7 @@ CATCH_UP_LEAVES: Final = 64
 """Leaves up to which a known frontier is extended; past it, it is cheaper to read it from the nodes."""
 
 _Item = tuple[bytes, bytes]
+_Asked = ParamSpec("_Asked")
 _Found = TypeVar("_Found")
 
 
@@ -36,7 +37,7 @@ class LmdbReader:
 
     def __init__(self, environment: OpenEnvironment, known: Frontier) -> None:
         self._environment = environment
-        self._txn = environment.begin()
+        self._begin()
         self._known = known
         self._rows_read = 0
         self.size = self._read(tree_size)
@@ -107,9 +108,9 @@ class LmdbReader:
         return self.row_at_or_before(chain, self.size)
 
     def row_at_or_before(self, chain: bytes, index: int) -> ChainRow | None:
-        stop = rows.CHAIN + chain + rows.index_bytes(min(index + 1, self.size))
-        item = self._read(lambda cursor: last_below(cursor, stop))
-        return rows.chain_row(*item) if item and rows.chain_of(item[0]) == chain else None
+        name = rows.CHAIN + chain
+        item = self._read(last_below, name + rows.index_bytes(min(index + 1, self.size)))
+        return rows.chain_row(*item) if item and item[0][: -rows.INDEX_BYTES] == name else None
 
     def row_after(self, chain: bytes, index: int) -> ChainRow | None:
         start, stop = self._span(chain, index + 1)
@@ -156,16 +157,22 @@ class LmdbReader:
         if self._rows_read >= RENEW_ROWS:
             self._rows_read = 0
             self._txn.abort()
-            self._txn = self._environment.begin()
-        items = self._read(lambda cursor: _items_between(cursor, start, stop, count))
+            self._begin()
+        items = self._read(_items_between, start, stop, count)
         self._rows_read += len(items)
         return items
 
-    def _read(self, use: Callable[[Cursor], _Found]) -> _Found:
+    def _begin(self) -> None:
+        """Begin a read transaction, with the one cursor that every read of it positions anew."""
+        self._txn = self._environment.begin()
+        self._cursor = self._txn.cursor()
+
+    def _read(
+        self, use: Callable[Concatenate[Cursor, _Asked], _Found], *asked: _Asked.args, **named: _Asked.kwargs
+    ) -> _Found:
         self._environment.check_process()
         try:
-            with self._txn.cursor() as cursor:
-                return use(cursor)
+            return use(self._cursor, *asked, **named)
         except lmdb.Error as exc:
             raise fault(exc, self._environment.where) from exc
 

@@ -162,18 +162,21 @@ class LmdbStore:
     def _append(self, txn: Transaction, pendings: Sequence[Pending]) -> tuple[list[Answer], Frontier]:
         answers: list[Answer] = []
         frontier = self._known
-        with txn.cursor() as cursor:
-            if frontier.size != tree_size(cursor):  # another process has appended; under its lock nobody is about to
-                with self.snapshot() as reader:
-                    frontier = reader.frontier
-            for pending in pendings:
-                answer, frontier = self._judge(txn, cursor, frontier, pending)
-                answers.append(answer)
+        cursor = txn.cursor()
+        if frontier.size != tree_size(cursor):  # another process has appended; under its lock nobody is about to
+            with self.snapshot() as reader:
+                frontier = reader.frontier
+        heads = _Heads(cursor)
+        for pending in pendings:
+            answer, frontier = self._judge(txn, heads, frontier, pending)
+            answers.append(answer)
         return answers, frontier
 
-    def _judge(self, txn: Transaction, cursor: Cursor, frontier: Frontier, pending: Pending) -> tuple[Answer, Frontier]:
+    def _judge(
+        self, txn: Transaction, heads: "_Heads", frontier: Frontier, pending: Pending
+    ) -> tuple[Answer, Frontier]:
         for chain, expected in pending.expect.items():
-            head = _head(cursor, chain)
+            head = heads[chain]
             if head != expected:
                 return Moved(chain=chain, head=head), frontier
         index = LeafIndex(frontier.size)
@@ -182,17 +185,24 @@ class LmdbStore:
         for chain, head, memo in pending.rows:
             if not txn.put(rows.CHAIN + chain + key, head + memo, overwrite=False):
                 raise StoreDamagedError(f"store {self.path}: chain {chain.hex()} has a row of leaf {index} already")
+            heads[chain] = head
         for level, position, node in completed[COLUMN_HEIGHT::COLUMN_HEIGHT]:
             txn.put(rows.node_key(level, position), node)
         txn.put(rows.ENTRY + key, rows.join_entry(pending), append=True)
         return Appended(index=index), frontier
 
 
-def _head(cursor: Cursor, chain: bytes) -> bytes | None:
-    key, value = last_below(cursor, rows.CHAIN + chain + rows.AFTER_EVERY_INDEX) or (b"", b"")
-    name = rows.chain_of(key)
-    if name == chain:
-        return value[:HASH_BYTES]
-    if name and (name.startswith(chain) or chain.startswith(name)):
-        raise MalformedError(f"append: chain names {name.hex()} and {chain.hex()}: one begins the other")
-    return None
+class _Heads(dict[bytes, bytes | None]):
+    """The heads of chains in one write transaction, each read once: nobody else writes until it ends."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        super().__init__()
+        self._cursor = cursor
+
+    def __missing__(self, chain: bytes) -> bytes | None:
+        key, value = last_below(self._cursor, rows.CHAIN + chain + rows.AFTER_EVERY_INDEX) or (b"", b"")
+        name = rows.chain_of(key)
+        if name != chain and name and (name.startswith(chain) or chain.startswith(name)):
+            raise MalformedError(f"append: chain names {name.hex()} and {chain.hex()}: one begins the other")
+        head = self[chain] = value[:HASH_BYTES] if name == chain else None
+        return head
