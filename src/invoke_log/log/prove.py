@@ -5,29 +5,33 @@ from functools import cache
 
 from invoke_log.errors import NotFoundError
 from invoke_log.format.digest import LeafIndex, TreeSize
-from invoke_log.format.merkle import ReadNode, prove_consistency, prove_inclusions, tile_node
+from invoke_log.format.merkle import ReadNode, node_hash, prove_consistency, prove_inclusions
 from invoke_log.store.protocol import COLUMN_HEIGHT, Reader
 
 
 def node_reader(reader: Reader) -> ReadNode:
-    """Return how to read any complete node of a store's tree, from at most 8 kept hashes of one level.
+    """Return how to read any complete node of a store's tree.
 
-    Hashes are read 16 at a time, and each once: the siblings on one leaf's path lie side by side, and so do leaves.
+    Kept hashes are read 16 at a time and each once, with the nodes that they make: the siblings on a leaf's path lie
+    side by side, and so do the leaves of an effect. Raises, when it is asked: NotFoundError: the store is smaller.
     """
 
     @cache
-    def read_tile(column: int, index: int) -> Sequence[bytes]:
+    def read_tile(column: int, index: int) -> list[Sequence[bytes]]:
         level = column * COLUMN_HEIGHT
-        return reader.hashes(level, index << COLUMN_HEIGHT, min((index + 1) << COLUMN_HEIGHT, reader.size >> level))
-
-    def read_hashes(column: int, start: int, stop: int) -> Sequence[bytes]:
-        index, at = divmod(start, 1 << COLUMN_HEIGHT)
-        return read_tile(column, index)[at : at + stop - start]
+        stop = min((index + 1) << COLUMN_HEIGHT, reader.size >> level)
+        rows: list[Sequence[bytes]] = [reader.hashes(level, index << COLUMN_HEIGHT, stop)]
+        for _ in range(1, COLUMN_HEIGHT):
+            below = rows[-1]
+            rows.append([node_hash(left, right) for left, right in zip(below[::2], below[1::2], strict=False)])
+        return rows
 
     def read_node(level: int, index: int) -> bytes:
         if index >= reader.size >> level:
             raise NotFoundError(f"no node {index} at level {level} of a tree of {reader.size} leaves")
-        return tile_node(level, index, read_hashes, height=COLUMN_HEIGHT)
+        column, above = divmod(level, COLUMN_HEIGHT)
+        tile, at = divmod(index, 1 << COLUMN_HEIGHT - above)
+        return read_tile(column, tile)[above][at]
 
     return read_node
 
