@@ -93,8 +93,6 @@ class Log:
         """
         self._refusals: dict[tuple[bytes, bytes, bytes | None, str], tuple[Signer, Refusal]] = {}
         self._unsure: list[Opened | Refused] = []
-        self._time_ms = 0
-        """The log's time when it was last read: it never goes back, so no tick is due before this one is old."""
 
     @classmethod
     def create(cls, path: str | Path, *, origin: str, strict: bool = False) -> Self:
@@ -250,7 +248,9 @@ class Log:
         Raises: NotFoundError: it does not wait for approval. MalformedError: no event id.
         """
         event_id = digest.parse_id(intent, "evt") if isinstance(intent, str) else intent
-        found = next((each for each in self.approvals() if each.intent == event_id), None)
+        with self.world() as world:
+            state = world.claimed_by(event_id)
+            found = pending(world, state) if state is not None else None
         if found is None:
             raise not_pending(event_id)
         return found
@@ -334,11 +334,9 @@ class Log:
         if self._log_signer is None:
             return None
         now_ms = _now_ms()
-        if now_ms - self._time_ms >= TICK_AGE_MS_MAX:
-            with self.world() as world:
-                self._time_ms = world.now_ms()
-        if now_ms - self._time_ms < TICK_AGE_MS_MAX:
-            return None
+        with self.world() as world:
+            if now_ms - world.now_ms() < TICK_AGE_MS_MAX:
+                return None
         return self.draft(Tick(time_ms=now_ms, covers=0, map=None), self._log_signer), now_ms
 
     def _commit(self, signed: Sequence[Opened | Refused]) -> list[Answer]:
