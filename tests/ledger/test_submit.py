@@ -5,13 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from invoke_log.errors import NotFoundError
 from invoke_log.format.envelope import Envelope
+from invoke_log.ledger import approval, log
+from invoke_log.ledger.approval import PendingIntent
 from invoke_log.ledger.consent import approve
+from invoke_log.ledger.state import LiveWorld
 from invoke_log.ledger.submit import DRAFTS_MAX, append_drawn, append_surely
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Unavailable
 from invoke_log.rules.call import APPENDS_MAX
 from invoke_log.rules.kind import Freeze, Scope
+from invoke_log.rules.world import EffectState
 from tests.harness.live import Live, id_of, memory_live
 
 GONE = Unavailable(reason="no disk")
@@ -79,3 +84,34 @@ def test_an_approval_whose_answer_was_lost_is_given(live: Live, monkeypatch: pyt
     answers_lost(live, monkeypatch, times=1)
     assert isinstance(approve(live.log, id_of(intent), live.admin), Accepted)
     assert len(live.log.approval(id_of(intent)).given) == 1
+
+
+def test_one_claim_that_waits_is_found_without_showing_the_others(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.ask()
+    claims = [live.intent(live.bound(customer=f"cus_{n}"), asks=True) for n in range(3)]
+    live.put(*claims)
+    shown: list[bytes] = []
+
+    def pending(world: LiveWorld, state: EffectState) -> PendingIntent | None:
+        shown.append(state.effect)
+        return approval.pending(world, state)
+
+    monkeypatch.setattr(log, "pending", pending)
+    assert live.log.approval(id_of(claims[1])).effect == live.bound(customer="cus_1").effect
+    assert shown == [live.bound(customer="cus_1").effect]
+
+
+def test_what_is_no_claim_or_no_longer_one_waits_for_nobody(live: Live) -> None:
+    live.ask()
+    claim = live.intent(asks=True)
+    live.put(claim)
+    release = live.release()
+    live.put(release)
+    for event_id in (id_of(claim), id_of(release), live.contract.id):
+        with pytest.raises(NotFoundError, match="does not wait for approval"):
+            live.log.approval(event_id)
+    again = live.intent(asks=True)
+    live.put(again)
+    with pytest.raises(NotFoundError, match="does not wait for approval"):
+        live.log.approval(id_of(claim))
+    assert live.log.approval(id_of(again)).intent == id_of(again)

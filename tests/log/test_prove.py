@@ -5,7 +5,7 @@ import pytest
 from invoke_log.errors import NotFoundError, ProofInvalidError
 from invoke_log.format.digest import LeafIndex, TreeSize
 from invoke_log.format.merkle import frontier_at, verify_consistency, verify_inclusion
-from invoke_log.log.prove import consistency, inclusion, node_reader
+from invoke_log.log.prove import consistency, inclusions, node_reader
 from invoke_log.store.memory import MemoryStore
 from tests.store.suite import entry
 
@@ -28,9 +28,9 @@ def roots(store: MemoryStore, sizes: list[int]) -> dict[int, bytes]:
 def test_every_leaf_is_proven_at_every_size_from_stored_hashes(store: MemoryStore, size: int) -> None:
     root = roots(store, [size])[size]
     with store.snapshot() as reader:
-        for index in {0, size // 2, size - 1, max(size - 16, 0)}:
-            leaf = entry(index).entry_leaf_hash
-            verify_inclusion(leaf, LeafIndex(index), TreeSize(size), inclusion(reader, index, size), root)
+        indexes = sorted({0, size // 2, size - 1, max(size - 16, 0)})
+        for index, proof in zip(indexes, inclusions(reader, indexes, size), strict=True):
+            verify_inclusion(entry(index).entry_leaf_hash, LeafIndex(index), TreeSize(size), proof, root)
 
 
 def test_every_tree_is_proven_to_extend_every_earlier_one(store: MemoryStore) -> None:
@@ -46,10 +46,10 @@ def test_every_tree_is_proven_to_extend_every_earlier_one(store: MemoryStore) ->
 def test_a_proof_past_the_store_is_refused(store: MemoryStore) -> None:
     with store.snapshot() as reader:
         with pytest.raises(NotFoundError):
-            inclusion(reader, 0, SIZE + 1)
+            inclusions(reader, [0], SIZE + 1)
         with pytest.raises(NotFoundError):
             consistency(reader, 10, SIZE + 1)
         with pytest.raises(ProofInvalidError):
-            inclusion(reader, 10, 10)
+            inclusions(reader, [10], 10)
         with pytest.raises(ProofInvalidError):
             consistency(reader, 0, 10)

@@ -14,9 +14,9 @@ can have one shape beside it, so the size has to come from where the root does, 
 True
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from hashlib import sha256
 from typing import Final
 
@@ -125,7 +125,16 @@ def prove_inclusion(index: LeafIndex, size: TreeSize, read_node: ReadNode) -> li
 
     Raises: ProofInvalidError: there is no such leaf in a tree of that size.
     """
-    return [_subtree_root(start, stop, read_node) for start, stop in _inclusion_siblings(index, size)]
+    return prove_inclusions([index], size, read_node)[0]
+
+
+def prove_inclusions(leaves: Iterable[LeafIndex], size: TreeSize, read_node: ReadNode) -> list[list[bytes]]:
+    """Return the proofs of several leaves in one tree; a subtree beside the paths of many is hashed once.
+
+    Raises: as `prove_inclusion`.
+    """
+    root = cache(lambda subtree: _subtree_root(*subtree, read_node))
+    return [[root(subtree) for subtree in _inclusion_siblings(index, size)] for index in leaves]
 
 
 def verify_inclusion(leaf: bytes, index: LeafIndex, size: TreeSize, proof: Sequence[bytes], root: bytes) -> None:

@@ -17,7 +17,7 @@ from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import CLOCK, Call, call_of, reply_of_exception, reply_of_value
 from invoke_log.ledger.approval import given
 from invoke_log.ledger.engines import engines
-from invoke_log.ledger.log import Log
+from invoke_log.ledger.log import Log, sign_event
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.home import read_attachment
 from invoke_log.log.signer import Signer
@@ -60,6 +60,8 @@ class Driver:
         self.raised: BaseException | None = None
         self._sent = False
         self._tick: Envelope | None = None
+        self._log_id = b""
+        """The log's id when it was last looked at: a recovery gives it another."""
 
     def run(self) -> Ended:
         """Return how the call ended. Raises StoreError where nothing was sent; whatever the tool raises is an ending,
@@ -127,8 +129,8 @@ class Driver:
         due = self._log.due_tick()
         self._tick = due[0] if due is not None else None
         with self._log.world() as world:
-            state = world.effect(self._bound.effect, self._bound.resource)
-            now_ms = max(world.now_ms(), due[1]) if due is not None else world.now_ms()
+            state, self._log_id = world.effect(self._bound.effect, self._bound.resource), world.governance.log_id
+            now_ms = max(world.now_ms(), due[1] if due is not None else 0)
             return Seen(
                 state=state,
                 state_hash=world.state_hash(self._bound.resource),
@@ -163,14 +165,8 @@ class Driver:
         return snapshot
 
     def _seal(self, step: Seal) -> Sealed:
-        envelope = self._log.draft(
-            step.data,
-            self._signer,
-            effect=self._bound.effect,
-            resource=self._bound.resource,
-            prev=step.prev,
-            state=step.state,
-        )
+        of = (self._bound.effect, self._bound.resource)
+        envelope = sign_event(step.data, self._signer, log=self._log_id, prev=step.prev, of=of, state=step.state)
         return Sealed(id=digest.event_id(envelope.body), envelope=envelope)
 
     def _append(self, step: Append) -> list[Answer]:
@@ -209,8 +205,7 @@ class Driver:
 
     def arguments_of(self, step: Send) -> dict[str, Any]:
         """Return what the tool is called with: the bound arguments, and its `Call` where it asks for one."""
-        call = self._call(step)
-        return {**self._bound.arguments, **({"invoke": call} if self._tool.takes_call else {})}
+        return {**self._bound.arguments, **({"invoke": self._call(step)} if self._tool.takes_call else {})}
 
     def _refuse(self, step: Refuse) -> None:
         now_ms = time.time_ns() // 1_000_000

@@ -15,6 +15,7 @@ from invoke_log.rules.contract import Contract
 from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence
 
+_RESULT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 """Runs while the machine sleeps: a laptop that was closed for an hour has missed its send deadline."""
 
@@ -76,7 +77,7 @@ def reply_of_value(value: Any) -> Reply:
     it.
     """
     try:
-        result = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        result = _RESULT.encode(value).encode()
     except Exception:  # noqa: BLE001 -- whatever a value does when it is written down: the effect happened
         result = None
     if result is not None and len(result) > limits.RAW_INLINE_BYTES_MAX:

@@ -249,9 +249,7 @@ class Log:
         effect = digest.parse_id(key, "eff") if isinstance(key, str) else key
         with self._engine.snapshot() as reader:
             world = LiveWorld(reader, self._memory)
-            resource = world.resource_of(effect)
-            if resource is None:
-                raise NotFoundError(f"effect eff_{effect.hex()}: no event of this log is on its chain")
+            resource = _resource_of(world, effect)
             state = world.effect(effect, resource)
             entries = tuple(_entry(i, *reader.entry(i)) for i, _ in world.chain_of(effect, resource))
             return EffectView(state=state, entries=entries)
@@ -272,7 +270,9 @@ class Log:
         Raises: NotFoundError: it does not wait for approval. MalformedError: no event id.
         """
         event_id = digest.parse_id(intent, "evt") if isinstance(intent, str) else intent
-        found = next((each for each in self.approvals() if each.intent == event_id), None)
+        with self.world() as world:
+            state = world.claimed_by(event_id)
+            found = pending(world, state) if state is not None else None
         if found is None:
             raise not_pending(event_id)
         return found
@@ -298,12 +298,15 @@ class Log:
         Raises: NotFoundError: no such effect. StoreReadOnlyError: a new checkpoint is wanted, and the log key is not
             here.
         """
-        view = self.effect(key)
+        effect = digest.parse_id(key, "eff") if isinstance(key, str) else key
+        with self.world() as world:
+            resource = _resource_of(world, effect)
+            *_, (last, _) = world.chain_of(effect, resource)
         note = self._engine.published() if self._log_signer is None else None
-        if note is None or _covered(note) <= view.entries[-1].index:
+        if note is None or _covered(note) <= last:
             note = self.checkpoint()
         with self.world() as world:
-            return make_receipt(world, view.state.effect, view.state.resource, note)
+            return make_receipt(world, effect, resource, note)
 
     def close(self) -> None:
         """Append the refusals that wait, and give the store back, in any case. Closing twice does nothing."""
@@ -457,6 +460,14 @@ def sign_event(
         state=state,
     )
     return seal(fields, signer)
+
+
+def _resource_of(world: LiveWorld, effect: bytes) -> str:
+    """The resource that an effect belongs to. Raises NotFoundError."""
+    resource = world.resource_of(effect)
+    if resource is None:
+        raise NotFoundError(f"effect eff_{effect.hex()}: no event of this log is on its chain")
+    return resource
 
 
 def _covered(note: bytes) -> int:

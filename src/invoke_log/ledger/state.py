@@ -307,6 +307,17 @@ class LiveWorld:
             yield self.effect(effect, resource)
             self.expect, self._rows = {}, {}  # of as many effects as there are
 
+    def claimed_by(self, intent: bytes) -> EffectState | None:
+        """Return the state of the effect whose latest claim this intent is; None: it is no intent, or not any more."""
+        # Every intent begins to count: what budgets count finds it by its id.
+        leaf = next((row.index for row in self.reader.rows(chain.COUNTS) if row.head == intent), None)
+        if leaf is None:
+            return None
+        event = self.event(leaf)
+        assert event.effect is not None and event.resource is not None
+        state = self.effect(event.effect, event.resource)
+        return state if state.claim is not None and state.claim.id == intent else None
+
     def last_redrive(self, name: bytes) -> bytes | None:
         """Return the id of the re-drive that an effect's stored memo names as its last send."""
         pending = self.ahead.redrives.get(name)

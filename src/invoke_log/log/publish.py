@@ -35,10 +35,12 @@ def publish(store: Store, *, origin: str, signer: Signer) -> bytes:
         with store.snapshot() as reader:
             if reader.size == 0:
                 raise StoreError("an empty log has nothing to sign")
-            store.barrier()  # another process may still be flushing what the snapshot shows
             frontier = _signed_frontier(reader, last)
             if last is not None and frontier.size == reader.size:
+                # What it covers was durable before it was signed. Crash while another process journals it: the next
+                # note of this size is over the same leaves, and is the same bytes.
                 return last
+            store.barrier()  # another process may still be flushing what the snapshot shows
             # Hashed from the stored bytes, on top of the frontier that the last note was signed over: that the new root
             # extends the old one is not checked here but made so.
             for leaf in hash_entries(reader, frontier.size, reader.size):

@@ -153,7 +153,9 @@ class Spending:
         )
 
     def _tally(self, budget: Budget) -> "_Tally":
-        tally = self._tallies.setdefault(budget, _Tally(budget))
+        tally = self._tallies.get(budget)
+        if tally is None:
+            tally = self._tallies[budget] = _Tally(budget)
         for at in range(tally.applied, len(self._changes)):
             index, change = self._changes[at]
             tally.apply(index, change, self._known[change.id])

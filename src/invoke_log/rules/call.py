@@ -264,13 +264,13 @@ def _decide(
         if _accepted(answers[0]):
             return _ended("pending", by=sealed.id, after="wait", reason="the policy asks for approval")
         return (yield from _not_claimed(answers[0], contract))
-    start = yield from _seal_start(seen, sealed.id, verdict, prev=sealed.id, snapshot_id=intent.snapshot_id)
+    start, send = yield from _seal_start(seen, sealed.id, verdict, prev=sealed.id, snapshot_id=intent.snapshot_id)
     answers = yield from _append(sealed, start)
     if not _accepted(answers[0]):
         return (yield from _not_claimed(answers[0], contract))
     if not _accepted(answers[1]):
         return (yield from _not_started(answers[1], sealed.id, contract))
-    return (yield from _send(contract, seen.state, seen, start.id))
+    return (yield from _send(contract, send, nonce=seen.nonce))
 
 
 def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Generator[Step, Any, Ended | None]:
@@ -297,11 +297,13 @@ def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Ge
     if len(seen.approvals) < wanted:
         return _ended("pending", by=claim.id, after="wait", reason=f"{len(seen.approvals)} of {wanted} approvals")
     approvals, snapshot_id = seen.approvals[:wanted], snapshot.id if snapshot else None
-    start = yield from _seal_start(seen, claim.id, verdict, prev=head, approvals=approvals, snapshot_id=snapshot_id)
+    start, send = yield from _seal_start(
+        seen, claim.id, verdict, prev=head, approvals=approvals, snapshot_id=snapshot_id
+    )
     answers = yield from _append(start)
     if not _accepted(answers[0]):
         return (yield from _not_started(answers[0], claim.id, contract))
-    return (yield from _send(contract, seen.state, seen, start.id))
+    return (yield from _send(contract, send, nonce=seen.nonce))
 
 
 def _seal_start(
@@ -312,7 +314,8 @@ def _seal_start(
     prev: bytes,
     approvals: tuple[bytes, ...] = (),
     snapshot_id: bytes | None = None,
-) -> Generator[Step, Any, Sealed]:
+) -> Generator[Step, Any, tuple[Sealed, Send]]:
+    """Seal a START, and say what to send once it is accepted."""
     state = seen.state
     start = Start(
         intent=intent,
@@ -323,25 +326,24 @@ def _seal_start(
         provider_key=digest.provider_key(state.effect, state.generation, state.turn),
         tag=digest.tag(state.effect, state.generation),
     )
-    return cast("Sealed", (yield Seal(data=start, prev=prev)))
-
-
-def _send(contract: Contract, state: EffectState, seen: Seen, start: bytes) -> Machine:
-    """START is durable and ours: send once, and say what came of it."""
+    sealed = cast("Sealed", (yield Seal(data=start, prev=prev)))
     send = Send(
         began=seen.clock,
-        start=start,
-        provider_key=digest.provider_key(state.effect, state.generation, state.turn),
-        tag=digest.tag(state.effect, state.generation),
+        start=sealed.id,
+        provider_key=start.provider_key,
+        tag=start.tag,
         generation=state.generation,
     )
+    return sealed, send
+
+
+def _send(contract: Contract, send: Send, *, nonce: bytes) -> Machine:
+    """START is durable and ours: send once, and say what came of it."""
     # Crash here: START stored, the tool may have run: UNKNOWN. The reconciler asks and resolves.
     reply = cast("Reply", (yield send))
-    prev = start
+    start = prev = send.start
     for _ in range(APPENDS_MAX):
-        outcome = Outcome(
-            start=start, nonce=seen.nonce, status=reply.status, evidence=reply.evidence, result=reply.result
-        )
+        outcome = Outcome(start=start, nonce=nonce, status=reply.status, evidence=reply.evidence, result=reply.result)
         sealed = cast("Sealed", (yield Seal(data=outcome, prev=prev)))
         answers = yield from _append(sealed)
         if _accepted(answers[0]):
