@@ -4,13 +4,15 @@ import click
 
 from invoke_log.errors import ConfigInvalidError
 from invoke_log.log.home import signer_beside
+from invoke_log.surfaces.cli.reach import Reached, reached
 from invoke_log.surfaces.cli.session import Session, Verb
 
 
 @click.command("mcp", cls=Verb)
+@reached
 @click.pass_obj
-def mcp(session: Session) -> None:
-    """Serve the log to agents over MCP, on stdin and stdout.
+def mcp(session: Session, at: Reached) -> None:
+    """Serve the log to agents over MCP, on stdin and stdout, or by HTTP.
 
     Tools and resources that read: effects, receipts, contracts, what waits for approval, policy simulation, replay.
     With --key of a key that is granted agent there is also a tool that proposes: it appends intents and sends nothing.
@@ -20,15 +22,15 @@ def mcp(session: Session) -> None:
     Example: invoke-log mcp --log payments
     """
     try:
-        from invoke_log.surfaces.mcp_server.server import serve
+        from invoke_log.surfaces.mcp_server.serving import serve
         from invoke_log.surfaces.mcp_server.tools import Tools
     except ModuleNotFoundError as error:
         raise missing(error) from error
-    with session.open() as log:
+    with at.listening() as door, session.open() as log:
         if session.key:
-            serve(Tools(log=log, signer=session.signer("agent"), proposes=True))
+            serve(Tools(log=log, signer=session.signer("agent"), proposes=True), at=door)
         else:
-            serve(Tools(log=log, signer=signer_beside(log.path, "agent"), proposes=False))
+            serve(Tools(log=log, signer=signer_beside(log.path, "agent"), proposes=False), at=door)
 
 
 def missing(error: ModuleNotFoundError) -> ConfigInvalidError:

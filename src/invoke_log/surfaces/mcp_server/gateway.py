@@ -6,86 +6,43 @@ effect key comes from the arguments: the call that is issued again is told what 
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, cast
 
-from mcp import MCPError
 from mcp.server.context import ServerRequestContext
-from mcp.server.lowlevel.server import Server
-from mcp.server.stdio import stdio_server
-from mcp.types import (
-    INVALID_PARAMS,
-    METHOD_NOT_FOUND,
-    CallToolRequestParams,
-    CallToolResult,
-    InputRequiredResult,
-    ListToolsResult,
-    PaginatedRequestParams,
-    RequestParamsMeta,
-    TextContent,
-)
+from mcp.types import CallToolRequest, CallToolRequestParams, CallToolResult, InputRequiredResult, TextContent
 
 from invoke_log.errors import ArgumentInvalidError, ConfigInvalidError, InvokeLogError, StoreError
 from invoke_log.format.cbor import Value
 from invoke_log.guard.guard import Guard
-from invoke_log.guard.outcome import Committed, DefiniteFailure, Ending, NeverSent, OutcomeUnknown
+from invoke_log.guard.outcome import Committed, DefiniteFailure, Ending, OutcomeUnknown
 from invoke_log.guard.tool_call import Call
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.kind import Note
+from invoke_log.surfaces.mcp_server.relay import Relay
 from invoke_log.surfaces.mcp_server.result import error_view, result_of
-from invoke_log.surfaces.mcp_server.upstream import Upstream
+from invoke_log.surfaces.mcp_server.upstream import CALLED
 from invoke_log.surfaces.render import Json, View, json_of, time_of
 from invoke_log.surfaces.spelling import parse_object
 
 META: Final = "invoke-log/"
 """How the names of our fields in `_meta` begin, in calls and in results."""
 NO_EVENT: Final = bytes(32)
-BEFORE_RUNNING: Final = frozenset((METHOD_NOT_FOUND, INVALID_PARAMS))
-"""The protocol's errors that a contract may list as definite failures, by their numbers."""
 READ: Final = "none"
 """The effect class of a contract for a tool that changes nothing: its calls claim nothing."""
 Request = ServerRequestContext[Any, Any]
 
 
-async def serve_gateway(guard: Guard, command: Sequence[str], *, observes: bool) -> None:
-    """Answer on stdin and stdout until stdin ends, then wait for the calls that are out.
-
-    Args: observes: whether tools without a contract are called all the same, and noted.
-    Raises: ConfigInvalidError: the command does not answer as an MCP server.
-    """
-    upstream = Upstream(command)
-    try:
-        client = await upstream.client()
-        gateway = Gateway(guard, upstream, observes=observes)
-        server: Server[Any] = Server(
-            "invoke-log gateway",
-            instructions=client.instructions,
-            on_list_tools=gateway.list_tools,
-            on_call_tool=gateway.call_tool,
-        )
-        async with stdio_server() as (read, write):
-            await server.run(read, write, server.create_initialization_options())
-        # The client went away, and decided nothing: each call that is out still has its outcome appended.
-        await gateway.settled()
-    finally:
-        await upstream.close()
-
-
 class Gateway:
-    """The handlers of the gateway's requests."""
+    """The calls of tools; everything else passes in `relay.py`."""
 
-    def __init__(self, guard: Guard, upstream: Upstream, *, observes: bool) -> None:
+    def __init__(self, guard: Guard, relay: Relay, *, observes: bool) -> None:
         self._guard = guard
-        self._upstream = upstream
+        self._relay = relay
         self._observes = observes
         self._known: dict[str, bytes] = {}
         self._calls: set[asyncio.Task[CallToolResult]] = set()
-
-    async def list_tools(self, request: Request, params: PaginatedRequestParams | None) -> ListToolsResult:
-        """The tools of the server behind, unchanged."""
-        client = await self._upstream.client()
-        return await client.session.list_tools(params=params)
 
     async def call_tool(self, request: Request, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         """What became of a call; an error of ours is a result too."""
@@ -118,24 +75,10 @@ class Gateway:
         """Return the coroutine function that the guard calls as the tool: it sends once, and never again."""
 
         async def send(*, invoke: Call, **arguments: Value) -> Json:
-            try:
-                client = await self._upstream.client()
-            except ConfigInvalidError as error:
-                raise NeverSent from error
-            if not invoke.may_send():  # starting the command took its time
-                raise NeverSent
             names = {"effect": invoke.effect_key, "provider-key": invoke.provider_key, "tag": invoke.tag}
-            meta = cast("RequestParamsMeta", {f"{META}{name}": value for name, value in names.items()})
+            meta = {f"{META}{name}": value for name, value in names.items()}
             sent = {key: json_of(value) for key, value in arguments.items()}
-            try:
-                # The session's own call: the client's sends once more on some answers.
-                result = await client.session.call_tool(
-                    name, sent, invoke.timeout_s, meta=meta, allow_input_required=True
-                )
-            except MCPError as error:
-                if error.code in BEFORE_RUNNING:
-                    raise DefiniteFailure(str(error.code)) from error
-                raise  # our own timeout and the end of the connection are of this class too
+            result = await self._relay.upstream.call(invoke, name, sent, meta)
             if isinstance(result, InputRequiredResult):
                 raise DefiniteFailure("input_required")
             if result.is_error:
@@ -152,17 +95,10 @@ class Gateway:
         try:
             if not declared:
                 await self._note(params.name)
-            client = await self._upstream.client()
         except InvokeLogError as error:
             return result_of(error_view(error), is_error=True)
-        return await client.session.call_tool(
-            params.name,
-            params.arguments,
-            input_responses=params.input_responses,
-            request_state=params.request_state,
-            meta=params.meta,
-            allow_input_required=True,
-        )
+        result: CallToolResult | InputRequiredResult = await self._relay.ask(CallToolRequest(params=params), CALLED)
+        return result
 
     async def _note(self, name: str) -> None:
         """Put on record that a tool is called without a contract. Raises StoreError: it is not, and not called."""

@@ -1,4 +1,4 @@
-"""`invoke-log mcp`: a log as an MCP server on stdin and stdout, for clients of either protocol era."""
+"""`invoke-log mcp`: a log as an MCP server, for clients of either protocol era."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +23,6 @@ INSTRUCTIONS: Final = """\
 The record of what agents meant to do, were allowed to do and did. Before you call a tool again, ask effect_status: an \
 effect that is started or unknown may have happened, and must not be sent again. `next` says what to do: wait, poll, \
 reconcile, attest (a person has to), receipt (it is done) or decide_again. Nothing here approves, attests or grants."""
-
-
-def serve(tools: Tools) -> None:
-    """Answer on stdin and stdout until stdin ends."""
-    make_server(tools).run("stdio")
 
 
 def make_server(tools: Tools) -> MCPServer:

@@ -1,85 +1,214 @@
-"""The MCP server behind the gateway: one process, started again by the next call where it has ended."""
+"""The MCP server behind the gateway: one connection, made again by the next call where it has ended."""
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextvars import Context, ContextVar
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Protocol, Self
 
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.session import MessageHandlerFnT
 from mcp.client.stdio import stdio_client
 from mcp.shared._stream_protocols import ReadStream, WriteStream
 from mcp.shared.message import SessionMessage
+from mcp.types import (
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+)
+from pydantic import TypeAdapter
 
 from invoke_log.errors import ConfigInvalidError
+from invoke_log.guard.outcome import DefiniteFailure, NeverSent
+from invoke_log.guard.tool_call import Call
+from invoke_log.surfaces.mcp_server.asked import ASKED, forwarded
 
 OURS: Final = "INVOKE_LOG"
 """How the names of our own settings begin: where keys lie is nothing that a tool has to know."""
+BEFORE_RUNNING: Final = frozenset((METHOD_NOT_FOUND, INVALID_PARAMS))
+"""The protocol's errors that a contract may list as definite failures, by their numbers."""
+CALLED: Final[TypeAdapter[CallToolResult | InputRequiredResult]] = TypeAdapter(CallToolResult | InputRequiredResult)
 Streams = tuple[ReadStream[SessionMessage | Exception], WriteStream[SessionMessage]]
 
 
-class Upstream:
-    """A connection to a command that speaks MCP on its stdin and stdout. Used by the tasks of one event loop."""
+@dataclass(slots=True)
+class Attempt:
+    """The one send of a guarded call, and what its transport learns of it.
 
-    def __init__(self, command: Sequence[str]) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        self._command = StdioServerParameters(command=command[0], args=list(command[1:]), env=environment)
+    may_send: asked right before the first byte leaves. sent: whether it has left, which a transport that cannot tell
+    says at once. taken: whether the transport has seen the request. failure: the code of an HTTP status that says "not
+    done", for the contract to list.
+    """
+
+    may_send: Callable[[], bool]
+    sent: bool
+    taken: bool = False
+    failure: str | None = None
+
+
+ATTEMPT: Final[ContextVar[Attempt | None]] = ContextVar("attempt", default=None)
+"""Set while a guarded call is out: the SDK carries it from the caller to the task that sends."""
+
+
+class Source(Protocol):
+    """Where the server behind is. tells: its transport says when the first byte of a call leaves.
+
+    patience_s: how long to wait for a connection; None: for as long as it takes to start.
+    """
+
+    name: str
+    tells: bool
+    patience_s: float | None
+
+    def streams(self, ended: asyncio.Event) -> AbstractAsyncContextManager[Streams]:
+        """Return a transport to it, which sets the event where what is sent from now on would reach nobody."""
+        ...
+
+
+class Upstream:
+    """The connection. heard: told each notification of the server. joined: awaited on each connection, before any call
+    uses it. Used by the tasks of one event loop.
+    """
+
+    def __init__(
+        self, source: Source, *, heard: MessageHandlerFnT, joined: Callable[[Client], Awaitable[None]]
+    ) -> None:
+        self._source = source
+        self._heard = heard
+        self._joined = joined
         self._starting = asyncio.Lock()
         self._link: _Link | None = None
 
     async def client(self) -> Client:
-        """Return a client that was connected a moment ago; the command is started where it does not run.
+        """Return a client that was connected a moment ago; a command is started where it does not run.
 
-        Raises: ConfigInvalidError: it cannot be started, or does not speak MCP. Nothing was sent.
+        Raises: ConfigInvalidError: it cannot be reached, or does not speak MCP. Nothing was sent.
         """
         async with self._starting:
             if self._link is None or self._link.ended.is_set():
                 await self.close()
-                self._link = _Link(self._command)
+                self._link = _Link(self._source, self._heard, self._joined)
             return await self._link.connected()
 
+    def connected(self) -> Client | None:
+        """Return the client where it is connected; nothing is started."""
+        return self._link.client if self._link is not None and not self._link.ended.is_set() else None
+
+    async def call(
+        self, call: Call, name: str, arguments: dict[str, Any], meta: Mapping[str, Any]
+    ) -> CallToolResult | InputRequiredResult:
+        """Send a guarded call, once.
+
+        Raises: NeverSent, DefiniteFailure: the server's own error of the protocol, or an HTTP status. MCPError and
+            whatever else: it was sent, and nobody knows.
+        """
+        try:
+            client = await self.client()
+        except ConfigInvalidError as error:
+            raise NeverSent from error
+        if not call.may_send():  # connecting took its time
+            raise NeverSent
+        attempt = Attempt(may_send=call.may_send, sent=not self._source.tells)
+        reset = ATTEMPT.set(attempt)
+        try:
+            # Not the client's call, which sends once more on some answers; nor the session's, which asks for the list
+            # of tools once it has the answer, and throws away one that does not fit its schema.
+            return await client.session.send_request(
+                CallToolRequest(params=CallToolRequestParams(name=name, arguments=arguments, _meta=forwarded(meta))),
+                CALLED,
+                call.timeout_s,
+                progress_callback=asked.progress if (asked := ASKED.get()) is not None else None,
+            )
+        except MCPError as error:
+            if not attempt.sent:
+                attempt.may_send = _never  # it may still be connecting
+                raise NeverSent from error
+            if attempt.failure is not None:
+                raise DefiniteFailure(attempt.failure) from error
+            if error.code in BEFORE_RUNNING:
+                raise DefiniteFailure(str(error.code)) from error
+            raise  # our own timeout and the end of the connection are of this class too
+        finally:
+            ATTEMPT.reset(reset)
+
     async def close(self) -> None:
-        """End the process: stdin first, then signals."""
+        """End the connection, and a command's process: stdin first, then signals."""
         if self._link is not None:
             await self._link.close()
             self._link = None
 
 
-class _Link:
-    """One run of the command. What enters the client's scopes leaves them: that is one task, which waits here."""
+def _never() -> bool:
+    return False
 
-    def __init__(self, command: StdioServerParameters) -> None:
-        self._command = command
+
+class _Link:
+    """One connection. What enters the client's scopes leaves them: that is one task, which waits here."""
+
+    def __init__(self, source: Source, heard: MessageHandlerFnT, joined: Callable[[Client], Awaitable[None]]) -> None:
+        self._source = source
+        self._heard = heard
+        self._joined = joined
         self.ended = asyncio.Event()
+        self.client: Client | None = None
         self._connected: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
-        self._held = asyncio.create_task(self._hold())
+        # In a context of its own: the request that happens to connect is not the one that later ones are answered for.
+        self._held = asyncio.create_task(self._hold(), context=Context())
 
     async def connected(self) -> Client:
-        return await asyncio.shield(self._connected)
+        try:
+            async with asyncio.timeout(self._source.patience_s):
+                return await asyncio.shield(self._connected)
+        except TimeoutError as error:
+            self.ended.set()
+            self._held.cancel()
+            raise self._silent(f"no answer in {self._source.patience_s} s") from error
 
     async def close(self) -> None:
         self.ended.set()
-        await self._held
+        await asyncio.wait((self._held,))
 
     async def _hold(self) -> None:
         try:
-            async with Client(_watched(self._command, self.ended), cache=None) as client:
+            transport = self._source.streams(self.ended)
+            async with Client(transport, cache=None, message_handler=self._heard) as client:
+                self.client = client
+                await self._joined(client)
                 self._connected.set_result(client)
                 await self.ended.wait()
-        except Exception as error:  # noqa: BLE001 -- whatever a command does that is no MCP server
+        except Exception as error:  # noqa: BLE001 -- whatever is there that is no MCP server
             if not self._connected.done():
-                message = f"gateway: {self._command.command!r} does not answer as an MCP server: {error}"
-                self._connected.set_exception(ConfigInvalidError(message[:500], hint="try the command by itself"))
+                self._connected.set_exception(self._silent(error))
         finally:
             self.ended.set()
 
+    def _silent(self, why: object) -> ConfigInvalidError:
+        message = f"gateway: {self._source.name!r} does not answer as an MCP server: {why}"
+        return ConfigInvalidError(message[:500], hint="try it by itself")
 
-@asynccontextmanager
-async def _watched(command: StdioServerParameters, ended: asyncio.Event) -> AsyncIterator[Streams]:
-    """The SDK's stdio transport, which also says when the process has ended: a call after that was never sent."""
-    async with stdio_client(command) as (read, write):
-        yield _Watched(read, ended), write
+
+class Command:
+    """A command that speaks MCP on its stdin and stdout: one process, without our own settings."""
+
+    tells = False
+    patience_s: float | None = None
+
+    def __init__(self, command: Sequence[str]) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        self._command = StdioServerParameters(command=command[0], args=list(command[1:]), env=environment)
+        self.name = command[0]
+
+    @asynccontextmanager
+    async def streams(self, ended: asyncio.Event) -> AsyncIterator[Streams]:
+        """The SDK's stdio transport, which also says when the process has ended: a call after that was never sent."""
+        async with stdio_client(self._command) as (read, write):
+            yield _Watched(read, ended), write
 
 
 class _Watched:

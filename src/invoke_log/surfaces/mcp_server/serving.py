@@ -1,0 +1,113 @@
+"""How the gateway and the log's own server are reached: on stdin and stdout, or by streamable HTTP."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from invoke_log.guard.guard import Guard
+from invoke_log.surfaces.mcp_server.door import Door
+from invoke_log.surfaces.mcp_server.gateway import Gateway
+from invoke_log.surfaces.mcp_server.relay import Relay
+from invoke_log.surfaces.mcp_server.server import make_server
+from invoke_log.surfaces.mcp_server.tools import Tools
+from invoke_log.surfaces.mcp_server.upstream import Source
+
+GRACE_S: Final = 2
+"""How long answers may still be written once a signal asks the server to end. Calls that are out take theirs."""
+
+
+async def serve_gateway(
+    guard: Guard, source: Source, *, observes: bool, at: tuple[Door, socket.socket] | None = None
+) -> None:
+    """Answer until stdin ends, or by HTTP until a signal; then wait for the calls that are out.
+
+    Args: observes: whether tools without a contract are called all the same, and noted. at: the door, and its socket.
+    Raises: ConfigInvalidError: the server behind does not answer as one.
+    """
+    relay = Relay(source)
+    gateway = Gateway(guard, relay, observes=observes)
+    try:
+        server = await relay.server(gateway.call_tool)
+        if at is None:
+            async with stdio_server() as (read, write):
+                await server.run(read, write, server.create_initialization_options())
+        else:
+            await _serve_http(server.streamable_http_app(transport_security=_security(at[0])), *at, closing=relay)
+        # The client went away, and decided nothing: each call that is out still has its outcome appended.
+        await gateway.settled()
+    finally:
+        relay.close()
+        await relay.upstream.close()
+
+
+def serve(tools: Tools, *, at: tuple[Door, socket.socket] | None = None) -> None:
+    """Answer questions about a log on stdin and stdout until stdin ends, or by HTTP until a signal."""
+    server = make_server(tools)
+    if at is None:
+        server.run("stdio")
+        return
+    asyncio.run(_serve_http(server.streamable_http_app(transport_security=_security(at[0])), *at))
+
+
+def _security(door: Door) -> TransportSecuritySettings:
+    """A page in a browser that resolves its own name to this address names a host and an origin that are not these."""
+    hosts = [name + port for name in door.names for port in ("", ":*")]
+    origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
+
+
+async def _serve_http(app: Starlette, door: Door, listening: socket.socket, closing: Relay | None = None) -> None:
+    """Serve until SIGINT or SIGTERM. closing: whose streams end first."""
+    config = uvicorn.Config(
+        _Admitting(app, door),
+        access_log=False,
+        log_config=None,
+        log_level="critical",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        ws="none",
+    )
+    server = _Server(config)
+
+    def end() -> None:
+        server.should_exit = True
+        if closing is not None:
+            closing.close()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    await server.serve(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's own raises the signal again once it has served, and would end us before the calls that are out."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Admitting:
+    """Answers who brings no token with 401, before anything else looks at the request."""
+
+    def __init__(self, app: ASGIApp, door: Door) -> None:
+        self._app = app
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._door.admits(scope["headers"]):
+            refusal = PlainTextResponse("a bearer token is wanted", 401, headers={"WWW-Authenticate": "Bearer"})
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
