@@ -6,6 +6,7 @@ file may have when it is loaded.
 """
 
 import json
+import math
 import re
 import shlex
 import textwrap
@@ -287,12 +288,13 @@ def _referred(reference: str, root: dict[str, Any]) -> object:
 
 
 def _bounds(of: dict[str, Any]) -> tuple[int, int]:
-    low, high = of.get("minimum", -INTEGER_MAX), of.get("maximum", INTEGER_MAX)
-    if type(of.get("exclusiveMinimum")) in (int, float):
-        low = max(low, of["exclusiveMinimum"] + 1)
-    if type(of.get("exclusiveMaximum")) in (int, float):
-        high = min(high, of["exclusiveMaximum"] - 1)
-    low, high = max(int(low), -INTEGER_MAX), min(int(high), INTEGER_MAX)
+    """The whole numbers that a schema allows, inclusive."""
+    low, high = math.ceil(of.get("minimum", -INTEGER_MAX)), math.floor(of.get("maximum", INTEGER_MAX))
+    if "exclusiveMinimum" in of:
+        low = max(low, math.floor(of["exclusiveMinimum"]) + 1)
+    if "exclusiveMaximum" in of:
+        high = min(high, math.ceil(of["exclusiveMaximum"]) - 1)
+    low, high = max(low, -INTEGER_MAX), min(high, INTEGER_MAX)
     if low > high:
         raise _UnsupportedError("a number of which there is none")
     return low, high
