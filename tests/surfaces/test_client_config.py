@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,12 +152,10 @@ def test_what_was_put_there_by_hand_is_taken_back_too(tmp_path: Path) -> None:
 
 def test_a_server_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
     place = place_with(tmp_path, SERVERS)
-    for change in (
-        lambda names: client_config.install(place, names, GATEWAY),
-        lambda names: client_config.uninstall(place, names),
-    ):
+    names = ["shop", "ship", "sheep"]
+    for change in (partial(client_config.install, gateway=GATEWAY), client_config.uninstall):
         with pytest.raises(NotFoundError, match="no server 'ship', 'sheep'") as caught:
-            change(["shop", "ship", "sheep"])
+            change(place, names)
         assert caught.value.hint is not None
         assert "'shop', 'bare', 'far'" in caught.value.hint
 

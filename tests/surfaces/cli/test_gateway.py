@@ -49,7 +49,7 @@ def test_what_stands_behind_the_dashes_is_the_command(
         ("gateway --log payments npx -y shop", "no such command 'npx'"),
         ("gateway --defualt observe -- npx", "no such option '--defualt'"),
         ("gateway --default observe install codex", "--default stands behind install"),
-        ("gateway draft", "missing argument 'COMMAND...'"),
+        ("gateway draft", "missing argument '-- COMMAND...'"),
     ],
 )
 def test_a_line_that_means_nothing_is_said_so(

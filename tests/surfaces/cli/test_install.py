@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 import invoke_log as il
 from invoke_log.surfaces import client_config
-from invoke_log.surfaces.cli import install as install_module
 from invoke_log.surfaces.cli.main import cli, main
 
 ENTRY: dict[str, Any] = {"command": "npx", "args": ["-y", "shop"], "env": {"TOKEN": "secret"}}
@@ -140,7 +139,7 @@ def test_what_a_client_wrote_meanwhile_is_not_undone(here: Path, monkeypatch: py
         Path(".mcp.json").write_text('{"theirs": 1}')
         return plan
 
-    monkeypatch.setattr(install_module.client_config, "install", changed)
+    monkeypatch.setattr(client_config, "install", changed)
     assert main(["gateway", "install", "claude-code", "--log", "payments"]) == 2
     assert Path(".mcp.json").read_text() == '{"theirs": 1}'
     assert sorted(file.name for file in here.iterdir()) == [".mcp.json", "home", "payments"]

@@ -26,8 +26,9 @@ def arguments_of(made: Tool) -> dict[str, Any]:
     return found
 
 
-def schema_of(of: Any, name: str = "amount", **root: Any) -> Any:
+def schema_of(of: Any, **root: Any) -> Any:
     """The contract's schema of one argument; the reason that stands in a comment where there is none."""
+    name = "amount"
     text = draft_of(tool({name: of}, name, schema=root), COMMAND)
     found = tomllib.loads(text).get("arguments", {})
     if found:

@@ -29,12 +29,7 @@ class Gateway(Verbs):
         return ctx.args
 
 
-@click.group(
-    "gateway",
-    cls=Gateway,
-    invoke_without_command=True,
-    subcommand_metavar="-- COMMAND...",
-)
+@click.group("gateway", cls=Gateway, invoke_without_command=True, subcommand_metavar="-- COMMAND...")
 @click.option(
     "--contracts",
     "folder",
@@ -97,7 +92,7 @@ def _refuse_early(context: click.Context) -> None:
     metavar="DIR",
     help="Where the drafts go.",
 )
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 @click.pass_obj
 def draft(session: Session, folder: Path, command: Sequence[str]) -> None:
     """Draft a contract for each tool of an MCP server.
