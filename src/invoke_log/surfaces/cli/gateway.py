@@ -15,6 +15,8 @@ from invoke_log.surfaces.cli.mcp import missing
 from invoke_log.surfaces.cli.session import Session, Verbs
 
 DASHES: Final = "--"
+WRITTEN: Final = ("folder", "default", "approver")
+"""The options that mean something where a client starts the gateway: `install` takes them, and writes them down."""
 
 
 class Gateway(Verbs):
@@ -114,4 +116,4 @@ def draft(session: Session, folder: Path, command: Sequence[str]) -> None:
 
 gateway.add_command(install)
 gateway.add_command(uninstall)
-install.params.extend(option for option in gateway.params)
+install.params.extend(option for option in gateway.params if option.name in WRITTEN)

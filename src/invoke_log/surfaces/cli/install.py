@@ -130,11 +130,17 @@ def _given(context: click.Context, session: Session, options: dict[str, object])
     yield from ("--log", str(session.log_path.absolute()))
     key = session.key or os.environ.get("INVOKE_LOG_KEY")
     if key:
-        yield from ("--key", key if key.startswith(AGENT) else str(Path(key).absolute()))
+        yield from ("--key", _anywhere(key))
     for option in context.command.params:
-        value = options.get(str(option.name))
-        if value is not None and context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
-            yield from (option.opts[0], str(value.absolute() if isinstance(value, Path) else value))
+        name = str(option.name)
+        if name in options and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            value = str(options[name])
+            yield from (option.opts[0], _anywhere(value) if option.metavar in ("FILE", "DIR") else value)
+
+
+def _anywhere(path: str) -> str:
+    """A path that means the same wherever a program stands; a key that an SSH agent holds is none."""
+    return path if path.startswith(AGENT) else str(Path(path).absolute())
 
 
 def _carry_out(session: Session, plan: Plan, *, dry_run: bool) -> None:
