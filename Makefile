@@ -17,7 +17,7 @@ demo: setup ## run the whole story on real parts
 	$(BIN)/invoke-log demo
 
 # A process for each core; each takes over half of what another has left. A process has to be told -bb again.
-test: setup verifier/node_modules/.installed ## run the tests, on all cores
+test: setup verifier/node_modules/.installed tests/upstreams/node_modules/.installed ## run the tests, on all cores
 	$(BIN)/python -bb -m pytest --tx "$$(getconf _NPROCESSORS_ONLN)*popen//python=$(BIN)/python -bb" --dist worksteal
 
 check: setup ## lint, types, import contracts, vectors as generated; changes nothing
@@ -59,7 +59,7 @@ lock: setup ## resolve pyproject.toml into requirements/ again
 	$(LOCK) pyproject.toml --all-extras -c requirements/run.txt -o requirements/dev.txt
 
 clean:     ## remove what these tasks made
-	rm -rf .venv verifier/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv verifier/node_modules tests/upstreams/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find src tests vectors -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Everything comes by hash from the lock, the build backend too, so that nothing else is fetched. An interrupted run leaves no stamp.
@@ -73,7 +73,8 @@ clean:     ## remove what these tasks made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The second reader's three packages, by hash from its own lock; npm and Node are those of .venv. npm ci begins with an empty node_modules.
-verifier/node_modules/.installed: .venv/locked verifier/package.json verifier/package-lock.json
-	cd verifier && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent
+# The second reader's three packages, and the MCP servers that tests put behind the gateway, by hash from locks of their own; npm and
+# Node are those of .venv. npm ci begins with an empty node_modules. No script of a package runs.
+%/node_modules/.installed: %/package.json %/package-lock.json .venv/locked
+	cd $* && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --ignore-scripts
 	@touch $@

@@ -265,13 +265,13 @@ def _verbs(group: click.Group, context: click.Context) -> Iterator[str]:
         if command in again:
             continue  # a verb with a shorter name too, which its help says
         inner = click.Context(command, info_name=name, parent=context)
-        if isinstance(command, click.Group):
-            yield from _verbs(command, inner)
-        else:
+        if not isinstance(command, click.Group) or command.invoke_without_command:
             pieces = " ".join(piece for piece in command.collect_usage_pieces(inner) if piece != "[OPTIONS]")
             usage = f"{inner.command_path} {pieces}".rstrip()
             own = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
             yield f"\n## `{usage}`\n\n{_text(command)}{chr(10) if own else ''}{_options(own, inner)}"
+        if isinstance(command, click.Group):
+            yield from _verbs(command, inner)
 
 
 def _text(command: click.Command) -> str:

@@ -133,7 +133,7 @@ def prove_inclusions(leaves: Iterable[LeafIndex], size: TreeSize, read_node: Rea
 
     Raises: as `prove_inclusion`.
     """
-    root = cache(lambda subtree: _subtree_root(*subtree, read_node))
+    root = cache(lambda subtree: _subtree_root(subtree[0], subtree[1], read_node))
     return [[root(subtree) for subtree in _inclusion_siblings(index, size)] for index in leaves]
 
 

@@ -23,6 +23,8 @@ from invoke_log.rules.schema import Schema
 
 _log = logging.getLogger(__name__)
 REGISTRATIONS_MAX: Final = 10
+REVIEW: Final = "REVIEW"
+"""What a draft has where only a person who knows the tool can say what is true."""
 _READY: Final = resources.files("invoke_log") / "contracts"
 _PLACES: Final = re.compile(r"\{([^{}]*)\}")
 _ANNOTATED: Final[dict[object, Schema]] = {
@@ -145,14 +147,33 @@ class ContractFile(Contract):
 def load_contract(path: str | Path) -> Contract:
     """Return the contract in a TOML or JSON file, every default filled in.
 
-    Raises: NotFoundError: no such file. ContractInvalidError: not TOML or JSON, or a contract that cannot work.
+    Raises: NotFoundError: no such file. ContractInvalidError: not TOML or JSON, a draft that nobody has settled, or a
+    contract that cannot work.
     """
     where = Path(path)
     try:
         raw = where.read_bytes()
     except OSError as error:
         raise NotFoundError(f"contract {where}: {error.strerror}") from error
-    return parse_contract(complete_contract(read_map(raw, where.suffix, f"contract {where}")))
+    found = read_map(raw, where.suffix, f"contract {where}")
+    _check_settled(found, f"contract {where}")
+    return parse_contract(complete_contract(found))
+
+
+def _check_settled(found: dict[str, Value], what: str) -> None:
+    """Refuse a draft: registered unread, it would be what the tool says of itself."""
+    arguments = found.get("arguments")
+    roles = {
+        f"arguments.{name}.role": argument.get("role")
+        for name, argument in (arguments.items() if type(arguments) is dict else ())
+        if type(argument) is dict
+    }
+    unsettled = [name for name, value in {**found, **roles}.items() if value == REVIEW and name != "name"]
+    if unsettled:
+        raise ContractInvalidError(
+            f"{what}: a draft, {', '.join(unsettled)[:200]} still {REVIEW}",
+            hint="a person who knows the tool says what is true; the comments in the file say what is asked",
+        )
 
 
 def ready_names() -> list[str]:

@@ -1,18 +1,38 @@
-"""`gateway`: an MCP server's tools under contracts."""
+"""`gateway -- COMMAND | draft | install | uninstall`: an MCP server's tools under contracts."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.registry import load_contract, register
+from invoke_log.surfaces.cli.install import install, uninstall
 from invoke_log.surfaces.cli.mcp import missing
 from invoke_log.surfaces.cli.reach import Behind, Reached, behind, reached
-from invoke_log.surfaces.cli.session import Session, Verb
+from invoke_log.surfaces.cli.session import Session, Verbs
+
+DASHES: Final = "--"
+WRITTEN: Final = ("folder", "default", "approver")
+"""The options that mean something where a client starts the gateway: `install` takes them, and writes them down."""
 
 
-@click.command("gateway", cls=Verb)
+class Gateway(Verbs):
+    """A group that is a verb too: what stands behind `--`, and behind none of its verbs, is a COMMAND."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        at = args.index(DASHES) if DASHES in args else len(args)
+        if self.make_parser(ctx).parse_args(args[:at])[1]:
+            return super().parse_args(ctx, args)
+        super().parse_args(ctx, args[:at])
+        ctx.args = args[at + 1 :]
+        return ctx.args
+
+
+@click.group("gateway", cls=Gateway, invoke_without_command=True, subcommand_metavar="-- COMMAND...")
 @click.option(
     "--contracts",
     "folder",
@@ -29,11 +49,8 @@ from invoke_log.surfaces.cli.session import Session, Verb
 )
 @behind
 @reached
-@click.argument("command", nargs=-1, type=click.UNPROCESSED)
-@click.pass_obj
-def gateway(
-    session: Session, folder: Path | None, default: str, upstream: Behind, at: Reached, command: tuple[str, ...]
-) -> None:
+@click.pass_context
+def gateway(context: click.Context, folder: Path | None, default: str, upstream: Behind, at: Reached) -> None:
     """Run an MCP server, and put its tools under contracts, for any MCP client.
 
     COMMAND is what the client ran so far. A tool is under the contract of its name: each call passes contract, policy,
@@ -44,10 +61,14 @@ def gateway(
     \b
     Example: invoke-log gateway --log payments -- python bank_server.py
     """
+    session = context.ensure_object(Session)
+    if context.invoked_subcommand is not None:
+        _refuse_early(context)
+        return
     try:
         from invoke_log.surfaces.mcp_server.serving import serve_gateway
 
-        source = upstream.source(command)
+        source = upstream.source(tuple(context.args))
     except ModuleNotFoundError as error:
         raise missing(error) from error
     with at.listening() as door, session.open() as log:
@@ -56,3 +77,46 @@ def gateway(
                 register(log, load_contract(file), renew=False)
         guard = Guard(log, key=session.signer("agent"))
         asyncio.run(serve_gateway(guard, source, observes=default == "observe", at=door))
+
+
+def _refuse_early(context: click.Context) -> None:
+    """Refuse an option of the gateway's own that stands before a verb: it would mean nothing there."""
+    for option in gateway.params:
+        if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option.opts[0]} stands behind {context.invoked_subcommand}", ctx=context)
+
+
+@gateway.command("draft")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="contracts",
+    show_default=True,
+    metavar="DIR",
+    help="Where the drafts go.",
+)
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
+@click.pass_obj
+def draft(session: Session, folder: Path, command: Sequence[str]) -> None:
+    """Draft a contract for each tool of an MCP server.
+
+    COMMAND is started and asked for its tools; none is called. A person reviews what is written: what a server says of
+    its own tools is a hint, and where only somebody who knows a tool can say what is true, its draft has REVIEW, which
+    "contract add" refuses. A file that is there already stays as it is.
+
+    \b
+    Example: invoke-log gateway draft -o contracts -- python bank_server.py
+    """
+    try:
+        from invoke_log.surfaces.mcp_server.contract_draft import list_tools, write_draft
+    except ModuleNotFoundError as error:
+        raise missing(error) from error
+    for tool in asyncio.run(list_tools(command)):
+        session.say(write_draft(folder, tool, command))
+
+
+gateway.add_command(install)
+gateway.add_command(uninstall)
+install.params.extend(option for option in gateway.params if option.name in WRITTEN)

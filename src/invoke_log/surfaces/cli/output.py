@@ -15,19 +15,24 @@ STDOUT: Final = Path("-")
 
 
 @contextmanager
-def output(target: Path) -> Iterator[Write]:
+def output(target: Path, *, like: os.stat_result | None = None) -> Iterator[Write]:
     """Yield how to write a file, which gets its name, durably, when the block ends; `-` is stdout, as it comes.
 
-    Where the block raises, what was there before is there still. Raises: ConfigInvalidError: it cannot be written.
+    Where the block raises, what was there before is there still.
+    Args: like: whose mode and owner it gets; nobody else reads it before it has them.
+    Raises: ConfigInvalidError: it cannot be written.
     """
     if target == STDOUT:
         yield sys.stdout.buffer.write
         return
     place = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with place.open("xb") as stream:
+        with open(place, "xb", opener=None if like is None else _private) as stream:
             yield stream.write
             stream.flush()
+            if like is not None:
+                os.fchown(stream.fileno(), like.st_uid, like.st_gid)
+                os.fchmod(stream.fileno(), like.st_mode & 0o7777)
             os.fsync(stream.fileno())
         # Crash before the rename: a hidden file that nothing reads.
         place.replace(target)
@@ -35,3 +40,7 @@ def output(target: Path) -> Iterator[Write]:
         raise ConfigInvalidError(f"output {target}: {error.strerror}") from error
     finally:
         place.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,67 @@
+"""`gateway` is a verb and a group of verbs: what stands behind `--` is a COMMAND, whatever it is called."""
+
+from pathlib import Path
+
+import click
+import pytest
+
+import invoke_log as il
+from invoke_log.surfaces.cli.gateway import gateway
+from invoke_log.surfaces.cli.main import cli, main
+from invoke_log.surfaces.mcp_server import gateway as serving
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], bool]]:
+    """The commands that were served, and whether observed; none is started."""
+    il.Log.create(tmp_path / "payments", origin="example.com/payments").close()
+    monkeypatch.chdir(tmp_path)
+    calls: list[tuple[list[str], bool]] = []
+
+    async def serve(guard: il.Guard, command: list[str], *, observes: bool) -> None:
+        calls.append((list(command), observes))
+
+    monkeypatch.setattr(serving, "serve_gateway", serve)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("line", "command", "observes"),
+    [
+        ("gateway --log payments -- npx -y shop", "npx -y shop", False),
+        ("gateway --default observe --log payments -- npx --log x --json -- -v", "npx --log x --json -- -v", True),
+        ("--log payments gateway -- install claude-code", "install claude-code", False),
+        ("gateway --log payments --contracts payments/keys -- --help", "--help", False),
+    ],
+)
+def test_what_stands_behind_the_dashes_is_the_command(
+    line: str, command: str, observes: bool, served: list[tuple[list[str], bool]]
+) -> None:
+    assert main(line.split()) == 0
+    assert served == [(command.split(), observes)]
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("gateway --log payments", "missing COMMAND behind a --"),
+        ("gateway --log payments --", "missing COMMAND behind a --"),
+        ("gateway --log payments npx -y shop", "no such command 'npx'"),
+        ("gateway --defualt observe -- npx", "no such option '--defualt'"),
+        ("gateway --default observe install codex", "--default stands behind install"),
+        ("gateway draft", "missing argument '-- COMMAND...'"),
+    ],
+)
+def test_a_line_that_means_nothing_is_said_so(
+    line: str, error: str, served: list[tuple[list[str], bool]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line.split()) == 2
+    assert error in capsys.readouterr().err
+    assert served == []
+
+
+def test_its_help_has_its_options_and_its_verbs() -> None:
+    text = gateway.get_help(click.Context(gateway, info_name="gateway", parent=click.Context(cli)))
+    assert "gateway [OPTIONS] -- COMMAND..." in text
+    for word in ("--contracts", "--default", "--log", "draft", "install", "uninstall"):
+        assert word in text
