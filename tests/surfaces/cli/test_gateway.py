@@ -8,7 +8,8 @@ import pytest
 import invoke_log as il
 from invoke_log.surfaces.cli.gateway import gateway
 from invoke_log.surfaces.cli.main import cli, main
-from invoke_log.surfaces.mcp_server import gateway as serving
+from invoke_log.surfaces.mcp_server import serving
+from invoke_log.surfaces.mcp_server.upstream import Command
 
 
 @pytest.fixture
@@ -18,8 +19,8 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[s
     monkeypatch.chdir(tmp_path)
     calls: list[tuple[list[str], bool]] = []
 
-    async def serve(guard: il.Guard, command: list[str], *, observes: bool) -> None:
-        calls.append((list(command), observes))
+    async def serve(guard: il.Guard, source: Command, *, observes: bool, at: object) -> None:
+        calls.append((source.words, observes))
 
     monkeypatch.setattr(serving, "serve_gateway", serve)
     return calls
@@ -44,8 +45,8 @@ def test_what_stands_behind_the_dashes_is_the_command(
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("gateway --log payments", "missing COMMAND behind a --"),
-        ("gateway --log payments --", "missing COMMAND behind a --"),
+        ("gateway --log payments", "give the server behind as -- COMMAND"),
+        ("gateway --log payments --", "give the server behind as -- COMMAND"),
         ("gateway --log payments npx -y shop", "no such command 'npx'"),
         ("gateway --defualt observe -- npx", "no such option '--defualt'"),
         ("gateway --default observe install codex", "--default stands behind install"),

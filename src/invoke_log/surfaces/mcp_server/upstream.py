@@ -200,6 +200,7 @@ class Command:
     patience_s: float | None = None
 
     def __init__(self, command: Sequence[str]) -> None:
+        self.words = list(command)
         environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         self._command = StdioServerParameters(command=command[0], args=list(command[1:]), env=environment)
         self.name = command[0]
