@@ -5,8 +5,10 @@ root.
 """
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
 from invoke_log.audit.map_history import MapHistory
@@ -103,12 +105,12 @@ class Comparison:
         self._find = find
         self._spending = spending
         self._engines = engines
-        self._lives: dict[bytes, _Life] = {}
+        self._lives: defaultdict[bytes, _Life] = defaultdict(_Life)
         self._named: dict[bytes, list[_Named]] = {}
         self._drifts: list[_Drift] = []
         self._snapshots: dict[bytes, dict[str, Value] | None] = {}
         self._map = MapHistory()
-        self._signed: dict[bytes, array[int]] = {}
+        self._signed: defaultdict[bytes, array[int]] = defaultdict(partial(array, "Q"))
         self._suspects: dict[bytes, int] = {}
 
     def before(self, event: Event, index: int) -> Before:
@@ -145,12 +147,12 @@ class Comparison:
         """Remark once on each leaf that a suspect key signed, before the revoke that says so or after it [RPL-11]."""
         suspects, before = self._fold.governance.suspects, self._suspects
         for key in suspects.keys() if suspects is not before else ():
-            for leaf in self._signed.get(key, ()):
+            for leaf in self._signed[key]:
                 if suspects[key] <= leaf and not (key in before and before[key] <= leaf):
                     self._find("key-suspect", leaf, _SUSPECT.format(suspects[key]))
         if event.by in suspects and suspects[event.by] <= index:
             self._find("key-suspect", index, _SUSPECT.format(suspects[event.by]))
-        self._signed.setdefault(event.by, array("Q")).append(index)
+        self._signed[event.by].append(index)
         self._suspects = suspects
 
     def effects(self) -> tuple[EffectReport, ...]:
@@ -209,7 +211,7 @@ class Comparison:
 
     def _compare_effect(self, event: Event, index: int, before: Before, after: EffectState) -> None:
         assert event.effect is not None
-        life = self._lives.setdefault(event.effect, _Life())
+        life = self._lives[event.effect]
         life.events.append(event.id)
         life.last_index = index
         if after.committed_max > (before.state.committed_max if before.state is not None else 0):
@@ -288,8 +290,8 @@ class Comparison:
     def _judge(self, event: Event, state: EffectState | None) -> Judgement | None:
         """Judge before the recorded answer is read: of the verdict, only `policy_id` and `inputs` are."""
         intent, generation = event, 1 if state is None else state.generation
-        if isinstance(event.data, Start) and event.effect in self._lives:
-            intent = self._lives[event.effect].intent or event
+        if isinstance(event.data, Start) and (life := self._lives.get(event.effect or b"")) is not None:
+            intent = life.intent or event
         elif isinstance(event.data, Intent):
             generation += event.data.again is not None
         if not isinstance(event.data, Intent | Start) or not isinstance(intent.data, Intent):

@@ -74,6 +74,11 @@ def derive_item(context: str, item: list[cbor.Value]) -> bytes:
     return derive(context, cbor.encode(item))
 
 
+def _derive_flat(context: str, item: list[bytes | int | None]) -> bytes:
+    """The same of an array without text, which takes half the time: a call on the log derives ten of them [ID-1]."""
+    return derive(context, cbor.encode_flat(item))
+
+
 def event_id(body: bytes) -> EventId:
     """Return the id of an event: the hash of its canonical body, never of its signature [ID-2]."""
     return EventId(derive("event", body))
@@ -86,7 +91,7 @@ def state_zero(log_id: bytes, resource: str) -> StateHash:
 
 def state_next(state: bytes, moved_by: EventId) -> StateHash:
     """Return the state hash after an event that advances it [ID-4]."""
-    return StateHash(derive_item("state", [state, moved_by]))
+    return StateHash(_derive_flat("state", [state, moved_by]))
 
 
 def contract_id(contract: dict[str, cbor.Value]) -> ContractId:
@@ -119,22 +124,22 @@ def decision_key(
     state: bytes,
 ) -> DecisionKey:
     """Return the name of a decision: two issuers who saw the same world and decide the same collide on it [ID-9]."""
-    return DecisionKey(derive_item("decision", [contract, effect, generation, request, snapshot, state]))
+    return DecisionKey(_derive_flat("decision", [contract, effect, generation, request, snapshot, state]))
 
 
 def tag(effect: bytes, generation: int) -> bytes:
     """Return the 32 bytes planted in the provider's own object and read back; they never rotate [ID-10]."""
-    return derive_item("tag", [effect, generation])
+    return _derive_flat("tag", [effect, generation])
 
 
 def provider_key(effect: bytes, generation: int, turn: int) -> bytes:
     """Return the provider's idempotency key, 32 bytes; `turn` counts the keys that were burnt before it [ID-11]."""
-    return derive_item("provider", [effect, generation, turn])
+    return _derive_flat("provider", [effect, generation, turn])
 
 
 def nonce_hash(nonce: bytes) -> bytes:
     """Return what START publishes of the 16-byte nonce that its process keeps in memory [ID-12]."""
-    return derive_item("nonce", [nonce])
+    return _derive_flat("nonce", [nonce])
 
 
 def state_root(size: int, governance_head: bytes, effects: list[cbor.Value], resources: list[cbor.Value]) -> bytes:

@@ -142,8 +142,8 @@ DEFAULTS: Final[dict[str, Value]] = {
 }
 _EFFECT_CLASS: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*/[1-9][0-9]{0,8}")
 _NEVER_DEFINITE_STATUS: Final = re.compile(r"(?:http_?)?(?:408|409|425|429|5xx|5[0-9]{2})")
+_RESERVED: Final = re.compile(rb"[^A-Za-z0-9\-._~]")
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
-_RESERVED: Final = re.compile(rb"[^A-Za-z0-9._~-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,7 +341,7 @@ def expand(template: str, values: dict[str, Value]) -> str:
 
 def percent_encode(value: str) -> str:
     """Return text with every byte but RFC 3986's unreserved ones as %XX in upper case."""
-    return _RESERVED.sub(lambda byte: b"%%%02X" % byte[0][0], value.encode()).decode()
+    return _RESERVED.sub(lambda byte: b"%%%02X" % ord(byte[0]), value.encode()).decode()
 
 
 def _complete_argument(value: Value) -> Value:
