@@ -1,45 +1,123 @@
-"""Leaves come in order, each with its own signature's fault, however the work was shared out. [RPL-1], [RPL-2]"""
+"""Leaves come in order, each with its own signature's fault, whoever formed it. [RPL-1], [RPL-2]"""
 
+import os
+import signal
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from invoke_log.audit.structure import CHUNK_LEAVES, SHARE_LEAVES, UnreadableError, read_leaves
+from invoke_log.audit import structure
+from invoke_log.audit.structure import CHUNK_LEAVES, CHUNKS_ALONE, Leaf, UnreadableError, read_leaves
+from invoke_log.audit.worker import Worker, start_workers
+from invoke_log.errors import CutError
 from invoke_log.format import digest
 from invoke_log.format.envelope import seal
+from invoke_log.format.merkle import leaf_hash
 from invoke_log.log.signer import FileSigner
 
 SIGNER = FileSigner(bytes([5]) * 32)
-COUNT = CHUNK_LEAVES + SHARE_LEAVES + 3
-EDGES = {0, SHARE_LEAVES - 1, SHARE_LEAVES, CHUNK_LEAVES - 1, CHUNK_LEAVES, CHUNK_LEAVES + SHARE_LEAVES, COUNT - 1}
+ALONE = CHUNKS_ALONE * CHUNK_LEAVES
+COUNT = ALONE + 12 * CHUNK_LEAVES + 3
+EDGES = {0, CHUNK_LEAVES - 1, CHUNK_LEAVES, ALONE - 1, ALONE, ALONE + CHUNK_LEAVES, COUNT - 1}
 
 
-def pairs() -> Iterator[tuple[bytes, bytes]]:
-    """Signed bodies, whose signatures at the edges of chunks and shares are those of the leaf before."""
+@pytest.fixture(scope="module")
+def given() -> list[tuple[bytes, bytes]]:
+    """Signed bodies, whose signatures at the edges of chunks are those of the leaf before."""
+    pairs: list[tuple[bytes, bytes]] = []
     before = bytes(64)
     for at in range(COUNT):
         sealed = seal({"by": SIGNER.public_key, "log": bytes(32), "at": at}, SIGNER)
-        yield sealed.body, before if at in EDGES else sealed.signature
+        pairs.append((sealed.body, before if at in EDGES else sealed.signature))
         before = sealed.signature
+    return pairs
 
 
-def test_each_fault_is_its_own_leafs_at_every_edge_of_chunks_and_shares() -> None:
-    given = list(pairs())
-    leaves = list(read_leaves(given))
+@pytest.fixture(params=["none", "one", "three", "dying"])
+def workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Worker]]:
+    """The workers that help, each ready before it is asked."""
+    started = [Worker() for _ in range({"none": 0, "one": 1, "three": 3, "dying": 2}[request.param])]
+
+    @contextmanager
+    def help_at_hand() -> Iterator[list[Worker]]:
+        for worker in started:
+            while not worker.answered:
+                pass
+        yield started
+
+    monkeypatch.setattr(structure, "start_workers", help_at_hand)
+    yield [*started]
+    for worker in started:
+        worker.close()
+
+
+def test_each_fault_is_its_own_leafs_at_every_edge_of_chunks(
+    given: list[tuple[bytes, bytes]], workers: list[Worker], request: pytest.FixtureRequest
+) -> None:
+    leaves: list[Leaf] = []
+    for leaf in read_leaves(given):
+        leaves.append(leaf)
+        if "dying" in request.node.name and leaf.index in (ALONE + CHUNK_LEAVES, ALONE + 5 * CHUNK_LEAVES):
+            os.kill(workers.pop()._process.pid, signal.SIGKILL)
     assert [(leaf.index, leaf.id) for leaf in leaves] == [(at, digest.event_id(b)) for at, (b, _) in enumerate(given)]
     assert {leaf.index for leaf in leaves if leaf.fault is not None} == EDGES
+    assert leaves[3].fields == {"by": SIGNER.public_key, "log": bytes(32), "at": 3}
+    sealed = seal({"by": SIGNER.public_key, "log": bytes(32), "at": COUNT - 2}, SIGNER)
+    assert leaves[COUNT - 2].hash == leaf_hash(sealed.entry)
 
 
 @pytest.mark.parametrize("at", sorted(EDGES))
-def test_the_leaves_before_one_that_is_no_entry_are_read(at: int) -> None:
-    given = list(pairs())
-    given[at] = (b"\xff", bytes(64))
+def test_the_leaves_before_one_that_is_no_entry_are_read(
+    given: list[tuple[bytes, bytes]], workers: list[Worker], at: int
+) -> None:
+    broken = [*given[:at], (b"\xff", bytes(64)), *given[at + 1 :]]
     read: list[int] = []
 
     def read_all() -> None:
-        for leaf in read_leaves(given):
+        for leaf in read_leaves(broken):
             read.append(leaf.index)
 
     with pytest.raises(UnreadableError) as caught:
         read_all()
     assert (caught.value.index, read) == (at, list(range(at)))
+
+
+@pytest.mark.parametrize("at", [0, CHUNK_LEAVES, ALONE, COUNT])
+def test_what_stops_the_source_comes_after_the_leaves_before_it(
+    given: list[tuple[bytes, bytes]], workers: list[Worker], at: int
+) -> None:
+    def cut() -> Iterator[tuple[bytes, bytes]]:
+        yield from given[:at]
+        raise CutError("ends here")
+
+    read: list[int] = []
+    with pytest.raises(UnreadableError) as caught:
+        read.extend(leaf.index for leaf in read_leaves(cut()))
+    assert (caught.value.index, caught.value.reason_code, caught.value.message) == (at, "cut", "ends here")
+
+
+def test_the_longest_bodies_are_handed_over_and_come_back(workers: list[Worker]) -> None:
+    text = "x" * 63_800
+    sealed = seal({"by": SIGNER.public_key, "log": bytes(32), "text": text}, SIGNER)
+    pair = (sealed.body, sealed.signature)
+    leaves = list(read_leaves([pair] * (CHUNKS_ALONE + 40)))
+    assert [leaf.fields["text"] for leaf in leaves] == [text] * (CHUNKS_ALONE + 40)
+
+
+def test_no_process_is_left_and_none_is_started_for_a_short_log(
+    given: list[tuple[bytes, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start_workers() as started:
+        assert started
+    assert all(worker._process.returncode is not None for worker in started)
+    monkeypatch.setattr(structure, "start_workers", None)
+    assert len(list(read_leaves(given[:ALONE]))) == ALONE
+
+
+def test_a_program_that_embeds_python_is_not_run_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for executable in ("/usr/sbin/uwsgi", "", None):
+        monkeypatch.setattr(sys, "executable", executable)
+        with start_workers() as started:
+            assert started == []

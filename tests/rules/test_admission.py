@@ -1,6 +1,5 @@
 """The order of answers, and the intent's own row: SPEC §9.2, EFF-2 to EFF-4, EFF-13 and EFF-14."""
 
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -229,7 +228,7 @@ def test_where_no_policy_is_in_force_nothing_is_decided_and_nothing_started(
 ) -> None:
     """[EFF-2], [GOV-10]"""
     intent = story.intent()
-    ungoverned = replace(story.fold.governance, policy=None)
+    ungoverned = story.fold.governance._replace(policy=None)
     monkeypatch.setattr(story.fold, "governance", ungoverned)
     for leaf in (story.intent(order="other"), story.start(intent)):
         assert isinstance(leaf.answer, Stale)

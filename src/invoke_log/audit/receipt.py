@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from invoke_log.audit.comparison import Comparison
@@ -14,7 +15,7 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import leaf_hash, verify_inclusion
 from invoke_log.format.receipt import ReceiptReader, Shown
 from invoke_log.ledger.engines import engines
-from invoke_log.rules.event import parse_event
+from invoke_log.rules.event import Event, parse_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.kind import Genesis
 
@@ -32,6 +33,13 @@ NOT_CHECKED: Final = (
     "what the budgets of a policy count: they rest on other effects",
     "witnesses: the receipt carries the log's own signature",
 )
+
+_READ_BYTES: Final = 1 << 14
+"""Bytes of a receipt that are shown together, which most are not longer than."""
+_OPENED_MAX: Final = 128
+"""Leaves that are remembered once they are opened, at most 16 MB: governance stands in every receipt of a log, and to
+open it is more than half of what a receipt takes.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +87,7 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
         word.
     Raises: ReceiptInvalidError, or another InvokeLogError: it does not verify, and proves nothing.
     """
-    reader = ReceiptReader(io.BufferedReader(io.BytesIO(raw)))
+    reader = ReceiptReader(io.BufferedReader(io.BytesIO(raw), _READ_BYTES))
     shown = list(reader.leaves())
     assert reader.note is not None, "leaves() ends with the note or raises"
     if not shown or shown[0].index != 0:
@@ -118,19 +126,24 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
 
 def _own_key(shown: list[Shown]) -> VerifierKey:
     """The key that the receipt's own genesis names: self-consistent at best."""
-    envelope = open_envelope(shown[0].body, shown[0].signature)
-    data = parse_event(envelope.fields, digest.event_id(envelope.body)).data
+    data = _open(shown[0].body, shown[0].signature)[0].data
     if not isinstance(data, Genesis):
         raise ReceiptInvalidError("receipt: leaf 0 is no genesis")
     return VerifierKey(name=data.origin, key_type=keys.LOG_KEY, public_key=data.log_key)
 
 
+@lru_cache(_OPENED_MAX)
+def _open(body: bytes, signature: bytes) -> tuple[Event, bytes]:
+    """Return the event of a leaf that is signed by the key it names, and its hash in the tree."""
+    envelope = open_envelope(body, signature)
+    return parse_event(envelope.fields, digest.event_id(body)), leaf_hash(envelope.entry)
+
+
 def _apply(leaf: Shown, opened: OpenedCheckpoint, fold: Fold, comparison: Comparison) -> None:
     try:
-        envelope = open_envelope(leaf.body, leaf.signature)
+        event, entry_hash = _open(leaf.body, leaf.signature)
         size, root = opened.checkpoint.size, opened.checkpoint.root
-        verify_inclusion(leaf_hash(envelope.entry), digest.LeafIndex(leaf.index), size, leaf.proof, root)
-        event = parse_event(envelope.fields, digest.event_id(envelope.body))
+        verify_inclusion(entry_hash, digest.LeafIndex(leaf.index), size, leaf.proof, root)
     except InvokeLogError as error:
         raise ReceiptInvalidError(f"receipt: leaf {leaf.index}: {error.message}") from error
     if event.state is not None and event.resource is not None:

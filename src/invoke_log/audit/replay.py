@@ -14,7 +14,7 @@ from invoke_log.errors import CutError, InvokeLogError, MalformedError
 from invoke_log.format import checkpoint, keys
 from invoke_log.format.checkpoint import OpenedCheckpoint
 from invoke_log.format.keys import VerifierKey
-from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier, leaf_hash
+from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier
 from invoke_log.ledger.engines import engines
 from invoke_log.rules.budget import Spending
 from invoke_log.rules.event import parse_event
@@ -114,7 +114,7 @@ class _Audit:
 
     def _apply(self, leaf: Leaf) -> bool:
         before = self._frontier
-        self._frontier, _ = before.append(leaf_hash(leaf.envelope.entry))
+        self._frontier, _ = before.append(leaf.hash)
         if self._frontier.size == self._covers:
             self._covered_root = self._frontier.root()
         code, reason = self._judge(leaf, before.root)
@@ -132,7 +132,7 @@ class _Audit:
         if leaf.fault is not None:
             return "genesis-invalid" if genesis else "signature-invalid", leaf.fault
         try:
-            event = parse_event(leaf.envelope.fields, leaf.id)
+            event = parse_event(leaf.fields, leaf.id)
         except MalformedError as error:
             return "genesis-invalid" if genesis else "form-invalid", error.message
         before = self._comparison.before(event, leaf.index)

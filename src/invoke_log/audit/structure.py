@@ -1,105 +1,140 @@
-"""The leaves of a log, one by one: their bytes, ids, signatures and place in the tree. SPEC §12 [RPL-1] to [RPL-3].
+"""The leaves of a log, one by one, as their own bytes give them. SPEC §12 [RPL-1] to [RPL-3].
 
-Signatures are most of the work of an audit, and libsodium verifies without the interpreter's lock: those of a chunk
-are shared out to threads, and nothing else runs meanwhile, for a thread that needs the lock waits 5 ms for it beside
-one that computes. What is found, and in which order, does not depend on it.
+To form a leaf (decode, hash, verify) is half the work of an audit, to judge it the other half, and that alone needs
+the leaves before it. So those of a long log are formed by other processes while this one judges. A short log, as
+most are, is formed here: its size decides, since no other process is worth the time it takes to begin. What is found,
+and in which order, does not depend on it.
 """
 
-import os
+from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import Final, NamedTuple
 
+from invoke_log.audit.leaf import Formed, Pair, Stopped, form
+from invoke_log.audit.worker import Worker, start_workers
 from invoke_log.errors import InvokeLogError, MalformedError
 from invoke_log.format import digest
-from invoke_log.format.envelope import SIGNATURE_BYTES, Envelope, decode_body, verify_envelope
+from invoke_log.format.cbor import Value
 
-CHUNK_LEAVES: Final = 256
-"""Leaves that are verified together: enough to hide the hand-over, and at most 16 MB of bodies."""
-SHARE_LEAVES: Final = 16
-"""Leaves that a thread takes at a time: small enough that all of them end together."""
-VERIFIERS_MAX: Final = 8
-"""Threads that verify: each needs the lock for a twentieth of its time, so that more would wait for one another."""
+CHUNK_LEAVES: Final = 64
+"""Leaves that are formed together: enough to hide the hand-over, few enough that both sides end together."""
+CHUNK_BYTES: Final = 1 << 15
+"""Bytes after which a chunk takes no further leaf: with a last one of the longest, at most 96 KB are handed over."""
+CHUNKS_ALONE: Final = 4
+"""Chunks that are formed here before anybody is asked to help: about the time in which a process begins."""
+CHUNKS_AHEAD: Final = 2
+"""Chunks that are read beyond those that the workers hold: what is left to form here while they are busy."""
 
 
 class Leaf(NamedTuple):
-    """One leaf whose bytes compose into an entry. fault: why its signature does not count, or None."""
+    """One leaf whose bytes compose into an entry. hash: its own in the tree. fault: why its signature does not count,
+    or None.
+    """
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks for
     id: digest.EventId
-    envelope: Envelope
+    hash: bytes
+    fields: dict[str, Value]
     fault: str | None
 
 
 class UnreadableError(MalformedError):
     """A leaf whose bytes cannot be composed into an entry: nothing behind it can be placed in the tree."""
 
-    def __init__(self, error: InvokeLogError, index: int) -> None:
-        super().__init__(error.message, hint=error.hint)
-        self.reason_code = error.code
+    def __init__(self, stopped: Stopped, index: int) -> None:
+        code, message, hint = stopped
+        super().__init__(message, hint=hint)
+        self.reason_code = code
         self.index = index
 
 
-def read_leaves(entries: Iterable[tuple[bytes, bytes]]) -> Iterator[Leaf]:
+class _Chunk:
+    """Leaves that follow one another, and what stopped the reading after them."""
+
+    def __init__(self, pairs: list[Pair], stopped: Stopped | None) -> None:
+        self.pairs = pairs
+        self.stopped = stopped
+        self.worker: Worker | None = None
+        self._formed: tuple[list[Formed], Stopped | None] | None = None
+
+    @property
+    def to_be_formed(self) -> bool:
+        return self.worker is None and self._formed is None
+
+    def form_here(self) -> None:
+        self._formed = form(self.pairs)
+
+    def formed(self) -> tuple[list[Formed], Stopped | None]:
+        """Return the leaves, formed where they were handed to, else here."""
+        answer = self.worker.answer() if self.worker is not None else self._formed
+        formed, stopped = answer if answer is not None else form(self.pairs)
+        return formed, stopped or self.stopped
+
+
+def read_leaves(entries: Iterable[Pair]) -> Iterator[Leaf]:
     """Return every leaf in order.
 
     Raises: UnreadableError: bytes that are not an entry, with the first such index, after the leaves before it.
     """
-    threads = min(os.cpu_count() or 1, VERIFIERS_MAX)
-    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="invoke-log-verify") as verifiers:
-        for chunk in _chunks(iter(entries)):
-            shares = (chunk.envelopes[at : at + SHARE_LEAVES] for at in range(0, len(chunk.envelopes), SHARE_LEAVES))
-            yield from _checked(chunk, [*chain.from_iterable(verifiers.map(_faults, shares))])
+    index = 0
+    for formed, stopped in _formed(_chunks(iter(entries))):
+        for event_id, entry_hash, fields, fault in formed:
+            yield Leaf(index=index, id=digest.EventId(event_id), hash=entry_hash, fields=fields, fault=fault)
+            index += 1
+        if stopped is not None:
+            raise UnreadableError(stopped, index)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Chunk:
-    """Leaves from `start` on, and what stopped the reading after them."""
-
-    start: int
-    envelopes: list[Envelope]
-    stopped: UnreadableError | None
-
-
-def _chunks(entries: Iterator[tuple[bytes, bytes]]) -> Iterator[_Chunk]:
-    start = 0
-    while True:
-        envelopes: list[Envelope] = []
-        stopped = None
+def _chunks(entries: Iterator[Pair]) -> Iterator[_Chunk]:
+    more = True
+    while more:
+        pairs: list[Pair] = []
+        stopped, size = None, 0
         try:
-            for body, signature in islice(entries, CHUNK_LEAVES):
-                envelopes.append(_compose(body, signature))
-        except MalformedError as error:
-            stopped = UnreadableError(error, start + len(envelopes))
-        if envelopes or stopped:
-            yield _Chunk(start=start, envelopes=envelopes, stopped=stopped)
-        if stopped or len(envelopes) < CHUNK_LEAVES:
+            while more and len(pairs) < CHUNK_LEAVES and size < CHUNK_BYTES:
+                pair = next(entries, None)
+                if pair is None:
+                    more = False
+                else:
+                    pairs.append(pair)
+                    size += len(pair[0]) + len(pair[1])
+        except InvokeLogError as error:
+            if not isinstance(error, MalformedError):
+                raise
+            stopped, more = (error.code, error.message, error.hint), False
+        if pairs or stopped:
+            yield _Chunk(pairs, stopped)
+
+
+def _formed(chunks: Iterator[_Chunk]) -> Iterator[tuple[list[Formed], Stopped | None]]:
+    for _, chunk in zip(range(CHUNKS_ALONE), chunks):  # noqa: B905  # the shorter of the two ends it
+        yield chunk.formed()
+    first = next(chunks, None)
+    if first is None:
+        return
+    with start_workers() as workers:
+        yield from _shared(chain((first,), chunks), workers)
+
+
+def _shared(chunks: Iterator[_Chunk], workers: list[Worker]) -> Iterator[tuple[list[Formed], Stopped | None]]:
+    """Hand chunks to workers that have room, in order; form here what they have no room for."""
+    ahead: deque[_Chunk] = deque()
+    while True:
+        while len(ahead) < CHUNKS_AHEAD + sum(worker.room_max for worker in workers):
+            chunk = next(chunks, None)
+            if chunk is None:
+                break
+            ahead.append(chunk)
+        if not ahead:
             return
-        start += CHUNK_LEAVES
-
-
-def _compose(body: bytes, signature: bytes) -> Envelope:
-    if len(signature) != SIGNATURE_BYTES:
-        raise MalformedError(f"signature has {len(signature)} bytes, want {SIGNATURE_BYTES}")
-    return Envelope(body=body, signature=signature, fields=decode_body(body))
-
-
-def _faults(share: list[Envelope]) -> list[str | None]:
-    return [_fault(envelope) for envelope in share]
-
-
-def _fault(envelope: Envelope) -> str | None:
-    try:
-        verify_envelope(envelope)
-    except InvokeLogError as error:
-        return error.message
-    return None
-
-
-def _checked(chunk: _Chunk, faults: list[str | None]) -> Iterator[Leaf]:
-    for at, (envelope, fault) in enumerate(zip(chunk.envelopes, faults, strict=True)):
-        yield Leaf(index=chunk.start + at, id=digest.event_id(envelope.body), envelope=envelope, fault=fault)
-    if chunk.stopped is not None:
-        raise chunk.stopped
+        for chunk in ahead:
+            if chunk.to_be_formed:
+                chunk.worker = next((worker for worker in workers if worker.take(chunk.pairs)), None)
+        first = ahead.popleft()
+        while first.worker is not None and not first.worker.answered:
+            other = next((chunk for chunk in ahead if chunk.to_be_formed), None)
+            if other is None:
+                break
+            other.form_here()
+        yield first.formed()

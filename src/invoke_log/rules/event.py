@@ -312,7 +312,7 @@ def build_body(
 
 
 class _Making(NamedTuple):
-    """How a checked map becomes its class: which of its fields are lists, and which are maps with classes of their own."""
+    """How a checked map becomes its class: the fields that are lists, and those that are maps with a class each."""
 
     kind: type
     lists: tuple[str, ...]
@@ -329,7 +329,7 @@ def _making(kind: type, spec: Mapping[str, Value]) -> _Making:
     )
 
 
-def _construct(making: _Making, data: dict[str, Any]) -> Any:
+def _construct(making: _Making, data: dict[str, Any]) -> Any:  # noqa: ANN401  # the kind says which class
     if not making.lists and not making.nested:
         return making.kind(**data)
     values = {**data}

@@ -6,7 +6,7 @@ value, so the live path may keep it beside the head that it was folded to, and r
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from invoke_log.errors import InvokeLogError
 from invoke_log.format import checkpoint, keys
@@ -53,8 +53,7 @@ class Recovered:
         return not any(scope.covers(effect_class, resource) for scope in self.oaths)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Governance:
+class Governance(NamedTuple):
     """Everything that governance events say, folded. `suspects`: a key to the leaf that it is suspect from; `origins`:
     every name that the log has had.
     """
@@ -157,7 +156,7 @@ def govern(before: Governance, event: Event, *, index: int, root: ReadRoot | Non
     if not allowed:
         return Refused(code="grant-missing", reason=f"key_{event.by.hex()} holds no grant as {role} at this position")
     after = _apply(before, event, index=index, root=root)
-    return after if isinstance(after, Refused) else replace(after, head=event.id)
+    return after if isinstance(after, Refused) else after._replace(head=event.id)
 
 
 def _apply(before: Governance, event: Event, *, index: int, root: ReadRoot | None) -> Governance | Refused:
@@ -173,15 +172,15 @@ def _apply(before: Governance, event: Event, *, index: int, root: ReadRoot | Non
                 return Refused(
                     code="contract-unknown", reason=f"no contract ctr_{data.contract_id.hex()} is registered"
                 )
-            return replace(before, withdrawn=before.withdrawn | {data.contract_id})
+            return before._replace(withdrawn=before.withdrawn | {data.contract_id})
         case Policy() as data:
-            return replace(before, policy=data, policies={**before.policies, data.id: data})
+            return before._replace(policy=data, policies={**before.policies, data.id: data})
         case Freeze() as data:
-            return replace(before, freezes=(*before.freezes, data.scope))
+            return before._replace(freezes=(*before.freezes, data.scope))
         case Unfreeze() as data:
             if data.scope not in before.freezes:
                 return Refused(code="freeze-unknown", reason="no freeze has exactly this scope")
-            return replace(before, freezes=tuple(scope for scope in before.freezes if scope != data.scope))
+            return before._replace(freezes=tuple(scope for scope in before.freezes if scope != data.scope))
         case Recovery() as data:
             return _recover(before, event, data, index=index, root=root)
         case Oath() as data:
@@ -196,7 +195,7 @@ def _grant(before: Governance, event: Event, data: Grant) -> Governance | Refuse
     except InvokeLogError as error:
         return Refused(code="key-invalid", reason=error.message)
     grant = Granted(id=event.id, key=data.key, role=data.role, scope=data.scope, subject=data.subject)
-    return replace(before, grants=(*before.grants, grant))
+    return before._replace(grants=(*before.grants, grant))
 
 
 def _revoke(before: Governance, data: Revoke) -> Governance | Refused:
@@ -211,7 +210,7 @@ def _revoke(before: Governance, data: Revoke) -> Governance | Refused:
     if data.suspect_from is not None:
         for key in {grant.key for grant in before.grants if grant not in left}:
             suspects = {**suspects, key: min(data.suspect_from, suspects.get(key, data.suspect_from))}
-    return replace(before, grants=left, suspects=suspects)
+    return before._replace(grants=left, suspects=suspects)
 
 
 def _register(before: Governance, contract: Contract) -> Governance | Refused:
@@ -228,8 +227,7 @@ def _register(before: Governance, contract: Contract) -> Governance | Refused:
         return refusal
     # The first contract of the class retires the old one; its later versions and its siblings say so again.
     retired = {contract.retires.effect_class: contract.id} if contract.retires is not None else {}
-    return replace(
-        before,
+    return before._replace(
         contracts={**before.contracts, contract.id: contract},
         latest={**before.latest, contract.name: contract.id},
         retired={**retired, **before.retired},
@@ -307,8 +305,7 @@ def _recover(
     recoveries = before.recoveries
     if data.amnesia:
         recoveries = (*recoveries, Recovered(id=event.id, index=index, retired=frozenset(before.retired)))
-    return replace(
-        before,
+    return before._replace(
         log_id=event.id,
         origin=data.origin,
         origins=before.origins | {data.origin},
@@ -320,8 +317,7 @@ def _recover(
 def _swear(before: Governance, data: Oath) -> Governance | Refused:
     if all(recovery.id != data.recovery for recovery in before.recoveries):
         return Refused(code="recovery-unknown", reason="an oath is about a recovery of this log")
-    return replace(
-        before,
+    return before._replace(
         recoveries=tuple(
             replace(recovery, oaths=(*recovery.oaths, data.scope)) if recovery.id == data.recovery else recovery
             for recovery in before.recoveries

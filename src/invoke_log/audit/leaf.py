@@ -1,0 +1,41 @@
+"""A leaf by itself: its bytes, its names, its signature. SPEC §12 [RPL-1] to [RPL-3].
+
+Nothing here looks at another leaf, and what comes back is plain tuples: so the work may be done in another process.
+"""
+
+from collections.abc import Iterable
+
+from invoke_log.errors import InvokeLogError, MalformedError
+from invoke_log.format import digest
+from invoke_log.format.cbor import Value
+from invoke_log.format.envelope import SIGNATURE_BYTES, Envelope, decode_body, verify_envelope
+from invoke_log.format.merkle import leaf_hash
+
+Pair = tuple[bytes, bytes]
+"""Body and signature, as a store or a bundle has them."""
+Formed = tuple[bytes, bytes, dict[str, Value], str | None]
+"""A leaf's event id, its hash in the tree, its fields, and why its signature does not count, or None."""
+Stopped = tuple[str, str, str | None]
+"""Why bytes cannot be composed into an entry: code, words and hint."""
+
+
+def form(pairs: Iterable[Pair]) -> tuple[list[Formed], Stopped | None]:
+    """Return every leaf up to the first whose bytes are no entry, and what is wrong with that one."""
+    formed: list[Formed] = []
+    try:
+        for body, signature in pairs:
+            if len(signature) != SIGNATURE_BYTES:
+                raise MalformedError(f"signature has {len(signature)} bytes, want {SIGNATURE_BYTES}")
+            envelope = Envelope(body=body, signature=signature, fields=decode_body(body))
+            formed.append((digest.event_id(body), leaf_hash(envelope.entry), envelope.fields, _fault(envelope)))
+    except MalformedError as error:
+        return formed, (error.code, error.message, error.hint)
+    return formed, None
+
+
+def _fault(envelope: Envelope) -> str | None:
+    try:
+        verify_envelope(envelope)
+    except InvokeLogError as error:
+        return error.message
+    return None

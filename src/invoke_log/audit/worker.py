@@ -1,0 +1,150 @@
+"""Other processes that form leaves, and go when their pipe is closed. SPEC §12 [RPL-1] to [RPL-3].
+
+A worker is this interpreter with nothing but the code that forms leaves. Neither `fork`, which copies locks that other
+threads hold, nor `multiprocessing`, which runs the program's own main module a second time: that program acts on the
+world. A worker that dies, or cannot be started, is nobody's loss: its leaves are formed where they are judged.
+"""
+
+import marshal
+import os
+import select
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from invoke_log.audit.leaf import Formed, Pair, Stopped, form
+
+WORKERS_MAX: Final = 2
+"""Two form leaves faster than one process can judge them."""
+_BUFFER_BYTES: Final = 1 << 18
+"""Bytes that a socket keeps: two chunks of leaves, so that nobody waits for a reader who waits for him."""
+_ANSWER_S_MAX: Final = 60
+"""Seconds after which a worker that takes or says nothing is given up: a thousand times what a chunk needs."""
+_LENGTH_BYTES: Final = 4
+
+# The package's own __init__ imports all of it, which takes longer than to form a thousand leaves (0.6 of 0.1 s).
+_PROGRAM: Final = """
+import sys, types
+package = types.ModuleType("invoke_log")
+package.__path__ = [sys.argv[1]]
+sys.modules["invoke_log"] = package
+from invoke_log.audit.worker import serve
+serve()
+"""
+
+
+class Worker:
+    """One process, as its parent holds it. Answers come in the order in which leaves were handed over."""
+
+    room_max: Final = 2
+    """Chunks that it may hold, so that the next is there when one is done."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            for end in (self._socket, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _PROGRAM, str(Path(__file__).parents[1])],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,  # an interrupt is its parent's to handle
+            )
+        self._socket.settimeout(_ANSWER_S_MAX)
+        self._held = 0
+        self._begun = False
+        self._gone = False
+
+    def take(self, pairs: list[Pair]) -> bool:
+        """Hand over leaves; False where it has not begun yet, has no room, or is gone."""
+        if self._gone or self._held >= self.room_max or not (self._begun or self._begin()):
+            return False
+        try:
+            _send(self._socket, pairs)
+        except OSError:
+            self._gone = True
+            return False
+        self._held += 1
+        return True
+
+    @property
+    def answered(self) -> bool:
+        """Whether the next answer can be had without waiting."""
+        return self._gone or bool(select.select([self._socket], [], [], 0)[0])
+
+    def answer(self) -> tuple[list[Formed], Stopped | None] | None:
+        """Return what came of the leaves handed over first; None where it is gone."""
+        self._held -= 1
+        try:
+            received = None if self._gone else _receive(self._socket)
+        except OSError:
+            received = None
+        self._gone = received is None
+        return received
+
+    def close(self) -> None:
+        """Return when the process is gone."""
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _begin(self) -> bool:
+        """Whether it has said that it is ready, which it does with an empty answer."""
+        if self.answered:
+            self._begun, self._held = True, 1
+            self.answer()
+        return self._begun and not self._gone
+
+
+@contextmanager
+def start_workers() -> Iterator[list[Worker]]:
+    """Start as many workers as have a processor beside this one, and end them; none where there is no interpreter."""
+    workers: list[Worker] = []
+    count = min(len(os.sched_getaffinity(0)) - 1, WORKERS_MAX) if hasattr(os, "sched_getaffinity") else 1
+    try:
+        # In a program that embeds Python, or is frozen, the executable is that program, which must not run twice.
+        if Path(sys.executable or "").stem.startswith("python") and not getattr(sys, "frozen", False):
+            with suppress(OSError):
+                for _ in range(count):
+                    workers.append(Worker())
+        yield workers
+    finally:
+        for worker in workers:
+            worker.close()
+
+
+def serve() -> None:
+    """Form leaves that come on standard input, a socket, until it is closed."""
+    with socket.socket(fileno=sys.stdin.fileno()) as parent, suppress(OSError):
+        _send(parent, ([], None))
+        while (pairs := _receive(parent)) is not None:
+            _send(parent, form(pairs))
+
+
+def _send(to: socket.socket, message: list[Pair] | tuple[list[Formed], Stopped | None]) -> None:
+    raw = marshal.dumps(message)
+    to.sendall(len(raw).to_bytes(_LENGTH_BYTES, "big") + raw)
+
+
+def _receive(of: socket.socket) -> Any:  # noqa: ANN401  # the two sides are one program
+    head = _read(of, _LENGTH_BYTES)
+    raw = _read(of, int.from_bytes(head, "big")) if head is not None else None
+    return marshal.loads(raw) if raw is not None else None
+
+
+def _read(of: socket.socket, size: int) -> bytearray | None:
+    """Return exactly so many bytes; None where the other end is closed."""
+    raw = bytearray(size)
+    view, at = memoryview(raw), 0
+    while at < size:
+        count = of.recv_into(view[at:])
+        if not count:
+            return None
+        at += count
+    return raw
