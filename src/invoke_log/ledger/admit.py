@@ -305,7 +305,8 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
     expect = world.expect
     world.begin()  # what comes next sees this event, and expects what it leaves
     ahead.events[event.id] = (place, event)
-    ahead.heads.update((name, head) for name, head, _ in rows)
+    for name, head, _ in rows:
+        ahead.heads[name] = head
     pending = Pending(
         body=signed.envelope.body,
         signature=signed.envelope.signature,
