@@ -14,6 +14,7 @@ from invoke_log.errors import (
     SignatureInvalidError,
     StoreBusyError,
     StoreDamagedError,
+    StoreError,
     StoreExistsError,
     StoreFullError,
     StoreReadOnlyError,
@@ -22,9 +23,10 @@ from invoke_log.format import digest, keys
 from invoke_log.format.checkpoint import open_checkpoint
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger import log as log_module
-from invoke_log.ledger.log import Log
+from invoke_log.ledger.log import OPENED_TOGETHER, Log
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.answer import Accepted, Duplicate
+from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import COMMITTED, UNKNOWN, Evidence, Note, Outcome, Refusal
 from invoke_log.store.lmdb import LmdbStore
 from invoke_log.store.protocol import Answer, Pending
@@ -391,6 +393,20 @@ def test_tasks_append_as_threads_do(live: Live) -> None:
     answers = asyncio.run(story())
     assert [type(answer) for answer in answers[:3]] == [Accepted] * 3
     assert isinstance(answers[3], Duplicate)
+
+
+def test_what_threads_open_is_judged_in_its_own_order_and_answered_one_by_one(live: Live) -> None:
+    drawn = [live.draw(Note(about=bytes(32), text=str(number)), live.agent) for number in range(3 * OPENED_TOGETHER)]
+    forged = drawn[OPENED_TOGETHER + 1]
+    drawn[OPENED_TOGETHER + 1] = Envelope(body=forged.body, signature=bytes(64), fields=forged.fields)
+    answers = live.log.append_many(drawn)
+    refused = [at for at, answer in enumerate(answers) if isinstance(answer, Refused)]
+    assert refused == [OPENED_TOGETHER + 1]
+    stored = [entry.event.data for entry in live.log.entries() if isinstance(entry.event.data, Note)]
+    assert [note.text for note in stored] == [str(at) for at in range(len(drawn)) if at not in refused]
+    live.log.close()
+    with pytest.raises(StoreError):
+        live.log.append_many(drawn)
 
 
 def test_the_time_may_be_told_twice_in_one_millisecond(live: Live) -> None:

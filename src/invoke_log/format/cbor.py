@@ -11,7 +11,7 @@ hand here: cbor2 parses, one walk checks the model, and encoding again must give
 """
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import IO, Any, Final, NamedTuple, NoReturn, Protocol, TypeAlias, TypedDict, cast
@@ -59,8 +59,8 @@ def encode(value: Value, *, bytes_max: int = limits.ITEM_BYTES_MAX) -> bytes:
     return raw
 
 
-def encode_flat(item: list[bytes | int | None]) -> bytes:
-    """Return the encoding of an array of ids, of counts that a schema bounds, and of nulls: nothing to walk [IL1-1]."""
+def encode_flat(item: Sequence[bytes | int | str | None]) -> bytes:
+    """Return the encoding of an array of ids, tokens, bounded counts and nulls: nothing to walk [IL1-1]."""
     return cbor2.dumps(item)
 
 

@@ -5,8 +5,7 @@ on every chain that it read; where one moved meanwhile, the same signed bytes ar
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from invoke_log.errors import CommitUncertainError, InvokeLogError, LogHaltedError, StoreError
 from invoke_log.format import digest, merkle
@@ -27,16 +26,14 @@ APPEND_ATTEMPTS_MAX: Final = 100
 """Judgements of one event before UNAVAILABLE: each lost race means that another append was accepted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
+class Opened(NamedTuple):
     """An envelope whose signature verified, and the event that it says; `open_event` makes the only ones."""
 
     envelope: Envelope
     event: Event
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
+class _Judged(NamedTuple):
     """An admitted event, ready for the store, and the state it leaves to remember. place: where it stands until it
     lands.
     """
@@ -308,7 +305,8 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
     expect = world.expect
     world.begin()  # what comes next sees this event, and expects what it leaves
     ahead.events[event.id] = (place, event)
-    ahead.heads.update((name, head) for name, head, _ in rows)
+    for name, head, _ in rows:
+        ahead.heads[name] = head
     pending = Pending(
         body=signed.envelope.body,
         signature=signed.envelope.signature,

@@ -40,7 +40,7 @@ class Memo:
 
 def encode_memo(state: EffectState, *, last_send: bytes | None) -> bytes:
     """Return the memo of a state; `last_send` is the id of the re-drive that was the attempt's last send, or None."""
-    raw = cbor.encode(
+    raw = cbor.encode_flat(
         [
             state.effect_class,
             _STATUSES.index(state.status),

@@ -112,23 +112,24 @@ class LiveWorld:
         self.reader = reader
         self._memory = memory
         self.ahead = Ahead()
-        self.expect: dict[bytes, bytes | None] = {}
-        # Of this one snapshot, and so true for as long as it is read.
         self._rows: dict[bytes, ChainRow | None] = {}
-        self._governed: Governance | None = None
+        """Of this one snapshot, and so true for as long as it is read."""
+        self.begin()
 
     def begin(self) -> None:
         """Start a new judgement: nothing has been read for it yet."""
-        self.expect = {}
+        self.expect: dict[bytes, bytes | None] = {}
+        self._governance: Governance | None = None
 
     @property
     def governance(self) -> Governance:
-        self.head(chain.GOVERNANCE)
-        if self.ahead.governance is not None:
-            return self.ahead.governance
-        if self._governed is None:
-            self._governed = self._fold_governance(self._memory.governance)
-        return self._governed
+        if self._governance is None:
+            self.head(chain.GOVERNANCE)
+            if self.ahead.governance is not None:
+                self._governance = self.ahead.governance
+            else:
+                self._governance = self._fold_governance(self._memory.governance)
+        return self._governance
 
     def now_ms(self) -> int:
         return self.lo(PENDING)
@@ -305,7 +306,8 @@ class LiveWorld:
             resource = self.resource_of(effect)
             assert resource is not None
             yield self.effect(effect, resource)
-            self.expect, self._rows = {}, {}  # of as many effects as there are
+            self.begin()
+            self._rows = {}  # or there would be some of every effect
 
     def claimed_by(self, intent: bytes) -> EffectState | None:
         """Return the state of the effect whose latest claim this intent is; None: it is no intent, or not any more."""

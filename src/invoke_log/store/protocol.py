@@ -16,7 +16,7 @@ b'body'
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from invoke_log.errors import MalformedError
 from invoke_log.format import limits
@@ -64,21 +64,17 @@ class Pending:
         if len(self.signature) != SIGNATURE_BYTES or len(self.entry_leaf_hash) != HASH_BYTES:
             found = f"{len(self.signature)} and {len(self.entry_leaf_hash)}"
             raise MalformedError(f"pending: signature and leaf hash of {found} bytes, want 64 and 32")
-        for chain, standing in self.expect.items():
-            _check_chain(chain, standing)
-        for chain, head, memo in self.rows:
-            _check_chain(chain, head)
+        new = {chain: head for chain, head, _ in self.rows}
+        if len(new) != len(self.rows):
+            raise MalformedError("pending: two rows for one chain, want one")
+        for chain, head in (*self.expect.items(), *new.items()):
+            if not 1 <= len(chain) <= CHAIN_NAME_BYTES_MAX:
+                raise MalformedError(f"pending: chain name of {len(chain)} bytes, want 1 to {CHAIN_NAME_BYTES_MAX}")
+            if head is not None and len(head) != HASH_BYTES:
+                raise MalformedError(f"pending: head of {len(head)} bytes for chain {chain.hex()}, want {HASH_BYTES}")
+        for _, _, memo in self.rows:
             if len(memo) > limits.MEMO_BYTES_MAX:
                 raise MalformedError(f"pending: memo of {len(memo)} bytes, want at most {limits.MEMO_BYTES_MAX}")
-        if len({chain for chain, _, _ in self.rows}) != len(self.rows):
-            raise MalformedError("pending: two rows for one chain, want one")
-
-
-def _check_chain(chain: bytes, head: bytes | None) -> None:
-    if not 1 <= len(chain) <= CHAIN_NAME_BYTES_MAX:
-        raise MalformedError(f"pending: chain name of {len(chain)} bytes, want 1 to {CHAIN_NAME_BYTES_MAX}")
-    if head is not None and len(head) != HASH_BYTES:
-        raise MalformedError(f"pending: head of {len(head)} bytes for chain {chain.hex()}, want {HASH_BYTES}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +95,10 @@ class Moved:
 Answer = Appended | Moved
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainRow:
+class ChainRow(NamedTuple):
     """A chain's head as the entry at `index` left it, with the caller's memo."""
 
-    index: LeafIndex
+    index: LeafIndex  # type: ignore[assignment]  # hides tuple.index, which nobody asks for
     head: bytes
     memo: bytes
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import groupby, islice, takewhile
 from types import TracebackType
-from typing import Concatenate, Final, ParamSpec, Self, TypeVar
+from typing import Final, Self, TypeVar, TypeVarTuple
 
 import lmdb
 
@@ -25,7 +25,7 @@ CATCH_UP_LEAVES: Final = 64
 """Leaves up to which a known frontier is extended; past it, it is cheaper to read it from the nodes."""
 
 _Item = tuple[bytes, bytes]
-_Asked = ParamSpec("_Asked")
+_Asked = TypeVarTuple("_Asked")
 _Found = TypeVar("_Found")
 
 
@@ -167,12 +167,10 @@ class LmdbReader:
         self._txn = self._environment.begin()
         self._cursor = self._txn.cursor()
 
-    def _read(
-        self, use: Callable[Concatenate[Cursor, _Asked], _Found], *asked: _Asked.args, **named: _Asked.kwargs
-    ) -> _Found:
+    def _read(self, use: Callable[[Cursor, *_Asked], _Found], *asked: *_Asked) -> _Found:
         self._environment.check_process()
         try:
-            return use(self._cursor, *asked, **named)
+            return use(self._cursor, *asked)
         except lmdb.Error as exc:
             raise fault(exc, self._environment.where) from exc
 
