@@ -33,6 +33,21 @@ def test_every_leaf_is_proven_at_every_size_from_stored_hashes(store: MemoryStor
             verify_inclusion(entry(index).entry_leaf_hash, LeafIndex(index), TreeSize(size), proof, root)
 
 
+def test_proofs_read_no_hash_twice(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    with store.snapshot() as reader:
+        read: list[tuple[int, int]] = []
+        hashes = reader.hashes
+
+        def counted(level: int, start: int, stop: int) -> list[bytes]:
+            read.extend((level, index) for index in range(start, stop))
+            return hashes(level, start, stop)
+
+        monkeypatch.setattr(reader, "hashes", counted)
+        inclusions(reader, [0, 1, 9, 300, 301], SIZE)
+    assert sorted(read) == sorted(set(read))
+    assert len(read) < 16 * 10
+
+
 def test_every_tree_is_proven_to_extend_every_earlier_one(store: MemoryStore) -> None:
     sizes = [1, 2, 15, 16, 17, 255, 256, 300, 512, 600]
     known = roots(store, sizes)

@@ -175,3 +175,24 @@ def test_nothing_is_signed_without_a_barrier() -> None:
     with pytest.raises(CommitUncertainError):
         publish(store, origin=ORIGIN, signer=SIGNER)
     assert store.get_meta(CHECKPOINT_META) is None
+
+
+def test_what_is_signed_already_is_handed_out_without_another_flush() -> None:
+    class Flushed(MemoryStore):
+        """A store whose disk confirms once."""
+
+        flushes = 0
+
+        def barrier(self) -> TreeSize:
+            self.flushes += 1
+            if self.flushes > 1:
+                raise CommitUncertainError("the disk did not confirm")
+            return super().barrier()
+
+    store = Flushed()
+    store.append([entry(n) for n in range(3)])
+    note = publish(store, origin=ORIGIN, signer=SIGNER)
+    assert publish(store, origin=ORIGIN, signer=SIGNER) == note
+    store.append([entry(3)])
+    with pytest.raises(CommitUncertainError):
+        publish(store, origin=ORIGIN, signer=SIGNER)

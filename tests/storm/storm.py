@@ -161,7 +161,9 @@ class Storm:
 
             def look() -> None:
                 self._hear(guard)
-                if log.due_tick() is not None:
+                with log.world() as world:
+                    due = log.due_tick(world)
+                if due is not None:
                     log.tick()
 
             self._rage("executor", look)

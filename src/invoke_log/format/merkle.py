@@ -254,6 +254,9 @@ def _perfect_hashes(start: int, stop: int, read_node: ReadNode) -> list[bytes]:
 
 
 def _subtree_root(start: int, stop: int, read_node: ReadNode) -> bytes:
+    width = stop - start
+    if width.bit_count() == 1:
+        return read_node(width.bit_length() - 1, start // width)
     return _fold(_perfect_hashes(start, stop, read_node))
 
 

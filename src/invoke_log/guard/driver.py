@@ -126,9 +126,9 @@ class Driver:
                 assert_never(unexpected)
 
     def _look(self) -> Seen:
-        due = self._log.due_tick()
-        self._tick = due[0] if due is not None else None
         with self._log.world() as world:
+            due = self._log.due_tick(world)
+            self._tick = due[0] if due is not None else None
             state, self._log_id = world.effect(self._bound.effect, self._bound.resource), world.governance.log_id
             now_ms = max(world.now_ms(), due[1] if due is not None else 0)
             return Seen(

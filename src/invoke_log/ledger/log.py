@@ -348,15 +348,11 @@ class Log:
         """Keep an attachment durably beside the log, before the entry that names it is appended."""
         return home.keep_attachment(self.path, raw)
 
-    def due_tick(self) -> tuple[Envelope, int] | None:
+    def due_tick(self, world: LiveWorld) -> tuple[Envelope, int] | None:
         """Return a sealed tick and its time in milliseconds where one is due and this process holds the log key.
 
         Whoever is about to judge by the log's time puts it before its own events, in the same append.
         """
-        with self.world() as world:
-            return self._due_tick(world)
-
-    def _due_tick(self, world: LiveWorld) -> tuple[Envelope, int] | None:
         if self._log_signer is None:
             return None
         now_ms = _now_ms()
@@ -388,7 +384,7 @@ class Log:
     def _tick_if_any(self, world: LiveWorld) -> tuple[Envelope, int] | None:
         """A tick where one is due and can be signed: no outcome waits for it (S15), and time stands still without."""
         try:
-            return self._due_tick(world)
+            return self.due_tick(world)
         except (CommitUncertainError, LogHaltedError):
             raise
         except Exception as error:  # noqa: BLE001 -- whatever the signer raises

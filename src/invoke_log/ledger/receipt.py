@@ -1,6 +1,7 @@
 """Receipts from an open log: which leaves one effect's story needs, and their proofs. SPEC §15 [RCP-3]."""
 
 from invoke_log.format.checkpoint import parse_body
+from invoke_log.format.envelope import decode_body
 from invoke_log.format.note import parse_note
 from invoke_log.format.receipt import Header, Shown, encode_header, encode_shown, encode_trailer
 from invoke_log.ledger import chain
@@ -28,10 +29,13 @@ def _leaves(world: LiveWorld, effect: bytes, resource: str) -> list[int]:
     evidence names.
     """
     leaves = [index for index, _ in world.governance_chain()]
-    for index, event in world.events_of(effect, resource):
+    for index, _ in world.chain_of(effect, resource):
         leaves.append(index)
-        if isinstance(event.data, Resolution):
-            named = [*event.data.evidence.observations, event.data.evidence.tick]
+        body, _ = world.reader.entry(index)
+        if decode_body(body)["kind"] == "resolution":  # no other kind's evidence names leaves
+            data = world.event(index).data
+            assert isinstance(data, Resolution)
+            named = [*data.evidence.observations, data.evidence.tick]
             leaves += _named(world, resource, [key for key in named if key is not None])
     return sorted({*leaves, *_ticks_around(world, sorted(leaves))})
 

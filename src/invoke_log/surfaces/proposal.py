@@ -59,7 +59,8 @@ def propose(log: Log, signer: Signer, name: str, arguments: dict[str, Value], se
 
 
 def _propose_once(log: Log, signer: Signer, contract: Contract, bound: Bound, snapshot: Snapshot | None) -> Proposed:
-    due = log.due_tick()
+    with log.world() as world:
+        due = log.due_tick(world)
     if due is not None:  # so that the verdict is reached at this time; without the log key, at the last tick's
         log.append(due[0])
     with log.world() as world:

@@ -10,7 +10,7 @@ import lmdb
 
 from invoke_log.errors import NotFoundError, StoreDamagedError
 from invoke_log.format.digest import TreeSize
-from invoke_log.format.merkle import Frontier, frontier_at, tile_node
+from invoke_log.format.merkle import HASH_BYTES, Frontier, frontier_at, tile_node
 from invoke_log.store.lmdb import rows
 from invoke_log.store.lmdb.environment import Cursor, OpenEnvironment, fault
 from invoke_log.store.protocol import COLUMN_HEIGHT, SIGNATURE_BYTES, ChainRow
@@ -87,11 +87,13 @@ class LmdbReader:
         if not 0 <= start <= stop <= self.size >> level:
             where = self._environment.where
             raise NotFoundError(f"store {where}: no nodes {start} to {stop} at level {level} of size {self.size}")
+        indexes = range(start, stop)
         if level == 0:
-            return [rows.split_entry(value)[0] for _, value in self._leaves(start, stop)]
-        keys = [rows.node_key(level, index) for index in range(start, stop)]
+            keys = [rows.ENTRY + rows.index_bytes(index) for index in indexes]
+        else:
+            keys = [rows.node_key(level, index) for index in indexes]
         found = self._read(lambda cursor: [cursor.get(key) for key in keys])
-        hashes = [node for node in found if node is not None]
+        hashes = [value[:HASH_BYTES] for value in found if value is not None]
         if len(hashes) < len(found):
             raise StoreDamagedError(
                 f"store {self._environment.where}: node {start + found.index(None)} at level {level} is missing"

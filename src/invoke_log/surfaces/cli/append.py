@@ -92,9 +92,9 @@ def _append_once(log: Log, signer: Signer, lines: Sequence[Line | Refused]) -> l
     # A tick of ours first, so that what needs time to have passed sees it; but a verdict that a line brings rests on
     # the last one.
     brings_verdict = any(isinstance(line, Line) and "verdict" in line.data for line in lines)
-    due = None if brings_verdict else log.due_tick()
-    before = [due[0]] if due is not None else []
     with log.world() as world:
+        due = None if brings_verdict else log.due_tick(world)
+        before = [due[0]] if due is not None else []
         for envelope in before:
             foresee(world, envelope)
         scene = Scene(world=world, issuer=signer.public_key, attachment=partial(read_attachment, log.path))
