@@ -125,7 +125,7 @@ def absence_waited_for_without_end() -> AbstractContextManager[None]:
     redrive = _Look._redrive
 
     def again(self: _Look, state: EffectState, *rest: Any) -> Reconciled:
-        send = state.send and replace(state.send, redriven=False)
+        send = state.send and state.send._replace(redriven=False)
         return redrive(self, state._replace(send=send), *rest)
 
     return patched({"invoke_log.guard.reconcile._Look._redrive": again})

@@ -262,7 +262,9 @@ def repeat(process: Process) -> None:
         live.contract = process.world.tools[live.log.governance.contracts[state.claim.contract_id].name].contract
         intent = intent_of(live, state).data
         assert isinstance(intent, Intent)
-        bound = bind(live.contract, {**intent.identity, "amount": 1, "order": intent.purpose})
+        bound = bind(
+            live.contract, {**intent.identity, "amount": process.world.rng.choice((1, 1, 2)), "order": intent.purpose}
+        )
         if live.contract.profile is None:
             put(process, live.intent(bound, by=process.signer, again=True))
 

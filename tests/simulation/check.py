@@ -99,13 +99,13 @@ class Judge:
         self.happened: Counter[str] = Counter()
         """Kinds of events, and the ways that effects went, by how often."""
         world.heard, world.restored, world.watch = self.heard, self.restored, self.watch
-        self.restored()
+        self.restored(len(world.store._entries))
 
-    def restored(self) -> None:
-        """Begin again with the leaves that are there now."""
+    def restored(self, leaves: int) -> None:
+        """Begin again with the leaves that are there now, of which so many are as they were before."""
         self.fold, self.held = as_founded(self.world.founded)
         self.at = len(self.world.founded.store._entries)
-        self.known = len(self.world.store._entries) - 1
+        self.known = leaves
         """Leaves that were judged before: what a provider did meanwhile does not make them untrue."""
         self.used: set[bytes] = set()
         self.started: set[bytes] = set()

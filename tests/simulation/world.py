@@ -319,7 +319,7 @@ class World:
         self.backups: list[MemoryStore] = []
         self.heard: Callable[[Sequence[Envelope], list[Answer]], None] = lambda envelopes, answers: None
         self.watch: Callable[[], None] = lambda: None
-        self.restored: Callable[[], None] = lambda: None
+        self.restored: Callable[[int], None] = lambda leaves: None
         self.steps = 0
         self.trace: deque[str] = deque(maxlen=TRACE_LINES_MAX)
         self.story = hashlib.sha256()
@@ -437,10 +437,11 @@ class World:
         Who has the log open finds it gone; what was about to be sent is sent all the same.
         """
         self.store = copied(self.rng.choice(self.backups))
+        leaves = len(self.store._entries)
         self.restores += 1
         recover(Live(self.log, Clock(), self.founded.log_key, self.founded.admin, self.founded.admin))
-        self.fault("store put back", f"as of {self.store._frontier.size - 1} leaves")
-        self.restored()
+        self.fault("store put back", f"as of {leaves} leaves")
+        self.restored(leaves)
 
     def end(self) -> None:
         """Let every process come to its end."""
