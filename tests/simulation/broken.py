@@ -155,6 +155,8 @@ BROKEN: Final[dict[Callable[[], AbstractContextManager[None]], str]] = {
     compare_and_set_dropped: "S7",
 }
 """Each bug, and the invariant that it breaks."""
+LATE: Final = (any_message_is_about_the_last_attempt, absence_waited_for_without_end)
+"""Bugs that show after some four hundred seeds: `make simulate` looks for them, and the tests do not."""
 
 
 def found(broken: Callable[[], AbstractContextManager[None]], seeds: Sequence[int]) -> Ran | None:

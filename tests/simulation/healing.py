@@ -30,7 +30,8 @@ class Healing:
 
     def script(self) -> Turns:
         self.world.faulty = False
-        yield from self.rest()
+        self.world.pass_time(D_MS + 1_000)
+        yield from self.rest(*READERS)  # who meet answers that come late
         # Somebody sets the wall clock right: until it has caught up with the log's time, nothing that waits goes on.
         self.world.wall_ms += max(0, self.judge.fold.now_ms() - self.world.now_ms())
         yield from self.world.run(self.healer)
