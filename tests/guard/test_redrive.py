@@ -146,6 +146,24 @@ def test_a_stored_failure_is_no_proof_and_turns_the_key_once_it_is_absent(tmp_pa
         assert shop.live.audit().findings == ()
 
 
+def test_a_reconciler_that_looks_less_often_than_d_and_q_sends_again_once_and_settles_it(
+    tmp_path: Path, provider: Provider
+) -> None:
+    """Each re-drive begins D + Q anew, so one at each look would put the absence off for ever. L2"""
+    provider.declines = True
+    with open_shop(tmp_path) as shop:
+        open_redriving(shop, provider)
+        lose(shop)
+        looks: list[Reconciled] = []
+        for wait_ms in (D_MS, SETTLE_MS, SETTLE_MS):
+            shop.live.wait(wait_ms)
+            shop.live.wait(1)
+            looks.append(shop.reconcile())
+        assert "re-driven: its stored answer is card_declined" in looks[0].note
+        assert "it was re-driven, and is waited for" in looks[1].note
+        assert (looks[2].status, len(provider.heard), redrives(shop)) == (NOT_COMMITTED, 1, 1)
+
+
 def recovered(shop: Shop) -> None:
     recover(shop.live)
     shop.live.wait(1)

@@ -12,10 +12,13 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from invoke_log.guard.driver import NEVER_SENT, Driver
+from invoke_log.guard.reconcile import Reconciled, _Look
 from invoke_log.rules import admission, effect
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import CLAIMED, COMMITTED, STARTED
+from invoke_log.rules.world import EffectState
 from invoke_log.store.memory import MemoryStore
+from tests.simulation.remembered import remembered
 from tests.simulation.run import Ran, run
 
 
@@ -107,6 +110,27 @@ def approvals_not_counted() -> AbstractContextManager[None]:
     )
 
 
+def any_message_is_about_the_last_attempt() -> AbstractContextManager[None]:
+    """A message that a charge failed settles the attempt that is open, whichever it speaks of."""
+    return patched({"invoke_log.guard.resolution.Case.only_attempt": lambda self: True})
+
+
+def budgets_not_compared() -> AbstractContextManager[None]:
+    """What a budget counted when the policy was asked is what it counts when the event is appended."""
+    return patched({"invoke_log.ledger.admit._stale_budgets": lambda world, event: None})
+
+
+def absence_waited_for_without_end() -> AbstractContextManager[None]:
+    """A reconciler sends a request again at each look, and so begins D + Q anew at each."""
+    redrive = _Look._redrive
+
+    def again(self: _Look, state: EffectState, *rest: Any) -> Reconciled:
+        send = state.send and state.send._replace(redriven=False)
+        return redrive(self, state._replace(send=send), *rest)
+
+    return patched({"invoke_log.guard.reconcile._Look._redrive": again})
+
+
 def compare_and_set_dropped() -> AbstractContextManager[None]:
     """The store appends whatever it is given, whoever came first."""
     judge = MemoryStore._judge
@@ -125,14 +149,19 @@ BROKEN: Final[dict[Callable[[], AbstractContextManager[None]], str]] = {
     committed_is_free: "S5",
     recovery_forgotten: "S1",
     approvals_not_counted: "S9",
+    any_message_is_about_the_last_attempt: "S2",
+    budgets_not_compared: "POL-7",
+    absence_waited_for_without_end: "L2",
     compare_and_set_dropped: "S7",
 }
 """Each bug, and the invariant that it breaks."""
+LATE: Final = (any_message_is_about_the_last_attempt, absence_waited_for_without_end)
+"""Bugs that show after some four hundred seeds: `make simulate` looks for them, and the tests do not."""
 
 
 def found(broken: Callable[[], AbstractContextManager[None]], seeds: Sequence[int]) -> Ran | None:
     """Return the first seed that shows a bug, by the invariant that it breaks; None: none does."""
-    with broken():
+    with remembered(), broken():
         return next((ran for ran in map(run, seeds) if (ran.failed or "").startswith(f"{BROKEN[broken]}:")), None)
 
 

@@ -1,8 +1,10 @@
 """Who plays: each function is one job of one process, on the product's own verbs wherever it has one."""
 
 import functools
+import hmac
+import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +15,7 @@ from invoke_log.format.envelope import Envelope
 from invoke_log.guard.outcome import DefiniteFailure, NeverSent
 from invoke_log.guard.registry import Tool, make_tool
 from invoke_log.guard.tool_call import Call
+from invoke_log.guard.webhook import Notice
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.answer import Accepted, Answer, Unavailable
 from invoke_log.rules.contract import Contract, parse_contract
@@ -40,38 +43,41 @@ from invoke_log.rules.kind import (
 from invoke_log.rules.policy import parse_policy
 from invoke_log.rules.render import rendering_digest
 from invoke_log.rules.world import EffectState
-from tests.harness.live import Clock, Live, memory_live
+from tests.harness.live import Q_MS, TTL_MS, Clock, Live, memory_live
 from tests.harness.player import BIG
-from tests.simulation.provider import DECLINED, LANDED, TOOLS, Request
+from tests.simulation.provider import DECLINED, LANDED, MESSAGES, SETTLE_MS, TOOLS, Request, signature_of
 from tests.simulation.world import Founded, Process, World
 
 ROLES: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
-    "agent a": (
-        4,
-        (
-            "agent",
-            "executor",
-        ),
-    ),
-    "agent b": (
-        5,
-        (
-            "agent",
-            "executor",
-        ),
-    ),
-    "agent c": (
-        6,
-        (
-            "agent",
-            "executor",
-        ),
-    ),
+    "agent a": (4, ("agent", "executor")),
+    "agent b": (5, ("agent", "executor")),
+    "agent c": (6, ("agent", "executor")),
     "reconciler": (7, ("reconciler",)),
     "second reconciler": (8, ("reconciler",)),
     "approver": (9, ("approver",)),
     "attestor": (10, ("attestor",)),
     "repeater": (11, ("repeat",)),
+    "second approver": (12, ("approver",)),
+}
+
+
+BUDGETED: Final = "keyless"
+"""The tool of which so much may be spent, over all customers, without anybody being asked."""
+SPENT_MAX: Final = 4
+IS_BUDGETED: Final[Value] = {"field": ["contract"], "test": "equals", "value": BUDGETED}
+IS_WITHIN: Final[Value] = {"field": ["budgets", "spent", "value"], "test": "at_most", "value": SPENT_MAX}
+IS_BIGGER: Final[Value] = {"field": ["arguments", "amount"], "test": "at_least", "value": 3}
+POLICY: Final[dict[str, Value]] = {
+    "budgets": {
+        "spent": {"effect_class": f"{BUDGETED}/1", "prefix": "", "each": "log", "sum": "amount", "window_ms": None}
+    },
+    "rules": [
+        {"name": "bigger", "then": "ask", "approvals": 2, "when": [IS_BIGGER]},
+        {"name": "big", "then": "ask", "approvals": 1, "when": [BIG]},
+        {"name": "within", "then": "allow", "approvals": 0, "when": [IS_BUDGETED, IS_WITHIN]},
+        {"name": "over", "then": "ask", "approvals": 1, "when": [IS_BUDGETED]},
+        {"name": "rest", "then": "allow", "approvals": 0, "when": []},
+    ],
 }
 
 
@@ -80,11 +86,7 @@ def founded() -> Founded:
     """The log that every run begins with."""
     with tempfile.TemporaryDirectory() as place, memory_live(Path(place)) as live:
         keys = {name: live.grant(seed, *roles) for name, (seed, roles) in ROLES.items()}
-        rules: list[Value] = [
-            {"name": "big", "then": "ask", "approvals": 1, "when": [BIG]},
-            {"name": "rest", "then": "allow", "approvals": 0, "when": []},
-        ]
-        policy = parse_policy({"name": "big", "engine": "rules/1", "source": {"rules": rules}})
+        policy = parse_policy({"name": "careful", "engine": "rules/1", "source": POLICY})
         live.put(live.log.draft(policy, live.admin))
         contracts = tuple(
             live.register(name=name, effect_class=f"{name}/1", **changes) for name, changes in TOOLS.items()
@@ -122,8 +124,8 @@ def tool_of(world: World, contract: Contract, use: Callable[[Process, Tool, Call
     def charge(customer: str, order: str, amount: int, *, invoke: Call) -> Value:
         process = world.current
         assert process is not None
-        fate = world.chance()
-        if fate < 0.04:
+        if world.chance("process") < 0.04:
+            world.fault("never left")
             raise NeverSent
         use(process, tool, invoke, {"customer": customer, "order": order, "amount": amount})
         return send(process, name, invoke, customer)
@@ -132,7 +134,8 @@ def tool_of(world: World, contract: Contract, use: Callable[[Process, Tool, Call
         process = world.current
         assert process is not None
         process.pause(f"asks about {call.tag[:8]}")
-        if world.chance() < 0.1:
+        if world.chance("network") < 0.1:
+            world.fault("question unanswered")
             raise TimeoutError
         found = world.provider.listed(name, call.tag, world.boot_ms)
         process.pause("is told")
@@ -144,10 +147,15 @@ def tool_of(world: World, contract: Contract, use: Callable[[Process, Tool, Call
         world.current.pause("looks")
         return {"charges": seen}
 
+    def everything() -> list[tuple[str, str | None]]:
+        landed = world.provider.landed
+        ours = [(each.reference, each.request.tag) for each in landed if each.request.tool == name]
+        return [*ours, ("another's", "00" * 32), ("nobody's", None)]
+
     read_back = find if contract.read_back is not None else None
     snapshot = see if contract.profile is not None else None
     again = charge if contract.provider_key is not None and contract.provider_key.stores == "all" else None
-    tool = make_tool(charge, contract, snapshot, read_back, redrive=again)
+    tool = make_tool(charge, contract, snapshot, read_back, redrive=again, sweep=everything)
     return tool
 
 
@@ -159,9 +167,15 @@ def send(process: Process, tool: str, call: Call, customer: str) -> Value:
     attempt = process.sends[bytes.fromhex(call.effect_key[4:])].id
     request = Request(tool=tool, attempt=attempt, tag=call.tag, key=call.provider_key, customer=customer)
     world.note(f"{process.name} sends {call.tag[:8]} to {tool}")
-    answer = world.provider.take(request, world.boot_ms, faulty=world.faulty)
+    answer = world.provider.take(request, world.boot_ms)
+    if world.chance("network") < 0.15:
+        world.fault("answer late")
+        process.wakes_ms = world.boot_ms + world.rng.choice((Q_MS, SETTLE_MS, TTL_MS))
     process.pause("waits for the answer")
-    if answer is None or world.chance() < 0.12:
+    if answer is not None and world.chance("network") < 0.12:
+        world.fault("answer lost")
+        answer = None
+    if answer is None:
         raise TimeoutError
     if answer[0] == DECLINED:
         raise DefiniteFailure(answer[1])
@@ -187,6 +201,30 @@ def reconcile(process: Process) -> None:
         process.world.note(f"{process.name} found {one.effect_key[:12]} {one.probe} {one.status}: {one.note}")
 
 
+def listen(process: Process) -> None:
+    """Take in what messages there are, which their provider delivers again until it is told that they came."""
+    world = process.world
+    due = [message for message in world.provider.mail if message.at_ms <= world.boot_ms]
+    for message in world.rng.sample(due, len(due)):
+        heard = process.guarded().webhook(message.body, {"signature": message.signature}, verify)
+        world.note(f"{process.name} heard {message.body!r}: {heard.answer}: {heard.note}")
+        if heard.answer != "unavailable":
+            world.provider.mail.remove(message)
+
+
+def verify(body: bytes, headers: Mapping[str, str]) -> Notice:
+    """As a provider's client does it."""
+    if not hmac.compare_digest(headers["signature"], signature_of(body)):
+        raise ValueError("forged")
+    said = json.loads(body)
+    return Notice(key_id=str(MESSAGES["key_id"]), event=said["event"], tag=said["tag"], reference=said["id"])
+
+
+def sweep(process: Process) -> None:
+    for one in process.guarded().sweep():
+        process.world.note(f"{process.name} swept {one.tool} {one.reference}: {one.finding}: {one.note}")
+
+
 def approve(process: Process) -> None:
     """Show each waiting intent to a person, who mostly consents."""
     for live, state in looked_at(process):
@@ -195,7 +233,7 @@ def approve(process: Process) -> None:
         contract = live.log.governance.contracts[state.claim.contract_id]
         shown = rendering_digest(intent_of(live, state), contract)
         data: Approval | Denial = Approval(intent=state.claim.id, shown=shown)
-        if process.world.rng.random() < 0.15:
+        if process.world.rng.random() < 0.25:
             data = Denial(intent=state.claim.id, shown=shown, reason="no")
         put(process, say(live, data, process.signer, state))
 
@@ -219,12 +257,14 @@ def attest(process: Process) -> None:
 def repeat(process: Process) -> None:
     """Decide once more on what is committed: a repeat that somebody wants, with a generation of its own."""
     for live, state in looked_at(process):
-        if state.status != COMMITTED or state.claim is None or process.world.rng.random() < 0.6:
+        if state.status != COMMITTED or state.claim is None or process.world.rng.random() < 0.3:
             continue
         live.contract = process.world.tools[live.log.governance.contracts[state.claim.contract_id].name].contract
         intent = intent_of(live, state).data
         assert isinstance(intent, Intent)
-        bound = bind(live.contract, {**intent.identity, "amount": 1, "order": intent.purpose})
+        bound = bind(
+            live.contract, {**intent.identity, "amount": process.world.rng.choice((1, 1, 2)), "order": intent.purpose}
+        )
         if live.contract.profile is None:
             put(process, live.intent(bound, by=process.signer, again=True))
 
@@ -238,7 +278,8 @@ def release(process: Process) -> None:
 
 def annotate(process: Process) -> None:
     for live, state in looked_at(process):
-        put(process, say(live, Note(about=bytes(32), text="seen"), process.signer, state))
+        note = Note(about=bytes(32), text="seen")
+        put(process, live.log.draft(note, process.signer, effect=state.effect, resource=state.resource))
 
 
 def govern(process: Process) -> None:

@@ -7,8 +7,8 @@ import copy
 import functools
 import io
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
 
 from invoke_log.audit.receipt import verify_receipt
 from invoke_log.audit.replay import replay
@@ -25,7 +25,8 @@ from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import Call
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
-from invoke_log.rules.event import Event, parse_event
+from invoke_log.rules.effect import OPEN
+from invoke_log.rules.event import CHAINED_KINDS, Event, parse_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.intent import bind
 from invoke_log.rules.kind import (
@@ -48,7 +49,7 @@ from invoke_log.rules.kind import (
 from invoke_log.rules.world import EffectState
 from invoke_log.store.memory import MemoryStore
 from tests.harness.live import D_MS
-from tests.simulation.cast import Sending
+from tests.simulation.cast import BUDGETED, SPENT_MAX, Sending
 from tests.simulation.world import Founded, Process, Violation, World
 
 ROLE_OF: Final[dict[type, tuple[str, ...]]] = {
@@ -59,6 +60,7 @@ ROLE_OF: Final[dict[type, tuple[str, ...]]] = {
     Redrive: ("reconciler",),
     Attestation: ("attestor",),
 }
+CLASS: Final = f"{BUDGETED}/1"
 NEVER: Final = (Accepted, Duplicate, Stale, Unavailable)
 
 
@@ -97,18 +99,20 @@ class Judge:
         self.happened: Counter[str] = Counter()
         """Kinds of events, and the ways that effects went, by how often."""
         world.heard, world.restored, world.watch = self.heard, self.restored, self.watch
-        self.restored()
+        self.restored(len(world.store._entries))
 
-    def restored(self) -> None:
-        """Begin again with the leaves that are there now."""
+    def restored(self, leaves: int) -> None:
+        """Begin again with the leaves that are there now, of which so many are as they were before."""
         self.fold, self.held = as_founded(self.world.founded)
         self.at = len(self.world.founded.store._entries)
-        self.known = len(self.world.store._entries) - 1
+        self.known = leaves
         """Leaves that were judged before: what a provider did meanwhile does not make them untrue."""
         self.used: set[bytes] = set()
         self.started: set[bytes] = set()
-        self.committed: dict[bytes, int] = {}
-        self.settled: dict[bytes, str] = {}
+        self.amounts: dict[bytes, int] = {}
+        """What each intent may spend of the budget."""
+        self.spent: dict[tuple[bytes, int], int] = {}
+        """What was spent of it, or is about to be, by effect and generation."""
         self.watch()
 
     def watch(self) -> None:
@@ -117,11 +121,14 @@ class Judge:
         while self.at < len(entries):
             body, _ = entries[self.at]
             event = parse_event(decode_body(body), digest.event_id(body))
-            before = self.fold.effects.get(event.effect or b"")
+            before = self.fold.effects
+            if event.effect is not None:
+                before = {event.effect: before.get(event.effect) or EffectState(effect=event.effect, resource="")}
             folded = self.fold.apply(event, index=self.at, root=None)
             if isinstance(folded, Void):
                 raise Violation("S7", f"leaf {self.at} ({event.kind}) is void: {folded.code}: {folded.reason}")
-            self._leaf(event, before)
+            self._count(event, before)
+            self._leaf(event, before.get(event.effect or b""))
             self.at += 1
         landed = self.world.provider.landed
         while self.landed < len(landed):
@@ -167,15 +174,27 @@ class Judge:
             raise Violation("S10", f"{process.name} sends {call.tag[:8]} under another contract or with other content")
         permission.used = True
 
+    def _count(self, event: Event, before: Mapping[bytes, EffectState]) -> None:
+        """Keep what came by this leaf, and how effects went by it: by its own where it has one, else by all."""
+        if self.at < self.known:
+            return
+        self.happened[event.kind] += 1
+        if event.kind not in CHAINED_KINDS and event.kind != "recovery":
+            return
+        for effect, state in before.items():
+            after = self.fold.effects[effect]
+            if event.effect is not None or state is not after:
+                self.happened[f"{state.status}>{after.status} by {event.kind}"] += 1
+
     def _leaf(self, event: Event, before: EffectState | None) -> None:
         self._check_signer(event)
         data = event.data
-        self.happened[event.kind] += self.at >= self.known
         if event.effect is None:
             return
         state = self.fold.effects.get(event.effect)
         if state is None:
             return
+        self._check_spent(event, state)
         if isinstance(data, Start):
             self._check_start(event, data, before, state)
         elif isinstance(data, Redrive):
@@ -187,7 +206,6 @@ class Judge:
             return
         if self.at < self.known:
             return
-        self.happened[f"{before.status}>{state.status} by {event.kind}"] += 1
         if state.status == COMMITTED and state.committed_max == state.generation:
             self._check_committed(event, before, state)
         elif state.status == NOT_COMMITTED and before.status != CLAIMED:
@@ -209,6 +227,7 @@ class Judge:
         if data.intent in self.started:
             raise Violation("S6", "a second START of one intent")
         self.started.add(data.intent)
+        approvers, contract = set[bytes](), self.fold.governance.contracts[before.claim.contract_id]
         for approval_id in data.approvals:
             found = self.fold.chained(state.effect, state.resource, approval_id)
             assert found is not None
@@ -217,9 +236,13 @@ class Judge:
                 raise Violation("S9", "an approval of another intent, or one that a START has listed before")
             if found[1].by in (event.by, before.claim.issuer):
                 raise Violation("S9", "an approval by issuer or executor")
+            if self.fold.lo(self.at) > self.fold.lo(found[0]) + contract.approvals_ttl_ms:
+                raise Violation("S9", "an approval that had expired")
+            approvers.add(found[1].by)
             self.used.add(approval_id)
-        if (before.claim.asks or data.verdict.answer == "ask") and not data.approvals:
-            raise Violation("S9", "a START without the approval that was asked for")
+        wanted = max(1, contract.approvals_count, before.claim.approvals, data.verdict.approvals)
+        if (before.claim.asks or data.verdict.answer == "ask") and len(approvers) < wanted:
+            raise Violation("S9", f"a START with {len(approvers)} approvals of the {wanted} that were asked for")
         self._permit(event, state)
 
     def _permit(self, event: Event, state: EffectState) -> None:
@@ -240,6 +263,20 @@ class Judge:
         self.starts[tag].append(sending)
         if process is not None and not process.doomed:
             process.sends[state.effect] = sending
+
+    def _check_spent(self, event: Event, state: EffectState) -> None:
+        """What a budget lets through is bounded by what the log knows to be done or under way [POL-7]."""
+        data = event.data
+        if isinstance(data, Intent):
+            self.amounts[event.id] = cast("int", data.content["amount"]) if state.effect_class == CLASS else 0
+        for effect, generation in [key for key in self.spent if key[0] == state.effect]:
+            if generation >= state.generation:
+                del self.spent[effect, generation]
+        if state.status in (*OPEN, COMMITTED) and state.claim is not None:
+            self.spent[state.effect, state.generation] = self.amounts[state.claim.id]
+        rule = data.verdict.rule if isinstance(data, Intent | Start) else None
+        if rule == "within" and state.effect_class == CLASS and sum(self.spent.values()) > SPENT_MAX:
+            raise Violation("POL-7", f"{event.kind} within a budget of {SPENT_MAX} makes {sum(self.spent.values())}")
 
     def _check_final(self, event: Event, before: EffectState | None, state: EffectState) -> None:
         if before is None:

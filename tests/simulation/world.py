@@ -10,40 +10,84 @@ import logging
 import random
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
-from unittest.mock import patch
 
 from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreError, StoreFullError
 from invoke_log.format import digest
 from invoke_log.format.digest import TreeSize
 from invoke_log.format.envelope import Envelope
+from invoke_log.guard import driver
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.registry import Tool
+from invoke_log.ledger import log as ledger
 from invoke_log.ledger.log import Log
+from invoke_log.log import home
 from invoke_log.log.engine import Engine
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.answer import Answer
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.governance import Governance
-from invoke_log.store.memory import MemoryStore
+from invoke_log.store.memory import MemoryStore, _MemoryReader
 from invoke_log.store.protocol import Answer as StoreAnswer
-from invoke_log.store.protocol import Appended, Pending, Reader
+from invoke_log.store.protocol import Appended, ChainRow, Pending
 from tests.harness.live import D_MS, Q_MS, T0, TTL_MS, Clock, Live
 from tests.harness.player import recover
 from tests.simulation.provider import SETTLE_MS, Provider
 
 PLACE: Final = Path("/dev/null/log")
 """Nothing can be kept beside this log: files are not of this world."""
+GUARDS: Final = [module for name, module in sys.modules.items() if name.startswith("invoke_log.guard.")]
+"""Who asks the machine for its clock and for randomness."""
 EXPECTED: Final = frozenset((StoreError, StoreFullError, CommitUncertainError, LogHaltedError))
 """What a store in trouble raises. StoreDamagedError is none of them: no fault of this disk damages what was stored."""
+FAULTS: Final = (
+    "request lost",
+    "request late",
+    "request repeated",
+    "answer lost",
+    "answer late",
+    "declined",
+    "500, and it did not happen",
+    "500, and it happened",
+    "never left",
+    "question unanswered",
+    "process dies",
+    "process sleeps",
+    "clock set forwards",
+    "clock set backwards",
+    "store does not open",
+    "store full",
+    "commit fails, and was not stored",
+    "commit fails, and was stored",
+    "store put back",
+    "message lost",
+    "message late",
+    "message repeated",
+    "message forged",
+)
+"""Everything that goes wrong in a world."""
+WEATHER: Final = ("process", "clock", "disk", "store", "network", "provider", "message")
+ODDS: Final = (0, 1, 1, 3)
+"""How often each goes wrong in a run, of so many times its usual: what hides in a storm is seen in a breeze."""
+PASSES_MS: Final = (0, 0, 1, 3, 10, 40, 100)
+"""How much time passes from one step to the next."""
+CALM: Final = 0.05
+"""How often, while no agent calls, nothing happens until every deadline has passed."""
+AGENT_RESTS_MS: Final = (1, 50, 400, 1_500)
+RESTS_MS: Final = (50, 400, 1_500, 4_000)
+"""How long others rest from one job to the next: agents are who keeps them busy."""
 TRACE_LINES_MAX: Final = 4_000
 """Of what happened, the last of which a seed that fails is printed with."""
+
+
+Turns = Iterator["Process"]
+"""A script: whose turn it is, one after the other."""
 
 
 class CrashError(BaseException):
@@ -89,6 +133,7 @@ class Process:
 
     def __init__(self, world: "World", name: str, signer: FileSigner, job: Callable[["Process"], object]) -> None:
         self.world, self.name, self.signer, self.job = world, name, signer, job
+        self.agent = name.startswith("agent")
         self.go = threading.Lock()
         self.go.acquire()
         self.wakes_ms = 0
@@ -107,7 +152,8 @@ class Process:
         if self.world.over:
             raise EndedError
         if not self.doomed:
-            self.world.give_back(self, where)
+            self.world.note(f"{self.name} {where}")
+            self.world.hand_on(self)
         if self.doomed:
             raise CrashError
 
@@ -153,31 +199,31 @@ class Disk:
 
     def __init__(self, process: Process, store: MemoryStore) -> None:
         self.process, self.world, self.store = process, process.world, store
-        if self.world.chance() < 0.02:
+        if self.world.chance("disk") < 0.02:
+            self.world.fault("store does not open")
             raise StoreError("simulated: the store does not open")
 
     def append(self, pendings: Sequence[Pending]) -> list[StoreAnswer]:
         self._reach("append")
-        fate = self.world.chance()
+        fate = self.world.chance("disk")
         if fate < 0.01:
+            self.world.fault("store full")
             raise StoreFullError("simulated: no space")
         if fate < 0.03:
+            self.world.fault("commit fails, and was not stored")
             raise CommitUncertainError("simulated: the commit reported an error, and was not stored")
         answers = self.store.append(pendings)
         for answer in answers:
             if isinstance(answer, Appended):
                 self.world.authors[answer.index] = (self.process, self.world.boot_ms)
         if fate < 0.06:
+            self.world.fault("commit fails, and was stored")
             raise CommitUncertainError("simulated: the commit reported an error, and was stored")
         self._reach("appended")
         return answers
 
-    @contextmanager
-    def snapshot(self) -> Iterator[Reader]:
-        if self.world.rng.random() < 0.4:
-            self._reach("read")
-        with self.store.snapshot() as reader:
-            yield reader
+    def snapshot(self) -> "Glance":
+        return Glance(self)
 
     def barrier(self) -> TreeSize:
         return self.store.barrier()
@@ -197,6 +243,28 @@ class Disk:
         self.process.pause(where)
         if self.store is not self.world.store:
             raise StoreError("simulated: the store was replaced by an older copy")
+
+
+class Glance(_MemoryReader):
+    """A snapshot of a disk. The head of a chain is mostly the last of its rows."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.disk = disk
+
+    def __enter__(self) -> "Glance":
+        if self.disk.world.rng.random() < 0.4:
+            self.disk._reach("read")
+        super().__init__(self.disk.store, self.disk.store._frontier)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Nothing: it holds nothing."""
+
+    def row_at_or_before(self, chain: bytes, index: int) -> ChainRow | None:
+        rows = self._store._chains.get(chain)
+        if rows and rows[-1].index <= index and rows[-1].index < self.size:
+            return rows[-1]
+        return super().row_at_or_before(chain, index)
 
 
 class Heard(Log):
@@ -222,7 +290,10 @@ class World:
     def __init__(self, seed: int, founded: Founded) -> None:
         self.rng = random.Random(seed)
         self.store, self.founded = copied(founded.store), founded
-        self.provider = Provider(self.rng)
+        self.faults: Counter[str] = Counter()
+        """What went wrong, of `FAULTS`, by how often."""
+        self.weather = {what: self.rng.choice(ODDS) for what in WEATHER}
+        self.provider = Provider(self.rng, self.chance, self.fault)
         self.boot_ms = 0
         self.restores = 0
         self.wall_ms = T0 + 1_000  # what the wall clock shows at boot
@@ -233,6 +304,7 @@ class World:
         self.failure: BaseException | None = None
         self.back = threading.Lock()
         self.back.acquire()
+        self.script: Turns = iter(())
         self.current: Process | None = None
         self.processes: list[Process] = []
         self.tools: dict[str, Tool] = {}
@@ -247,7 +319,7 @@ class World:
         self.backups: list[MemoryStore] = []
         self.heard: Callable[[Sequence[Envelope], list[Answer]], None] = lambda envelopes, answers: None
         self.watch: Callable[[], None] = lambda: None
-        self.restored: Callable[[], None] = lambda: None
+        self.restored: Callable[[int], None] = lambda leaves: None
         self.steps = 0
         self.trace: deque[str] = deque(maxlen=TRACE_LINES_MAX)
         self.story = hashlib.sha256()
@@ -255,81 +327,109 @@ class World:
     @property
     def log(self) -> Log:
         """The log as somebody opens it who stands outside of everything."""
-        return Log(PLACE, Engine(lambda: self.store), log_signer=self.founded.log_key)
+        log = Log(PLACE, Engine(lambda: self.store), log_signer=self.founded.log_key)
+        log._memory.governance = self.founded.governance
+        return log
 
     def now_ms(self) -> int:
         """What the wall clock shows."""
         return self.wall_ms + self.boot_ms
 
-    def chance(self) -> float:
-        """A number from 0 to 1 that decides about a fault; 1 while there are none."""
-        return self.rng.random() if self.faulty else 1.0
-
-    def give_back(self, process: Process, where: str) -> None:
-        self.note(f"{process.name} {where}")
-        self.back.release()
-        process.go.acquire()
-        if self.over:
-            raise EndedError
+    def chance(self, what: str) -> float:
+        """A number that decides about a fault, which comes where it is small; 1 while there are none."""
+        odds = self.weather[what]
+        return self.rng.random() / odds if self.faulty and odds else 1.0
 
     def note(self, words: str) -> None:
         line = f"{self.steps} {self.boot_ms} {words}"
         self.trace.append(line)
         self.story.update(line.encode())
 
+    def fault(self, name: str, more: str = "") -> None:
+        """Keep that something went wrong here."""
+        assert name in FAULTS, name
+        self.faults[name] += 1
+        self.note(f"{name} {more}")
+
     def fail(self, error: BaseException) -> None:
         self.failure = self.failure or error
 
-    def run(self, process: Process) -> None:
-        """Let a process run to its next pause."""
-        self.steps += 1
-        self.current = process
-        process.go.release()
+    def play(self, script: Turns) -> None:
+        """Let the processes run whose turn it is, until the script ends. Raises what went wrong."""
+        self.script = script
+        self.hand_on(None)
         self.back.acquire()
         if self.failure is not None:
             raise self.failure
+
+    def hand_on(self, giver: Process | None) -> None:
+        """Ask the script whose turn it is, and wait until it is the giver's again.
+
+        Whoever has the turn asks, so that the threads switch once a step, and not at all where the giver goes on.
+        """
+        taker = None
+        if self.failure is None:
+            try:
+                taker = next(self.script, None)
+            except Exception as error:  # noqa: BLE001 -- raised where the script was given, not where it happened to be
+                self.fail(error)
+        if taker is not None and taker is giver:
+            return
+        (self.back if taker is None else taker.go).release()
+        if giver is not None:
+            giver.go.acquire()
+            if self.over:
+                raise EndedError
+
+    def run(self, process: Process) -> Turns:
+        """Let a process run to its next pause."""
+        self.steps += 1
+        self.current = process
+        yield process
         self.watch()
 
-    def step(self, among: Sequence[Process]) -> None:
+    def step(self, among: Sequence[Process]) -> Turns:
         """Let some time pass, and somebody do something or something happen to somebody."""
-        self.pass_time(self.rng.choice((0, 0, 1, 3, 10, 40)))
+        calm = self.faulty and self.rng.random() < CALM and not any(p.agent and not p.idle for p in among)
+        self.pass_time(self.rng.choice((D_MS, SETTLE_MS) if calm else PASSES_MS))
         awake = [process for process in among if process.wakes_ms <= self.boot_ms]
         if not awake:
             self.pass_time(max(1, min(process.wakes_ms for process in among) - self.boot_ms))
-            return
+            awake = [process for process in among if process.wakes_ms <= self.boot_ms]
         process = self.rng.choice(awake)
-        fate = self.chance()
+        fate = self.chance("process")
         if fate < 0.012 and not process.idle:
             process.doomed = True
-            self.note(f"{process.name} dies")
+            self.fault("process dies", process.name)
             process.wakes_ms = self.boot_ms + self.rng.choice((0, 1_000, D_MS))
         elif fate < 0.03 and not process.idle:
             process.wakes_ms = self.boot_ms + self.rng.choice((500, D_MS, D_MS + 1, SETTLE_MS, TTL_MS))
-            self.note(f"{process.name} sleeps")
+            self.fault("process sleeps", process.name)
             return
-        elif fate < 0.034:
+        if self.chance("clock") < (0.02 if self.provider.silent else 0.004):  # it does most harm to what is under way
             self.jump()
-        elif fate < 0.042:
-            self.backups = [*self.backups[-1:], copied(self.store)]
-        elif fate < 0.045 and self.backups:
+        fate = self.chance("store")
+        if fate < 0.003 and self.backups:
             self.restore()
             return
-        was_idle = process.idle
-        self.run(process)
-        if process.idle and not was_idle:
-            process.wakes_ms = self.boot_ms + self.rng.choice((1, 50, 400, 1_500))
+        if fate < 0.011:
+            self.backups = [*self.backups[-1:], copied(self.store)]
+        yield from self.run(process)
+        if process.idle:
+            process.wakes_ms = self.boot_ms + self.rng.choice(AGENT_RESTS_MS if process.agent else RESTS_MS)
 
     def pass_time(self, ms: int) -> None:
         self.boot_ms += ms
-        self.provider.pass_time(self.boot_ms)
-        self.watch()
+        if self.provider.silent:
+            self.provider.pass_time(self.boot_ms)
+            self.watch()
 
     def jump(self) -> None:
         """Somebody sets the wall clock; the clock that counts since boot is not his to set."""
         by_ms = self.rng.choice((-60_000, -Q_MS, -500, 500, Q_MS, 60_000))
         self.wall_ms += by_ms
         self.leapt |= by_ms > 0
-        self.note(f"the wall clock jumps {by_ms} ms")
+        self.fault(f"clock set {'forwards' if by_ms > 0 else 'backwards'}", f"{by_ms} ms")
 
     def restore(self) -> None:
         """Somebody puts an older copy of the store in place, and says so on the log before anybody else can.
@@ -337,10 +437,11 @@ class World:
         Who has the log open finds it gone; what was about to be sent is sent all the same.
         """
         self.store = copied(self.rng.choice(self.backups))
+        leaves = len(self.store._entries)
         self.restores += 1
         recover(Live(self.log, Clock(), self.founded.log_key, self.founded.admin, self.founded.admin))
-        self.note(f"the store is restored as of {self.store._frontier.size - 1} leaves")
-        self.restored()
+        self.fault("store put back", f"as of {leaves} leaves")
+        self.restored(leaves)
 
     def end(self) -> None:
         """Let every process come to its end."""
@@ -360,20 +461,24 @@ class World:
             time=lambda: self.now_ms() / 1000,
         )
         draw = SimpleNamespace(token_bytes=self.rng.randbytes)
-        asks = [(name, module) for name, module in sys.modules.items() if name.startswith("invoke_log.guard.")]
-        with ExitStack() as stack:
-            stack.callback(logging.disable, logging.NOTSET)
-            for where, what in {
-                "invoke_log.ledger.log._now_ms": self.now_ms,
-                **{f"{name}.time": clock for name, module in asks if hasattr(module, "time")},
-                **{f"{name}.secrets": draw for name, module in asks if hasattr(module, "secrets")},
-                "invoke_log.guard.driver.read_attachment": lambda _, key: self.attachments.get(key),
-                "invoke_log.log.home.keep_attachment": self._keep,
-                "invoke_log.log.home.read_attachment": lambda _, key: self.attachments.get(key),
-            }.items():
-                stack.enter_context(patch(where, what))
-            logging.disable(logging.WARNING)
+        ours: list[tuple[Any, str, Any]] = [
+            (ledger, "_now_ms", self.now_ms),
+            (driver, "read_attachment", lambda _, key: self.attachments.get(key)),
+            (home, "keep_attachment", self._keep),
+            (home, "read_attachment", lambda _, key: self.attachments.get(key)),
+            *((module, "time", clock) for module in GUARDS if hasattr(module, "time")),
+            *((module, "secrets", draw) for module in GUARDS if hasattr(module, "secrets")),
+        ]
+        theirs = [(module, name, getattr(module, name)) for module, name, _ in ours]
+        logging.disable(logging.WARNING)
+        try:
+            for module, name, what in ours:
+                setattr(module, name, what)
             yield
+        finally:
+            for module, name, what in theirs:
+                setattr(module, name, what)
+            logging.disable(logging.NOTSET)
 
     def _keep(self, _: Path, raw: bytes) -> digest.Digest:
         key = digest.attachment_digest(raw)

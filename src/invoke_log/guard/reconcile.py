@@ -242,6 +242,9 @@ class _Look:
     def _redrive(self, state: EffectState, probe: str | None, note: str) -> Reconciled:
         if self._tool.redrive is None:
             return self._report(probe, note)
+        if state.send is not None and state.send.redriven and self._contract.proves_absence:
+            # Another one would begin D + Q anew: whoever looks less often than that would never see it pass (L2).
+            return self._report(probe, f"{note}; it was re-driven, and is waited for")
         brought = redrive(self._case, self._tool, state, self._call(state))
         return self._report(probe, f"{note}; {brought.note}", brought.incident)
 
