@@ -100,11 +100,11 @@ class _Once(httpx2.AsyncClient):
         attempt.taken = True
         request.extensions = {**request.extensions, "trace": trace}
         response = await self._send(request, **options)
+        attempt.failure = failure_of(response.status_code)
         if response.status_code < 400 or (response.status_code < 500 and _is_protocol_error(response)):
             return response
         # The SDK reads a status as an error of the protocol, which a contract may list; no server has said it.
         await response.aclose()
-        attempt.failure = failure_of(response.status_code)
         return _fault(request, INTERNAL_ERROR, f"HTTP {response.status_code}")
 
     async def _send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # noqa: ANN401
