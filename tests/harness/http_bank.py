@@ -24,7 +24,7 @@ Fault = Callable[[Send], Awaitable[None]]
 
 
 def make_bank(ledger: Path, *, era: str) -> ASGIApp:
-    """Return the bank. era: "legacy" for one that knows the handshake alone."""
+    """Return the bank. era: "legacy" for one that knows the handshake alone, "stateless" for one without sessions."""
     server = MCPServer("bank", log_level="CRITICAL")
 
     @server.tool()
@@ -38,9 +38,11 @@ def make_bank(ledger: Path, *, era: str) -> ASGIApp:
         if how == "dies":
             os._exit(1)
         await anyio.sleep(TAKES_S.get(how, 0))
+        while how == "held" and not ledger.with_name("let-go").exists():
+            await anyio.sleep(0.01)
         return f"paid {amount} for {order}"
 
-    return _InFront(server.streamable_http_app(), era)
+    return _InFront(server.streamable_http_app(stateless_http=era == "stateless"), era)
 
 
 class _InFront:
@@ -55,7 +57,7 @@ class _InFront:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        if self._era == "legacy" and headers.get(b"mcp-protocol-version") == MODERN:
+        if self._era != MODERN.decode() and headers.get(b"mcp-protocol-version") == MODERN:
             await answer(send, 400, b"text/plain", b"what is that")
             return
         if b"last-event-id" in headers:  # an answer to another call, for whoever resumes

@@ -22,6 +22,7 @@ import invoke_log as il
 from invoke_log.errors import ConfigInvalidError
 from invoke_log.surfaces.cli.main import main
 from invoke_log.surfaces.mcp_server.door import make_door, read_token
+from invoke_log.surfaces.mcp_server.serving import GRACE_S
 from tests.harness.http_bank import make_bank
 from tests.harness.mcp_http import OTHER, client, gateway, serving
 from tests.harness.mcp_shop import ERAS, SOURCE, TIMEOUT_S, fields_of, make_log, make_shop, order
@@ -101,7 +102,7 @@ def test_the_time_that_the_gateway_adds_over_http(
     async def timed(url: str, name: str) -> float:
         took = []
         async with client(url, ERAS[0]) as each:
-            for number in range(20):
+            for number in range(10):
                 began = time.perf_counter()
                 await pay(each, f"{name}-{number}")
                 took.append(time.perf_counter() - began)
@@ -115,7 +116,7 @@ def test_the_time_that_the_gateway_adds_over_http(
             "note",
             f"MCP gateway, HTTP on both sides: p50 {behind:.1f} ms a call, {alone:.1f} ms without it, target +15 ms",
         )
-        assert landed(tmp_path, "behind-19") == 1
+        assert landed(tmp_path, "behind-9") == 1
 
     asyncio.run(body())
 
@@ -140,7 +141,7 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def test_the_gateway_between_http_and_http_ends_on_a_signal_once_its_calls_have_their_outcome(tmp_path: Path) -> None:
-    make_log(tmp_path / "payments").close()
+    make_log(tmp_path / "payments", timeout_ms=60_000).close()
     seen: list[bytes] = []
 
     async def body() -> int:
@@ -155,10 +156,12 @@ def test_the_gateway_between_http_and_http_ends_on_a_signal_once_its_calls_have_
             with running(*given, "--upstream-header", "Authorization=env:BANK_TOKEN") as (process, url):
                 async with client(url, ERAS[0]) as each:
                     await each.list_tools()  # it would ask once it has its answer
-                    call = asyncio.create_task(pay(each, "slow-1"))
-                    while not landed(tmp_path, "slow-1"):
+                    call = asyncio.create_task(pay(each, "held-1"))
+                    while not landed(tmp_path, "held-1"):
                         await asyncio.sleep(0.01)
                     process.send_signal(signal.SIGTERM)
+                    await asyncio.sleep(GRACE_S + 0.5)
+                    (tmp_path / "let-go").touch()
                     told = await call
                 assert not told.is_error
                 return await asyncio.to_thread(process.wait, TIMEOUT_S)
@@ -167,7 +170,7 @@ def test_the_gateway_between_http_and_http_ends_on_a_signal_once_its_calls_have_
     assert {each.decode() for each in seen} == {f"Bearer {TOKEN}"}
     with il.Log.open(tmp_path / "payments", read_only=True) as log:
         assert [state.status for state in log.effects()] == ["committed"]
-    assert landed(tmp_path, "slow-1") == 1
+    assert landed(tmp_path, "held-1") == 1
 
 
 def test_the_log_answers_over_http_whoever_brings_the_token_and_names_this_host(tmp_path: Path) -> None:

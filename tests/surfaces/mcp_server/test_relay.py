@@ -154,6 +154,8 @@ def test_everything_of_the_server_behind_reaches_the_client(tmp_path: Path, how:
                 heard.told.clear()
                 await progress_and_logs(each, library, heard)
                 await changes(each, era, heard)
+                # What a request says of its own connection does not pass: the next one is another.
+                assert (types.PROTOCOL_VERSION_META_KEY in library.meta) == (behind in MODERN_PROTOCOL_VERSIONS)
         assert library.subscribed == []
 
     asyncio.run(body())
@@ -259,6 +261,19 @@ def test_a_connection_that_is_made_anew_subscribes_anew_and_tells_what_may_have_
                 await each.call_tool("touch", {"uri": "lib://a"})
                 await heard.hears(("resources/updated", "lib://a"))
                 assert len(source.ended) == 2
+
+    asyncio.run(body())
+
+
+def test_what_a_server_wants_named_in_a_header_is_named_though_nobody_asked_for_its_tools(tmp_path: Path) -> None:
+    library = Library(ERAS[0])
+
+    async def body() -> None:
+        with make_log(tmp_path / "payments") as log:
+            async with carried(log, library, "HTTP") as making, making("legacy", Heard()) as each:
+                paid = await each.call_tool("pay", order("ok-1", 100))
+        assert not paid.is_error, paid
+        assert library.paid == ["ok-1"]
 
     asyncio.run(body())
 

@@ -22,7 +22,8 @@ from invoke_log.surfaces.mcp_server.server import make_server
 from invoke_log.surfaces.mcp_server.tools import Tools
 from invoke_log.surfaces.mcp_server.upstream import Source
 
-GRACE_S: Final = 2
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+GRACE_S: Final = 1
 """How long answers may still be written, and streams stay open, once a signal has asked the server to end."""
 
 
@@ -80,6 +81,7 @@ async def _serve_http(
         access_log=False,
         log_config=None,
         log_level="critical",
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
         ws="none",
@@ -93,9 +95,11 @@ async def _serve_http(
             await leaving()
         server.should_exit = True
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         loop.add_signal_handler(number, lambda: ends.append(loop.create_task(end())))
     await server.serve(sockets=[listening])
+    for number in SIGNALS:  # from now on they end the process, whatever is still out
+        loop.remove_signal_handler(number)
 
 
 class _Server(uvicorn.Server):
