@@ -66,7 +66,10 @@ class Behind:
         from invoke_log.surfaces.mcp_server.upstream import Command
 
         if self.url is not None:
-            return Endpoint(self.url, dict(_header(text) for text in self.headers))
+            endpoint = Endpoint(self.url, dict(_header(text) for text in self.headers))
+            if endpoint.in_clear and self.headers:
+                warn(f"the headers for {endpoint.name} go over the network in plain HTTP")
+            return endpoint
         if self.headers:
             raise click.UsageError("--upstream-header goes with --upstream")
         return Command(command)

@@ -14,6 +14,7 @@ from invoke_log.adapter.http import failure_of
 from invoke_log.errors import ConfigInvalidError
 from invoke_log.surfaces.mcp_server.upstream import ATTEMPT, Attempt, Streams
 
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 CONNECT_S: Final = 10.0
 """How long connecting, and getting what was asked onto the wire, may take. Answers take what their contracts say."""
 IDLE_S: Final = 1.0
@@ -26,7 +27,8 @@ HEADERS_SENT: Final = ".send_request_headers.started"
 
 
 class Endpoint:
-    """A URL that speaks MCP. headers: sent with each request, such as Authorization.
+    """A URL that speaks MCP. headers: sent with each request, such as Authorization. in_clear: whether a network sees
+    them.
 
     Raises: ConfigInvalidError: no http or https URL, or one with a password in it.
     """
@@ -35,7 +37,7 @@ class Endpoint:
     patience_s: float | None = 30.0
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self.name = url
+        self._url = url
         self._headers = headers
         try:
             parsed = httpx2.URL(url)
@@ -48,13 +50,15 @@ class Endpoint:
                 "upstream: the URL has a user or password in it, which other processes can see",
                 hint="give --upstream-header Authorization=env:NAME, or =file:PATH",
             )
+        self.name = str(parsed.copy_with(query=None))
+        self.in_clear = parsed.scheme == "http" and parsed.host not in LOOPBACK
 
     @asynccontextmanager
     async def streams(self, ended: asyncio.Event) -> AsyncIterator[Streams]:
         """The SDK's transport over a client that sends each message once."""
         async with (
             _Once(ended, self._headers) as http,
-            streamable_http_client(self.name, http_client=http) as streams,
+            streamable_http_client(self._url, http_client=http) as streams,
         ):
             yield streams
 
@@ -100,11 +104,11 @@ class _Once(httpx2.AsyncClient):
         attempt.taken = True
         request.extensions = {**request.extensions, "trace": trace}
         response = await self._send(request, **options)
+        attempt.failure = failure_of(response.status_code)
         if response.status_code < 400 or (response.status_code < 500 and _is_protocol_error(response)):
             return response
         # The SDK reads a status as an error of the protocol, which a contract may list; no server has said it.
         await response.aclose()
-        attempt.failure = failure_of(response.status_code)
         return _fault(request, INTERNAL_ERROR, f"HTTP {response.status_code}")
 
     async def _send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # noqa: ANN401

@@ -57,8 +57,8 @@ class Gateway:
         return await asyncio.shield(call)
 
     async def settled(self) -> None:
-        """Wait until no call is out. Each ends within its contract's timeout."""
-        while self._calls:
+        """Wait until the calls that are out now have ended. Each ends within its contract's timeout."""
+        if self._calls:
             await asyncio.wait(set(self._calls))
 
     async def _guarded(self, contract: Contract, arguments: dict[str, Any]) -> CallToolResult:

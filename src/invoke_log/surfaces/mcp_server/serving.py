@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -22,8 +22,9 @@ from invoke_log.surfaces.mcp_server.server import make_server
 from invoke_log.surfaces.mcp_server.tools import Tools
 from invoke_log.surfaces.mcp_server.upstream import Source
 
-GRACE_S: Final = 2
-"""How long answers may still be written once a signal asks the server to end. Calls that are out take theirs."""
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+GRACE_S: Final = 1
+"""How long answers may still be written, and streams stay open, once a signal has asked the server to end."""
 
 
 async def serve_gateway(
@@ -36,13 +37,18 @@ async def serve_gateway(
     """
     relay = Relay(source)
     gateway = Gateway(guard, relay, observes=observes)
+
+    async def leaving() -> None:
+        relay.close()
+        await gateway.settled()
+
     try:
         server = await relay.server(gateway.call_tool)
         if at is None:
             async with stdio_server() as (read, write):
                 await server.run(read, write, server.create_initialization_options())
         else:
-            await _serve_http(server.streamable_http_app(transport_security=_security(at[0])), *at, closing=relay)
+            await _serve_http(server.streamable_http_app(transport_security=_security(at[0])), *at, leaving)
         # The client went away, and decided nothing: each call that is out still has its outcome appended.
         await gateway.settled()
     finally:
@@ -66,28 +72,34 @@ def _security(door: Door) -> TransportSecuritySettings:
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
-async def _serve_http(app: Starlette, door: Door, listening: socket.socket, closing: Relay | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. closing: whose streams end first."""
+async def _serve_http(
+    app: Starlette, door: Door, listening: socket.socket, leaving: Callable[[], Awaitable[None]] | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM, and then until `leaving` has returned; at a second one, no longer."""
     config = uvicorn.Config(
         _Admitting(app, door),
         access_log=False,
         log_config=None,
         log_level="critical",
+        proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
         ws="none",
     )
     server = _Server(config)
-
-    def end() -> None:
-        server.should_exit = True
-        if closing is not None:
-            closing.close()
-
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
+    ends: list[asyncio.Task[None]] = []
+
+    async def end() -> None:
+        if leaving is not None and len(ends) == 1:
+            await leaving()
+        server.should_exit = True
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, lambda: ends.append(loop.create_task(end())))
     await server.serve(sockets=[listening])
+    for number in SIGNALS:  # from now on they end the process, whatever is still out
+        loop.remove_signal_handler(number)
 
 
 class _Server(uvicorn.Server):

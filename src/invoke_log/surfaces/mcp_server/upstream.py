@@ -1,6 +1,7 @@
 """The MCP server behind the gateway: one connection, made again by the next call where it has ended."""
 
 import asyncio
+import functools
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -84,21 +85,30 @@ class Upstream:
         self._joined = joined
         self._starting = asyncio.Lock()
         self._link: _Link | None = None
+        self._links: set[_Link] = set()
 
     async def client(self) -> Client:
         """Return a client that was connected a moment ago; a command is started where it does not run.
 
         Raises: ConfigInvalidError: it cannot be reached, or does not speak MCP. Nothing was sent.
         """
-        async with self._starting:
-            if self._link is None or self._link.ended.is_set():
-                await self.close()
-                self._link = _Link(self._source, self._heard, self._joined)
-            return await self._link.connected()
+        return await (await self._live()).connected()
 
     def connected(self) -> Client | None:
         """Return the client where it is connected; nothing is started."""
         return self._link.client if self._link is not None and not self._link.ended.is_set() else None
+
+    async def _live(self) -> "_Link":
+        async with self._starting:
+            if self._link is None or self._link.ended.is_set():
+                self._link = _Link(self._source, self._heard, self._joined)
+                self._links.add(self._link)
+                self._link.held.add_done_callback(functools.partial(self._gone, self._link))
+            await self._link.connected()
+            return self._link
+
+    def _gone(self, link: "_Link", _: object) -> None:
+        self._links.discard(link)
 
     async def call(
         self, call: Call, name: str, arguments: dict[str, Any], meta: Mapping[str, Any]
@@ -109,13 +119,15 @@ class Upstream:
             whatever else: it was sent, and nobody knows.
         """
         try:
-            client = await self.client()
+            link = await self._live()
         except ConfigInvalidError as error:
             raise NeverSent from error
+        client = await link.connected()
         if not call.may_send():  # connecting took its time
             raise NeverSent
         attempt = Attempt(may_send=call.may_send, sent=not self._source.tells)
         reset = ATTEMPT.set(attempt)
+        link.begin()
         try:
             # Not the client's call, which sends once more on some answers; nor the session's, which asks for the list
             # of tools once it has the answer, and throws away one that does not fit its schema.
@@ -129,19 +141,19 @@ class Upstream:
             if not attempt.sent:
                 attempt.may_send = _never  # it may still be connecting
                 raise NeverSent from error
-            if attempt.failure is not None:
-                raise DefiniteFailure(attempt.failure) from error
             if error.code in BEFORE_RUNNING:
                 raise DefiniteFailure(str(error.code)) from error
+            if attempt.failure is not None:
+                raise DefiniteFailure(attempt.failure) from error
             raise  # our own timeout and the end of the connection are of this class too
         finally:
+            link.end()
             ATTEMPT.reset(reset)
 
     async def close(self) -> None:
         """End the connection, and a command's process: stdin first, then signals."""
-        if self._link is not None:
-            await self._link.close()
-            self._link = None
+        for link in tuple(self._links):
+            await link.close()
 
 
 def _never() -> bool:
@@ -156,10 +168,13 @@ class _Link:
         self._heard = heard
         self._joined = joined
         self.ended = asyncio.Event()
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.client: Client | None = None
         self._connected: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         # In a context of its own: the request that happens to connect is not the one that later ones are answered for.
-        self._held = asyncio.create_task(self._hold(), context=Context())
+        self.held = asyncio.create_task(self._hold(), context=Context())
 
     async def connected(self) -> Client:
         try:
@@ -167,12 +182,22 @@ class _Link:
                 return await asyncio.shield(self._connected)
         except TimeoutError as error:
             self.ended.set()
-            self._held.cancel()
+            self.held.cancel()
             raise self._silent(f"no answer in {self._source.patience_s} s") from error
+
+    def begin(self) -> None:
+        """A call goes out: until it has ended, the connection is not closed for another's sake."""
+        self._calls += 1
+        self._idle.clear()
+
+    def end(self) -> None:
+        self._calls -= 1
+        if not self._calls:
+            self._idle.set()
 
     async def close(self) -> None:
         self.ended.set()
-        await asyncio.wait((self._held,))
+        await asyncio.wait((self.held,))
 
     async def _hold(self) -> None:
         try:
@@ -182,6 +207,7 @@ class _Link:
                 await self._joined(client)
                 self._connected.set_result(client)
                 await self.ended.wait()
+                await self._idle.wait()
         except Exception as error:  # noqa: BLE001 -- whatever is there that is no MCP server
             if not self._connected.done():
                 self._connected.set_exception(self._silent(error))
@@ -189,6 +215,8 @@ class _Link:
             self.ended.set()
 
     def _silent(self, why: object) -> ConfigInvalidError:
+        while isinstance(why, BaseExceptionGroup):  # of the SDK's scopes, each of which adds nothing
+            why = why.exceptions[0]
         message = f"gateway: {self._source.name!r} does not answer as an MCP server: {why}"
         return ConfigInvalidError(message[:500], hint="try it by itself")
 
