@@ -1,5 +1,5 @@
-"""An MCP server with one tool, `pay`, which does what the order's name says; `refund` and `tip`, which do the same
-and nothing goes wrong; and `balance`, which reads.
+"""An MCP server with one tool, `pay`, which does what the order's name says; `refund` and `tip`, where nothing goes
+wrong; and `balance`, which reads.
 
 Each payment is a line in the ledger file, flushed to disk before anything is answered.
 
@@ -81,8 +81,10 @@ def is_wire(descriptor: Path) -> bool:
 
 
 @server.tool()
-def refund(account: str, order: str, amount: int) -> str:
-    """Pay back."""
+def refund(account: str, order: str, amount: int) -> Any:
+    """Pay back, or ask for more before anything is done."""
+    if order.startswith("asks"):
+        return InputRequiredResult(request_state="and then?")
     land(account, order, amount, "refund")
     return f"refunded {amount} for {order}"
 
