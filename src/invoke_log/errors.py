@@ -91,7 +91,7 @@ class SnapshotInvalidError(InvokeLogError):
 
 
 class MessageInvalidError(InvokeLogError):
-    """A provider's message that is forged, changed, too old, or none at all. Nothing follows from it."""
+    """A provider's message, or a client's answer, that is forged, changed, too old or none. Nothing follows from it."""
 
     code = "message-invalid"
 

@@ -1,4 +1,5 @@
-"""An MCP server with one tool, `pay`, which does what the order's name says, and `balance`, which reads.
+"""An MCP server with one tool, `pay`, which does what the order's name says; `refund` and `tip`, where nothing goes
+wrong; and `balance`, which reads.
 
 Each payment is a line in the ledger file, flushed to disk before anything is answered.
 
@@ -14,7 +15,7 @@ from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.types import CallToolResult, TextContent
+from mcp.types import CallToolResult, InputRequiredResult, TextContent
 
 LEDGER = Path(sys.argv[1])
 HANG_S = 30.0
@@ -49,6 +50,8 @@ def pay(account: str, order: str, amount: int, context: Context[Any, Any]) -> An
         return CallToolResult(
             content=[TextContent(type="text", text="odd")], structured_content={"code": "odd"}, is_error=True
         )
+    if how == "asks":
+        return InputRequiredResult(request_state="and then?")
     if how == "dies":
         os._exit(1)
     if how == "kills":
@@ -75,6 +78,22 @@ def is_wire(descriptor: Path) -> bool:
         return descriptor.readlink() == WIRE
     except OSError:
         return False
+
+
+@server.tool()
+def refund(account: str, order: str, amount: int) -> Any:
+    """Pay back, or ask for more before anything is done."""
+    if order.startswith("asks"):
+        return InputRequiredResult(request_state="and then?")
+    land(account, order, amount, "refund")
+    return f"refunded {amount} for {order}"
+
+
+@server.tool()
+def tip(account: str, order: str, amount: int) -> str:
+    """Pay more."""
+    land(account, order, amount, "tip")
+    return f"tipped {amount} for {order}"
 
 
 @server.tool()

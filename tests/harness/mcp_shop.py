@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from anyio.from_thread import start_blocking_portal
 from mcp import Client, StdioServerParameters
+from mcp.client.session import ElicitationFnT
 from mcp.types import CallToolResult
 
 import invoke_log as il
@@ -98,9 +99,14 @@ def parameters(*arguments: str) -> StdioServerParameters:
 
 
 @contextmanager
-def connected(server: StdioServerParameters, *, era: str = ERAS[0]) -> Iterator[Ask]:
-    """Connect a stock client over stdio in a protocol era, in a thread with an event loop, and yield how to use it."""
-    client = Client(server, mode=era, read_timeout_seconds=TIMEOUT_S)
+def connected(
+    server: StdioServerParameters, *, era: str = ERAS[0], person: ElicitationFnT | None = None
+) -> Iterator[Ask]:
+    """Connect a stock client over stdio in a protocol era, in a thread with an event loop, and yield how to use it.
+
+    person: answers what the client is to ask; None: it says that it cannot.
+    """
+    client = Client(server, mode=era, read_timeout_seconds=TIMEOUT_S, elicitation_callback=person)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(client):
 
         def ask(question: Callable[[Client], Awaitable[Any]]) -> Any:

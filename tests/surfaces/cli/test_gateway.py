@@ -13,33 +13,33 @@ from invoke_log.surfaces.mcp_server.upstream import Command
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], bool]]:
-    """The commands that were served, and whether observed; none is started."""
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], str]]:
+    """The commands that were served, and what becomes of tools without a contract; none is started."""
     il.Log.create(tmp_path / "payments", origin="example.com/payments").close()
     monkeypatch.chdir(tmp_path)
-    calls: list[tuple[list[str], bool]] = []
+    calls: list[tuple[list[str], str]] = []
 
-    async def serve(guard: il.Guard, source: Command, *, observes: bool, at: object) -> None:
-        calls.append((source.words, observes))
+    async def serve(guard: il.Guard, source: Command, *, default: str, approver: object, at: object) -> None:
+        calls.append((source.words, default))
 
     monkeypatch.setattr(serving, "serve_gateway", serve)
     return calls
 
 
 @pytest.mark.parametrize(
-    ("line", "command", "observes"),
+    ("line", "command", "default"),
     [
-        ("gateway --log payments -- npx -y shop", "npx -y shop", False),
-        ("gateway --default observe --log payments -- npx --log x --json -- -v", "npx --log x --json -- -v", True),
-        ("--log payments gateway -- install claude-code", "install claude-code", False),
-        ("gateway --log payments --contracts payments/keys -- --help", "--help", False),
+        ("gateway --log payments -- npx -y shop", "npx -y shop", "deny"),
+        ("gateway --default observe --log payments -- npx --log x --json -- -v", "npx --log x --json -- -v", "observe"),
+        ("--log payments gateway -- install claude-code", "install claude-code", "deny"),
+        ("gateway --log payments --contracts payments/keys -- --help", "--help", "deny"),
     ],
 )
 def test_what_stands_behind_the_dashes_is_the_command(
-    line: str, command: str, observes: bool, served: list[tuple[list[str], bool]]
+    line: str, command: str, default: str, served: list[tuple[list[str], str]]
 ) -> None:
     assert main(line.split()) == 0
-    assert served == [(command.split(), observes)]
+    assert served == [(command.split(), default)]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_stands_behind_the_dashes_is_the_command(
     ],
 )
 def test_a_line_that_means_nothing_is_said_so(
-    line: str, error: str, served: list[tuple[list[str], bool]], capsys: pytest.CaptureFixture[str]
+    line: str, error: str, served: list[tuple[list[str], str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(line.split()) == 2
     assert error in capsys.readouterr().err

@@ -201,7 +201,7 @@ def test_whoever_may_not_read_the_file_may_not_read_what_is_written(
         ("gateway uninstall --file .mcp.json", "s", ["shop"]),
         ("gateway install emacs", "", []),
         ("gateway install --scope", "", ["local", "project", "user"]),
-        ("gateway --default", "", ["deny", "observe"]),
+        ("gateway --default", "", ["ask", "deny", "observe"]),
     ],
 )
 def test_a_shell_completes_verbs_clients_and_servers(words: str, incomplete: str, found: list[str], here: Path) -> None:

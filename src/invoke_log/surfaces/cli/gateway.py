@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 from click.core import ParameterSource
@@ -14,6 +14,9 @@ from invoke_log.surfaces.cli.install import install, uninstall
 from invoke_log.surfaces.cli.mcp import missing
 from invoke_log.surfaces.cli.reach import Behind, Reached, behind, reached
 from invoke_log.surfaces.cli.session import Session, Verbs
+
+if TYPE_CHECKING:
+    from invoke_log.surfaces.mcp_server.gateway import Default
 
 DASHES: Final = "--"
 WRITTEN: Final = ("folder", "default", "approver")
@@ -42,21 +45,36 @@ class Gateway(Verbs):
 )
 @click.option(
     "--default",
-    type=click.Choice(("deny", "observe")),
+    type=click.Choice(("deny", "observe", "ask")),
     default="deny",
     show_default=True,
-    help="Tools without a contract: refused, or called and noted.",
+    help="Tools without a contract: refused, called and noted, or called once the client's person said yes.",
+)
+@click.option(
+    "--approver",
+    metavar="FILE",
+    help="A key that does nothing but approve: it signs what the client says that its person said.",
 )
 @behind
 @reached
 @click.pass_context
-def gateway(context: click.Context, folder: Path | None, default: str, upstream: Behind, at: Reached) -> None:
+def gateway(
+    context: click.Context,
+    folder: Path | None,
+    default: "Default",
+    approver: str | None,
+    upstream: Behind,
+    at: Reached,
+) -> None:
     """Run an MCP server, and put its tools under contracts, for any MCP client.
 
     COMMAND is what the client ran so far. A tool is under the contract of its name: each call passes contract, policy,
     approval, START and outcome. A call that is issued again is told what became of the first, and is not sent. What
     got no answer is unknown, and blocked until it is settled. The agent key beside the log signs, or --key. Everything
     else of the server passes as it is.
+
+    Where the policy asks, "invoke-log approve" answers; with --approver the client's person is asked too, by
+    elicitation. That is to trust the client: one that lies approves itself.
 
     \b
     Example: invoke-log gateway --log payments -- python bank_server.py
@@ -66,6 +84,7 @@ def gateway(context: click.Context, folder: Path | None, default: str, upstream:
         _refuse_early(context)
         return
     try:
+        from invoke_log.surfaces.mcp_server.approver import Approver
         from invoke_log.surfaces.mcp_server.serving import serve_gateway
 
         source = upstream.source(tuple(context.args))
@@ -76,7 +95,9 @@ def gateway(context: click.Context, folder: Path | None, default: str, upstream:
             if file.suffix in (".toml", ".json"):
                 register(log, load_contract(file), renew=False)
         guard = Guard(log, key=session.signer("agent"))
-        asyncio.run(serve_gateway(guard, source, observes=default == "observe", at=door))
+        issuer = guard.key.public_key
+        consents = Approver(log, session.signer_of(approver), issuer=issuer) if approver is not None else None
+        asyncio.run(serve_gateway(guard, source, default=default, approver=consents, at=door))
 
 
 def _refuse_early(context: click.Context) -> None:

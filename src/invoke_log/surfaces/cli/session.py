@@ -61,18 +61,18 @@ class Session:
 
         Raises: ConfigInvalidError: there is none. NotFoundError, KeyInvalidError, KeyLockedError: its file.
         """
-        named = self.key or os.environ.get("INVOKE_LOG_KEY")
-        if named and named.startswith(AGENT):
-            self.signed_with = named
-            return agent_signer(named.removeprefix(AGENT))
         where = beside or self.log_path
-        found = Path(named) if named else key_path(where, name)
+        found = self.key or os.environ.get("INVOKE_LOG_KEY") or key_path(where, name)
         if found is None:
             raise ConfigInvalidError(
                 f"log {where}: no {name} key that can be read lies beside it", hint="give --key FILE"
             )
         self.signed_with = str(found)
-        return self.load(found)
+        return self.signer_of(str(found))
+
+    def signer_of(self, named: str) -> Signer:
+        """Return the signer of a key by its file, or as ssh-agent:PUBKEY. Raises as `signer`."""
+        return agent_signer(named.removeprefix(AGENT)) if named.startswith(AGENT) else self.load(Path(named))
 
     def load(self, file: Path) -> FileSigner:
         """Return the signer of a key file, its passphrase asked for where it is locked, and only once.

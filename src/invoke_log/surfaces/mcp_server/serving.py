@@ -15,8 +15,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from invoke_log.guard.guard import Guard
+from invoke_log.surfaces.mcp_server.approver import Approver
 from invoke_log.surfaces.mcp_server.door import Door
-from invoke_log.surfaces.mcp_server.gateway import Gateway
+from invoke_log.surfaces.mcp_server.gateway import Default, Gateway
 from invoke_log.surfaces.mcp_server.relay import Relay
 from invoke_log.surfaces.mcp_server.server import make_server
 from invoke_log.surfaces.mcp_server.tools import Tools
@@ -28,15 +29,20 @@ GRACE_S: Final = 1
 
 
 async def serve_gateway(
-    guard: Guard, source: Source, *, observes: bool, at: tuple[Door, socket.socket] | None = None
+    guard: Guard,
+    source: Source,
+    *,
+    default: Default,
+    approver: Approver | None,
+    at: tuple[Door, socket.socket] | None = None,
 ) -> None:
     """Answer until stdin ends, or by HTTP until a signal; then wait for the calls that are out.
 
-    Args: observes: whether tools without a contract are called all the same, and noted. at: the door, and its socket.
+    Args: default, approver: as `Gateway`. at: the door, and its socket.
     Raises: ConfigInvalidError: the server behind does not answer as one.
     """
     relay = Relay(source)
-    gateway = Gateway(guard, relay, observes=observes)
+    gateway = Gateway(guard, relay, default=default, approver=approver)
 
     async def leaving() -> None:
         relay.close()
