@@ -117,7 +117,7 @@ def install(place: Place, names: Sequence[str], gateway: Sequence[str]) -> Plan:
         command = _command(entry, name)
         why = _not_put(entry, command)
         if not why:
-            config = parse_config(put_before(config, (*place.keys, name), gateway), place.file.suffix)
+            config = parse_config(put_before(config, (*place.keys, name), gateway), toml=config.toml)
             server = Server(name=name, state="installed", command=(*gateway, BEFORE, *command))
         elif _gateway_of(command) is not None:
             server = Server(name=name, state="unchanged", command=command, why=why)
@@ -147,7 +147,7 @@ def uninstall(place: Place, names: Sequence[str]) -> Plan:
                 f"{place.file}: server {name!r} has no command behind a --", hint="edit it by hand"
             )
         else:
-            config = parse_config(take_back(config, (*place.keys, name)), place.file.suffix)
+            config = parse_config(take_back(config, (*place.keys, name)), toml=config.toml)
             server = Server(name=name, state="restored", command=command[len(behind) + 1 :])
         servers.append(server)
     return Plan(place=place, before=before.text, after=config.text, servers=tuple(servers))
@@ -161,7 +161,7 @@ def _read(file: Path) -> ConfigText:
     except ValueError as error:
         raise ConfigInvalidError(f"{file}: not UTF-8 text") from error
     try:
-        return parse_config(text, file.suffix)
+        return parse_config(text, toml=file.suffix == ".toml")
     except (ValueError, RecursionError) as error:
         raise ConfigInvalidError(f"{file}: {error}", hint="nothing was written: put it right first") from error
 
