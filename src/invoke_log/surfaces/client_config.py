@@ -203,17 +203,19 @@ def _not_put(entry: object, command: tuple[str, ...]) -> str:
         return "it is reached over HTTP"
     if not command:
         return "it has no command"
-    return "it is invoke-log itself" if _ours(command) else ""
+    return "it is the log's own server" if _runs(command, "mcp") else ""
 
 
 def _gateway_of(command: tuple[str, ...]) -> tuple[str, ...] | None:
     """How the gateway is started that a command runs, up to the `--`; None: it runs none."""
     behind = command[: command.index(BEFORE)] if BEFORE in command else command
-    return behind if "gateway" in behind and _ours(behind[: behind.index("gateway")]) else None
+    return behind if _runs(behind, "gateway") else None
 
 
-def _ours(words: Sequence[str]) -> bool:
-    return any(re.split(r"[/\\]", word)[-1].removesuffix(".exe") in PROGRAMS for word in words)
+def _runs(command: Sequence[str], verb: str) -> bool:
+    """Whether a command runs a verb of ours, by whatever starts it: a path, `python -m`, `uvx`."""
+    before = command[: command.index(verb)] if verb in command else ()
+    return any(re.split(r"[/\\]", word)[-1].removesuffix(".exe") in PROGRAMS for word in before)
 
 
 def _dotted() -> Path:
