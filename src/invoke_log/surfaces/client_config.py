@@ -200,7 +200,7 @@ def _not_put(entry: object, command: tuple[str, ...]) -> str:
     if behind is not None:
         return f"it is already: {' '.join(behind)}"
     if not command and isinstance(entry, dict) and any(name in entry for name in URLS):
-        return "it is reached over HTTP"
+        return "it is reached over HTTP, and its client holds what lets it in"
     if not command:
         return "it has no command"
     return "it is the log's own server" if _runs(command, "mcp") else ""

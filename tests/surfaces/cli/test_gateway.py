@@ -49,8 +49,8 @@ def test_what_stands_behind_the_dashes_is_the_command(
         ("gateway --log payments --", "give the server behind as -- COMMAND"),
         ("gateway --log payments npx -y shop", "no such command 'npx'"),
         ("gateway --defualt observe -- npx", "no such option '--defualt'"),
-        ("gateway --default observe install codex", "--default stands behind install"),
-        ("gateway draft", "missing argument '-- COMMAND...'"),
+        ("gateway --default observe install codex", "--default stands before install"),
+        ("gateway draft", "give the server behind as -- COMMAND, or as --upstream URL"),
     ],
 )
 def test_a_line_that_means_nothing_is_said_so(

@@ -27,7 +27,7 @@ from mcp.types.version import MODERN_PROTOCOL_VERSIONS
 LEVELS: Final[tuple[LoggingLevel, ...]] = get_args(LoggingLevel)
 """From debug to emergency."""
 OF_ONE_HOP: Final = frozenset(
-    ("progressToken", PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY)
+    ("progress_token", PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY)
 )
 """What in `_meta` speaks of the connection that it came by: the next connection says its own."""
 

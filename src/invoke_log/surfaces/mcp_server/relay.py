@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import anyio
 from mcp import Client, MCPError, types
@@ -203,7 +203,7 @@ class Relay:
         asked = Asked(
             session=ctx.session,
             request_id=ctx.request_id,
-            token=cast("types.ProgressToken | None", meta.get("progressToken")),
+            token=meta.get("progress_token"),
             level=peer.level if peer is not None else level if level in LEVELS else None,
         )
         reset = ASKED.set(asked)
