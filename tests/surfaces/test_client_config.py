@@ -171,7 +171,8 @@ def test_a_server_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("far", "over HTTP"), ("log", "the log's own server"), ("extension", "it has no command")]
+    ("name", "why"),
+    [("far", "over HTTP"), ("log", "the log's own server"), ("extension", "it has no command that is a text")],
 )
 def test_a_server_that_is_named_and_cannot_be_put_there_is_an_error(name: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalidError, match=why):

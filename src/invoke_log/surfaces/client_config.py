@@ -202,7 +202,7 @@ def _not_put(entry: object, command: tuple[str, ...]) -> str:
     if not command and isinstance(entry, dict) and any(name in entry for name in URLS):
         return "it is reached over HTTP, and its client holds what lets it in"
     if not command:
-        return "it has no command"
+        return "it has no command that is a text"
     return "it is the log's own server" if _runs(command, "mcp") else ""
 
 

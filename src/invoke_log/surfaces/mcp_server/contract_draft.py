@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from mcp import MCPError
 from mcp.types import PaginatedRequestParams, Tool, ToolAnnotations
 
 from invoke_log.errors import ConfigInvalidError, MalformedError
@@ -72,6 +73,8 @@ async def list_tools(source: Source) -> tuple[str, list[Tool]]:
                 itself = client.server_info
                 return (f"{itself.name} {itself.version}" if itself is not None else source.name), tools
         raise ConfigInvalidError(f"{source.name!r} has more than {PAGES_MAX} pages of tools")
+    except MCPError as error:
+        raise ConfigInvalidError(f"{source.name!r} does not list its tools: {error}") from error
     finally:
         await upstream.close()
 
