@@ -13,7 +13,6 @@ from invoke_log.surfaces.cli.main import cli, main
 from invoke_log.surfaces.mcp_server import serving
 from invoke_log.surfaces.mcp_server.upstream import Command
 
-
 TOOLLESS: Final = """
 import asyncio
 from mcp.server.lowlevel.server import Server
