@@ -113,7 +113,8 @@ def contract_schema() -> Json:
 CONTRACT_HEAD: Final = """\
 A contract is a file in TOML or JSON. `il.Contract.load(FILE)` reads it, `invoke-log contract add FILE` registers it,
 and both refuse one that promises what cannot work. [contract.schema.json](contract.schema.json) is its JSON Schema
-(draft 2020-12), for editors and other programs.
+(draft 2020-12), for editors and other programs. `invoke-log gateway draft` drafts one for each tool of an MCP server; a
+file in which a field or a role is still `REVIEW` is refused.
 
 Some come with the package, for copying or for use as they are. Their realm is left open, so that none is registered
 before somebody has said which account is meant, live or test:

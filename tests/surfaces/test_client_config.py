@@ -16,6 +16,7 @@ GATEWAY = ["/opt/bin/invoke-log", "gateway", "--log", "/srv/payments"]
 SERVERS: dict[str, Any] = {
     "shop": {"command": "npx", "args": ["-y", "shop", "--", "-v"], "env": {"KEY": "1"}},
     "bare": {"command": "bank"},
+    "near": {"command": "files", "args": ["src/invoke-log"]},
     "far": {"type": "http", "url": "https://example.com/mcp"},
     "log": {"command": "invoke-log", "args": ["mcp", "--log", "payments"]},
     "by-hand": {"command": "python", "args": ["-m", "invoke_log", "--log", "p", "gateway", "--", "node", "s.js"]},
@@ -112,6 +113,8 @@ def test_the_environment_moves_what_it_moves_for_the_clients(home: Path, monkeyp
         "codex": home / "CODEX_HOME" / "config.toml",
         "vscode": home / "XDG_CONFIG_HOME" / "Code" / "User" / "mcp.json",
     }
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert client_config.places("zed")["user"].file == home / ".config" / "zed" / "settings.json"
 
 
 def test_without_names_all_that_can_be_are_put_behind_the_gateway_and_taken_back(tmp_path: Path) -> None:
@@ -120,6 +123,7 @@ def test_without_names_all_that_can_be_are_put_behind_the_gateway_and_taken_back
     assert {server.name: server.state for server in plan.servers} == {
         "shop": "installed",
         "bare": "installed",
+        "near": "installed",
         "far": "skipped",
         "log": "skipped",
         "by-hand": "unchanged",
@@ -134,14 +138,20 @@ def test_without_names_all_that_can_be_are_put_behind_the_gateway_and_taken_back
             "env": {"KEY": "1"},
         },
         "bare": {"command": GATEWAY[0], "args": [*GATEWAY[1:], "--", "bank"]},
+        "near": {"command": GATEWAY[0], "args": [*GATEWAY[1:], "--", "files", "src/invoke-log"]},
     }
     place.file.write_text(plan.after)
     again = client_config.install(place, [], GATEWAY)
     assert again.after == plan.after
+    assert {server.why for server in again.servers if server.state == "unchanged"} == {
+        f"it is already: {' '.join(GATEWAY)}",
+        "it is already: python -m invoke_log --log p gateway",
+        "it is already: uvx invoke-log gateway --upstream https://example.com/mcp",
+    }
     assert "installed" not in {server.state for server in again.servers}
-    back = client_config.uninstall(place, ["shop", "bare"])
+    back = client_config.uninstall(place, ["shop", "bare", "near"])
     assert back.after == plan.before
-    assert [server.command for server in back.servers] == [("npx", "-y", "shop", "--", "-v"), ("bank",)]
+    assert [server.command for server in back.servers[:2]] == [("npx", "-y", "shop", "--", "-v"), ("bank",)]
 
 
 def test_what_was_put_there_by_hand_is_taken_back_too(tmp_path: Path) -> None:
@@ -157,11 +167,12 @@ def test_a_server_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) 
         with pytest.raises(NotFoundError, match="no server 'ship', 'sheep'") as caught:
             change(place, names)
         assert caught.value.hint is not None
-        assert "'shop', 'bare', 'far'" in caught.value.hint
+        assert "'shop', 'bare', 'near', 'far'" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("far", "over HTTP"), ("log", "invoke-log itself"), ("extension", "it has no command")]
+    ("name", "why"),
+    [("far", "over HTTP"), ("log", "the log's own server"), ("extension", "it has no command that is a text")],
 )
 def test_a_server_that_is_named_and_cannot_be_put_there_is_an_error(name: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalidError, match=why):

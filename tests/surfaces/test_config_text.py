@@ -2,6 +2,8 @@
 
 import json
 import tomllib
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -51,31 +53,32 @@ command = "not this one"
 
 
 @pytest.mark.parametrize(
-    ("text", "suffix", "line"),
+    ("text", "toml", "line"),
     [
-        ('{"mcpServers":{"shop":{"command":"npx","args":["-y","b"]}}}', "", '"--", "npx", "-y","b"]'),
-        ('{"mcpServers":{"shop":{"args":["a"],"command":"npx"}}}', "", '"--", "npx", "a"]'),
-        ('{"mcpServers":{"shop":{"command":"npx","args":[ /* none */ ]}}}', "", '"--", "npx" /* none */ ]'),
-        ('{"mcpServers": {"shop": {"type": "stdio", "command": "npx"}}}', "", '"--", "npx"], "command": '),
-        ('{\n "mcpServers": {\n  "shop": {\n   "command": "npx"\n  }\n }\n}\n', "", '"--", "npx"],\n   "command": '),
-        (WITH_COMMENTS, "", '"--", "C:\\\\bin\\u002fshop.exe",\r\n        "-y", "b", // "--"\r\n'),
-        (CODEX, ".toml", '"--", "npx",\n  "-y", # yes\n'),
-        ("[mcp_servers.'shop']\n  command = 'npx'\n  cwd = '.'\n", ".toml", "\"--\", 'npx']\n  command = "),
-        ('[mcp_servers.shop]\nargs = ["a"]\ncommand = "npx"', ".toml", '"--", "npx", "a"]\n'),
+        ('{"mcpServers":{"shop":{"command":"npx","args":["-y","b"]}}}', False, '"--", "npx", "-y","b"]'),
+        ('{"mcpServers":{"shop":{"args":["a"],"command":"npx"}}}', False, '"--", "npx", "a"]'),
+        ('{"mcpServers":{"shop":{"command":"npx","args":[ /* none */ ]}}}', False, '"--", "npx" /* none */ ]'),
+        ('{"mcpServers": {"shop": {"type": "stdio", "command": "npx"}}}', False, '"--", "npx"], "command": '),
+        ('{\n "mcpServers": {\n  "shop": {\n   "command": "npx"\n  }\n }\n}\n', False, '"--", "npx"],\n   "command": '),
+        (WITH_COMMENTS, False, '"--", "C:\\\\bin\\u002fshop.exe",\r\n        "-y", "b", // "--"\r\n'),
+        (CODEX, True, '"--", "npx",\n  "-y", # yes\n'),
+        ("[mcp_servers.'shop']\n  command = 'npx'\n  cwd = '.'\n", True, "\"--\", 'npx']\n  command = "),
+        ('[mcp_servers.shop]\nargs = ["a"]\ncommand = "npx"', True, '"--", "npx", "a"]\n'),
     ],
 )
 def test_what_is_put_before_a_command_leaves_the_rest_and_is_taken_back_exactly(
-    text: str, suffix: str, line: str
+    text: str, toml: bool, line: str
 ) -> None:
-    keys = TOML if suffix else JSON
-    put = put_before(parse_config(text, suffix), keys, GATEWAY)
+    parse = partial(parse_config, toml=toml)
+    keys = TOML if toml else JSON
+    put = put_before(parse(text), keys, GATEWAY)
     assert line in put
-    before, after = (parse_config(each, suffix).value for each in (text, put))
+    before, after = (parse(each).value for each in (text, put))
     was, entry = before[keys[0]].pop("shop"), after[keys[0]].pop("shop")
     assert after == before
     args = [*GATEWAY[1:], "--", was.pop("command"), *was.pop("args", [])]
     assert entry == {"command": GATEWAY[0], "args": args, **was}
-    assert take_back(parse_config(put, suffix), keys) == text
+    assert take_back(parse(put), keys) == text
 
 
 @st.composite
@@ -98,20 +101,20 @@ def configs(draw: st.DrawFn) -> str:
 @given(configs(), st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), min_size=1, max_size=3))
 def test_every_layout_is_taken_back_exactly(text: str, gateway: list[str]) -> None:
     gateway = [word.replace("--", "-") for word in gateway]
-    put = put_before(parse_config(text, ".json"), JSON, gateway)
-    back = take_back(parse_config(put, ".json"), JSON)
+    put = put_before(parse_config(text, toml=False), JSON, gateway)
+    back = take_back(parse_config(put, toml=False), JSON)
     if back != text:
         # An empty list of arguments right before the command is all that reads as if there had been none.
-        server = parse_config(text, ".json").value["mcpServers"]["shop"]
+        server = parse_config(text, toml=False).value["mcpServers"]["shop"]
         assert server["args"] == []
         assert list(server).index("command") == list(server).index("args") + 1
-        was = parse_config(back, ".json").value
+        was = parse_config(back, toml=False).value
         assert was["mcpServers"]["shop"] | {"args": []} == server
 
 
 def test_what_was_changed_since_is_taken_back_changed() -> None:
-    put = put_before(parse_config(CODEX, ".toml"), TOML, GATEWAY).replace("'b'", "'c'").replace("npx", "uvx")
-    assert take_back(parse_config(put, ".toml"), TOML) == CODEX.replace("'b'", "'c'").replace("npx", "uvx")
+    put = put_before(parse_config(CODEX, toml=True), TOML, GATEWAY).replace("'b'", "'c'").replace("npx", "uvx")
+    assert take_back(parse_config(put, toml=True), TOML) == CODEX.replace("'b'", "'c'").replace("npx", "uvx")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +131,22 @@ def test_what_was_changed_since_is_taken_back_changed() -> None:
 def test_a_form_that_no_edit_knows_is_refused(text: str) -> None:
     assert tomllib.loads(text)["mcp_servers"]["shop"]["command"] == "npx"
     with pytest.raises(ConfigInvalidError, match="can't be edited in place"):
-        put_before(parse_config(text, ".toml"), TOML, GATEWAY)
+        put_before(parse_config(text, toml=True), TOML, GATEWAY)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        '"args" = ["--", "npx"]',
+        'args = ["""--""", "npx"]',
+        "args = [\"--\", \"npx\"]\nnotes = '''\nargs = [\"--\"]\n'''",
+    ],
+)
+def test_a_form_that_no_edit_knows_is_not_taken_back(args: str) -> None:
+    config = parse_config(f'[mcp_servers.shop]\ncommand = "g"\n{args}\n', toml=True)
+    assert config.value["mcp_servers"]["shop"]["args"] == ["--", "npx"]
+    with pytest.raises(ConfigInvalidError, match="can't be edited in place"):
+        take_back(config, TOML)
 
 
 @pytest.mark.parametrize(
@@ -151,15 +169,13 @@ def test_a_form_that_no_edit_knows_is_refused(text: str) -> None:
 )
 def test_what_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"line|NaN"):
-        parse_config(text, ".json")
+        parse_config(text, toml=False)
 
 
 def test_an_edit_that_would_change_anything_else_is_refused() -> None:
-    config = parse_config('{"mcpServers": {"shop": {"args": ["x", "--", "npx"], "command": "g"}}}', "")
+    config = parse_config('{"mcpServers": {"shop": {"args": ["x", "--", "npx"], "command": "g"}}}', toml=False)
     assert json.loads(take_back(config, JSON)) == {"mcpServers": {"shop": {"command": "npx"}}}
     elsewhere: dict[str, Any] = {**config.value, "more": 1}
-    changed = type(config)(
-        text=config.text, value=elsewhere, locate=config.locate, separator=config.separator, args=config.args
-    )
+    changed = replace(config, value=elsewhere)
     with pytest.raises(ConfigInvalidError, match="can't be edited in place"):
         take_back(changed, JSON)

@@ -117,7 +117,7 @@ def install(place: Place, names: Sequence[str], gateway: Sequence[str]) -> Plan:
         command = _command(entry, name)
         why = _not_put(entry, command)
         if not why:
-            config = parse_config(put_before(config, (*place.keys, name), gateway), place.file.suffix)
+            config = parse_config(put_before(config, (*place.keys, name), gateway), toml=config.toml)
             server = Server(name=name, state="installed", command=(*gateway, BEFORE, *command))
         elif _gateway_of(command) is not None:
             server = Server(name=name, state="unchanged", command=command, why=why)
@@ -147,7 +147,7 @@ def uninstall(place: Place, names: Sequence[str]) -> Plan:
                 f"{place.file}: server {name!r} has no command behind a --", hint="edit it by hand"
             )
         else:
-            config = parse_config(take_back(config, (*place.keys, name)), place.file.suffix)
+            config = parse_config(take_back(config, (*place.keys, name)), toml=config.toml)
             server = Server(name=name, state="restored", command=command[len(behind) + 1 :])
         servers.append(server)
     return Plan(place=place, before=before.text, after=config.text, servers=tuple(servers))
@@ -161,7 +161,7 @@ def _read(file: Path) -> ConfigText:
     except ValueError as error:
         raise ConfigInvalidError(f"{file}: not UTF-8 text") from error
     try:
-        return parse_config(text, file.suffix)
+        return parse_config(text, toml=file.suffix == ".toml")
     except (ValueError, RecursionError) as error:
         raise ConfigInvalidError(f"{file}: {error}", hint="nothing was written: put it right first") from error
 
@@ -200,20 +200,22 @@ def _not_put(entry: object, command: tuple[str, ...]) -> str:
     if behind is not None:
         return f"it is already: {' '.join(behind)}"
     if not command and isinstance(entry, dict) and any(name in entry for name in URLS):
-        return "it is reached over HTTP"
+        return "it is reached over HTTP, and its client holds what lets it in"
     if not command:
-        return "it has no command"
-    return "it is invoke-log itself" if _ours(command) else ""
+        return "it has no command that is a text"
+    return "it is the log's own server" if _runs(command, "mcp") else ""
 
 
 def _gateway_of(command: tuple[str, ...]) -> tuple[str, ...] | None:
     """How the gateway is started that a command runs, up to the `--`; None: it runs none."""
     behind = command[: command.index(BEFORE)] if BEFORE in command else command
-    return behind if "gateway" in behind and _ours(behind[: behind.index("gateway")]) else None
+    return behind if _runs(behind, "gateway") else None
 
 
-def _ours(words: Sequence[str]) -> bool:
-    return any(re.split(r"[/\\]", word)[-1].removesuffix(".exe") in PROGRAMS for word in words)
+def _runs(command: Sequence[str], verb: str) -> bool:
+    """Whether a command runs a verb of ours, by whatever starts it: a path, `python -m`, `uvx`."""
+    before = command[: command.index(verb)] if verb in command else ()
+    return any(re.split(r"[/\\]", word)[-1].removesuffix(".exe") in PROGRAMS for word in before)
 
 
 def _dotted() -> Path:

@@ -8,7 +8,7 @@ import copy
 import json
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -44,39 +44,16 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigText:
-    """A file's text and what it says. locate: where a server's command stands, given the names that lead to the
-    server; None: in a form that no edit here knows. separator: between a member and the next. args: how theirs begins.
-    """
+    """A file's text and what it says. toml: it is TOML, and JSON with comments otherwise."""
 
     text: str
     value: dict[str, Any]
-    locate: Callable[[Sequence[str]], Spot | None]
-    separator: str
-    args: str
+    toml: bool
 
 
-def parse_config(text: str, suffix: str) -> ConfigText:
-    """Return what a configuration file says; `.toml` is TOML, all else JSON with comments.
-
-    Raises: ValueError: it is neither, or a key stands twice.
-    """
-    if suffix == ".toml":
-        return ConfigText(
-            text=text,
-            value=tomllib.loads(text),
-            locate=lambda keys: _toml_spot(text, keys),
-            separator="",
-            args="args = [",
-        )
-    root = _json_node(text, _gap(text, text.startswith("\ufeff")))
-    end = _gap(text, root.end)
-    if end != len(text):
-        raise json.JSONDecodeError("more after the end", text, end)
-    if type(root.value) is not dict:
-        raise json.JSONDecodeError("want an object", text, root.start)
-    return ConfigText(
-        text=text, value=root.value, locate=lambda keys: _json_spot(root, keys), separator=",", args='"args": ['
-    )
+def parse_config(text: str, *, toml: bool) -> ConfigText:
+    """Return what a configuration file says. Raises: ValueError: it is no such text, or a key stands twice."""
+    return ConfigText(text=text, value=tomllib.loads(text) if toml else _json_root(text).value, toml=toml)
 
 
 def put_before(config: ConfigText, keys: Sequence[str], words: Sequence[str]) -> str:
@@ -90,7 +67,8 @@ def put_before(config: ConfigText, keys: Sequence[str], words: Sequence[str]) ->
     edits: list[Edit] = [(*spot.command, _literal(words[0]))]
     if spot.args is None or spot.opening is None:
         # Right before the command, where nobody else writes it: so it is known later that there was none.
-        edits.append((spot.key, spot.key, f"{config.args}{written}]{config.separator}{_blank(config.text, spot.key)}"))
+        member = f"args = [{written}]" if config.toml else f'"args": [{written}],'
+        edits.append((spot.key, spot.key, member + _blank(config.text, spot.key)))
     elif spot.args:
         first = spot.args[0][0]
         edits.append((first, first, f"{written},{_blank(config.text, first)}"))
@@ -109,9 +87,9 @@ def take_back(config: ConfigText, keys: Sequence[str]) -> str:
     spot = _spot(config, keys)
     entry = _entry(config.value, keys)
     before: int = entry["args"].index(BEFORE)
-    assert spot.args is not None
-    assert spot.args_key is not None
     text, literals = config.text, spot.args
+    if literals is None or spot.args_key is None or len(literals) != len(entry["args"]):
+        raise _by_hand(keys)
     original, rest = literals[before + 1], literals[before + 2 :]
     was: dict[str, Any] = {"command": entry["args"][before + 1], "args": entry["args"][before + 2 :]}
     if rest:
@@ -137,7 +115,7 @@ def _edited(config: ConfigText, keys: Sequence[str], edits: list[Edit], fields: 
         entry.pop(name, None)
     entry.update(fields)
     try:
-        found = parse_config(text, ".toml" if not config.separator else "").value
+        found = parse_config(text, toml=config.toml).value
     except ValueError:
         found = {}
     if found != expected:
@@ -146,7 +124,7 @@ def _edited(config: ConfigText, keys: Sequence[str], edits: list[Edit], fields: 
 
 
 def _spot(config: ConfigText, keys: Sequence[str]) -> Spot:
-    found = config.locate(keys)
+    found = _toml_spot(config.text, keys) if config.toml else _json_spot(_json_root(config.text), keys)
     if found is None:
         raise _by_hand(keys)
     return found
@@ -183,6 +161,16 @@ class _Node:
     end: int
     members: "dict[str, tuple[int, _Node]] | None" = None
     items: "tuple[_Node, ...] | None" = None
+
+
+def _json_root(text: str) -> _Node:
+    root = _json_node(text, _gap(text, int(text.startswith("\ufeff"))))
+    end = _gap(text, root.end)
+    if end != len(text):
+        raise json.JSONDecodeError("more after the end", text, end)
+    if root.members is None:
+        raise json.JSONDecodeError("want an object", text, root.start)
+    return root
 
 
 def _gap(text: str, at: int) -> int:
@@ -242,7 +230,7 @@ def _refuse_constant(word: str) -> None:
 _SCALAR: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def _json_spot(root: _Node, keys: Sequence[str]) -> Spot | None:
+def _json_spot(root: _Node, keys: Sequence[str]) -> Spot:
     node = root
     for name in keys:
         assert node.members is not None, "what is located is there"

@@ -1,6 +1,8 @@
 """`gateway` is a verb and a group of verbs: what stands behind `--` is a COMMAND, whatever it is called."""
 
+import sys
 from pathlib import Path
+from typing import Final
 
 import click
 import pytest
@@ -10,6 +12,19 @@ from invoke_log.surfaces.cli.gateway import gateway
 from invoke_log.surfaces.cli.main import cli, main
 from invoke_log.surfaces.mcp_server import serving
 from invoke_log.surfaces.mcp_server.upstream import Command
+
+TOOLLESS: Final = """
+import asyncio
+from mcp.server.lowlevel.server import Server
+from mcp.server.stdio import stdio_server
+
+async def main():
+    server = Server("toolless")
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+
+asyncio.run(main())
+"""
 
 
 @pytest.fixture
@@ -49,8 +64,8 @@ def test_what_stands_behind_the_dashes_is_the_command(
         ("gateway --log payments --", "give the server behind as -- COMMAND"),
         ("gateway --log payments npx -y shop", "no such command 'npx'"),
         ("gateway --defualt observe -- npx", "no such option '--defualt'"),
-        ("gateway --default observe install codex", "--default stands behind install"),
-        ("gateway draft", "missing argument '-- COMMAND...'"),
+        ("gateway --default observe install codex", "--default stands before install"),
+        ("gateway draft", "give the server behind as -- COMMAND, or as --upstream URL"),
     ],
 )
 def test_a_line_that_means_nothing_is_said_so(
@@ -66,3 +81,11 @@ def test_its_help_has_its_options_and_its_verbs() -> None:
     assert "gateway [OPTIONS] -- COMMAND..." in text
     for word in ("--contracts", "--default", "--log", "draft", "install", "uninstall"):
         assert word in text
+
+
+def test_a_server_without_tools_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    server = tmp_path / "server.py"
+    server.write_text(TOOLLESS)
+    assert main(["gateway", "draft", "-o", str(tmp_path / "drafts"), "--", sys.executable, str(server)]) == 2
+    assert "does not list its tools: Method not found" in capsys.readouterr().err
+    assert not (tmp_path / "drafts").exists()

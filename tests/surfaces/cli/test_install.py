@@ -49,7 +49,7 @@ def test_a_server_goes_behind_the_gateway_and_comes_back(here: Path, capsys: pyt
     args = [*gateway_of(here), "npx", "-y", "shop"]
     assert entry() == {"command": sys.executable, "args": args, "env": ENTRY["env"]}
     assert said.out.splitlines()[0].startswith(f"installed  shop: {sys.executable} -m invoke_log gateway --log ")
-    assert said.out.splitlines()[1] == "skipped    far: it is reached over HTTP"
+    assert said.out.splitlines()[1] == "skipped    far: it is reached over HTTP, and its client holds what lets it in"
     assert "start the client again" in said.err
     installed = Path(".mcp.json").stat()
     assert stat.S_IMODE(installed.st_mode) == 0o640
@@ -118,7 +118,12 @@ def test_json_has_what_became_of_each_server(here: Path, capsys: pytest.CaptureF
         "written": True,
         "servers": [
             {**shop, "why": ""},
-            {"name": "far", "state": "skipped", "command": [], "why": "it is reached over HTTP"},
+            {
+                "name": "far",
+                "state": "skipped",
+                "command": [],
+                "why": "it is reached over HTTP, and its client holds what lets it in",
+            },
         ],
     }
 

@@ -217,11 +217,31 @@ def test_tools_that_only_answer_pass_as_they_are(everything: Ask, alone: Ask) ->
     assert "5.5" in text_of(behind[1])
 
 
-def test_a_tool_that_takes_long_is_answered_and_others_meanwhile(everything: Ask) -> None:
+def test_a_tool_that_takes_long_tells_its_progress(everything: Ask) -> None:
+    told_so_far: list[tuple[float, float | None]] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        told_so_far.append((progress, total))
+
     async def long(client: Client) -> CallToolResult:
-        return await client.call_tool("trigger-long-running-operation", {"duration": 0.4, "steps": 4})
+        arguments = {"duration": 0.4, "steps": 4}
+        return await client.call_tool("trigger-long-running-operation", arguments, progress_callback=hear)
 
     assert "completed" in text_of(everything(long))
+    assert told_so_far == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_what_is_no_tool_passes_as_it_is(everything: Ask, alone: Ask) -> None:
+    async def rest(client: Client) -> list[Any]:
+        resources = (await client.list_resources()).resources
+        prompts = (await client.list_prompts()).prompts
+        return [
+            [each.model_dump(exclude={"meta"}) for each in (*resources, *prompts)],
+            (await client.read_resource(resources[0].uri)).contents,
+            (await client.get_prompt("args-prompt", {"city": "Chicago"})).messages,
+        ]
+
+    assert everything(rest) == alone(rest)
 
 
 def test_a_tool_that_makes_something_makes_it_once(everything: Ask, era: str) -> None:

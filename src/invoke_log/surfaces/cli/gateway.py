@@ -1,7 +1,6 @@
 """`gateway -- COMMAND | draft | install | uninstall`: an MCP server's tools under contracts."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -104,7 +103,7 @@ def _refuse_early(context: click.Context) -> None:
     """Refuse an option of the gateway's own that stands before a verb: it would mean nothing there."""
     for option in gateway.params:
         if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{option.opts[0]} stands behind {context.invoked_subcommand}", ctx=context)
+            raise click.UsageError(f"{option.opts[0]} stands before {context.invoked_subcommand}", ctx=context)
 
 
 @gateway.command("draft")
@@ -118,9 +117,10 @@ def _refuse_early(context: click.Context) -> None:
     metavar="DIR",
     help="Where the drafts go.",
 )
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
+@behind
+@click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND...")
 @click.pass_obj
-def draft(session: Session, folder: Path, command: Sequence[str]) -> None:
+def draft(session: Session, folder: Path, upstream: Behind, command: tuple[str, ...]) -> None:
     """Draft a contract for each tool of an MCP server.
 
     COMMAND is started and asked for its tools; none is called. A person reviews what is written: what a server says of
@@ -132,10 +132,13 @@ def draft(session: Session, folder: Path, command: Sequence[str]) -> None:
     """
     try:
         from invoke_log.surfaces.mcp_server.contract_draft import list_tools, write_draft
+
+        source = upstream.source(command)
     except ModuleNotFoundError as error:
         raise missing(error) from error
-    for tool in asyncio.run(list_tools(command)):
-        session.say(write_draft(folder, tool, command))
+    server, tools = asyncio.run(list_tools(source))
+    for tool in tools:
+        session.say(write_draft(folder, tool, server))
 
 
 gateway.add_command(install)

@@ -8,12 +8,12 @@ file may have when it is loaded.
 import json
 import math
 import re
-import shlex
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from mcp import MCPError
 from mcp.types import PaginatedRequestParams, Tool, ToolAnnotations
 
 from invoke_log.errors import ConfigInvalidError, MalformedError
@@ -21,7 +21,7 @@ from invoke_log.format.limits import INTEGER_MAX
 from invoke_log.guard.registry import REVIEW
 from invoke_log.rules.contract import KEY_TYPES
 from invoke_log.rules.schema import TOKEN_CHARACTERS, Schema, check
-from invoke_log.surfaces.mcp_server.upstream import Command, Upstream
+from invoke_log.surfaces.mcp_server.upstream import Source, Upstream
 from invoke_log.surfaces.render import View, shown
 
 PAGES_MAX: Final = 100
@@ -55,12 +55,12 @@ class _UnsupportedError(Exception):
     """A JSON Schema for which contracts have no type: what it is."""
 
 
-async def list_tools(command: Sequence[str]) -> list[Tool]:
-    """Return the tools of the MCP server that a command starts; none is called.
+async def list_tools(source: Source) -> tuple[str, list[Tool]]:
+    """Return what an MCP server calls itself, and its tools; none is called.
 
     Raises: ConfigInvalidError: it does not answer as one.
     """
-    upstream = Upstream(Command(command), heard=_nothing, joined=_nothing)
+    upstream = Upstream(source, heard=_nothing, joined=_nothing)
     try:
         client = await upstream.client()
         tools: list[Tool] = []
@@ -70,8 +70,11 @@ async def list_tools(command: Sequence[str]) -> list[Tool]:
             tools += page.tools
             cursor = page.next_cursor
             if cursor is None:
-                return tools
-        raise ConfigInvalidError(f"{command[0]!r} has more than {PAGES_MAX} pages of tools")
+                itself = client.server_info
+                return (f"{itself.name} {itself.version}" if itself is not None else source.name), tools
+        raise ConfigInvalidError(f"{source.name!r} has more than {PAGES_MAX} pages of tools")
+    except MCPError as error:
+        raise ConfigInvalidError(f"{source.name!r} does not list its tools: {error}") from error
     finally:
         await upstream.close()
 
@@ -80,7 +83,7 @@ async def _nothing(message: object) -> None:
     """What a server says unasked, and on its connection, changes no draft."""
 
 
-def write_draft(folder: Path, tool: Tool, command: Sequence[str]) -> View:
+def write_draft(folder: Path, tool: Tool, server: str) -> View:
     """Write a tool's draft into a folder, and return what became of it; a file that is there is never written.
 
     Raises: ConfigInvalidError: the folder cannot be written.
@@ -94,7 +97,7 @@ def write_draft(folder: Path, tool: Tool, command: Sequence[str]) -> View:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
-            stream.write(draft_of(tool, command))
+            stream.write(draft_of(tool, server))
     except FileExistsError:
         why = "it is there already"
         return View(fields={**fields, "file": str(file), "state": "kept", "why": why}, text=f"kept     {file}: {why}")
@@ -103,10 +106,10 @@ def write_draft(folder: Path, tool: Tool, command: Sequence[str]) -> View:
     return View(fields={**fields, "file": str(file), "state": "written", "why": ""}, text=f"written  {file}")
 
 
-def draft_of(tool: Tool, command: Sequence[str]) -> str:
-    """Return the TOML text of a tool's draft."""
+def draft_of(tool: Tool, server: str) -> str:
+    """Return the TOML text of a tool's draft. server: as it calls itself: its command may have a secret in it."""
     lines = [
-        f"# Draft of a contract for a tool of {shown(shlex.join(command))}",
+        f"# Draft of a contract for a tool of {shown(server)[:LINE_CHARS]}.",
         "# A person who knows the tool settles each REVIEW and looks over the rest. Until then no log takes this file.",
         "#",
         *_said(tool),
