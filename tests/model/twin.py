@@ -64,6 +64,7 @@ class Twin:
     def __init__(self, world: World, rules: Rules) -> None:
         self.rules = rules
         self.contracts = contracts_of(world)
+        self.bounds = [bind(contract, ARGUMENTS) for contract in self.contracts]
         self.play = Play(self.contracts[0])
         must(self.play.say(Grant(subject="e", key=STRANGER.public_key, role="executor", scope=EVERYTHING), ADMIN))
         self.ticks: dict[int, bytes] = {}
@@ -124,8 +125,7 @@ class Twin:
         self.ticks[now] = must(self.play.say(tick, LOG, at_ms=T0 + 1 + len(self.play.envelopes)))
 
     def _turn_to(self, key: int) -> None:
-        self.play.contract = self.contracts[key]
-        self.play.bound = bind(self.contracts[key], ARGUMENTS)
+        self.play.contract, self.play.bound = self.contracts[key], self.bounds[key]
 
     def _append(self, event: Label, before: State) -> bytes | str:
         self._turn_to(int(event[1]))
