@@ -53,7 +53,9 @@ async def gateway(log: il.Log, source: Source | str) -> AsyncIterator[str]:
     door = make_door("127.0.0.1:0", token=None, names=())
     with door.listen() as listener:
         behind = Endpoint(source, {}) if isinstance(source, str) else source
-        running = asyncio.create_task(serve_gateway(il.Guard(log), behind, observes=True, at=(door, listener)))
+        running = asyncio.create_task(
+            serve_gateway(il.Guard(log), behind, default="observe", approver=None, at=(door, listener))
+        )
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/mcp"
         async with httpx2.AsyncClient() as probe:  # the socket listens already: this answers once it serves
             answered = asyncio.create_task(probe.get(url, timeout=TIMEOUT_S))

@@ -76,7 +76,7 @@ async def carried(log: il.Log, library: Library, how: str) -> AsyncIterator[Call
 @asynccontextmanager
 async def piped(log: il.Log, source: Source) -> AsyncIterator[Any]:
     relay = Relay(source)
-    front = Gateway(il.Guard(log), relay, observes=True)
+    front = Gateway(il.Guard(log), relay, default="observe", approver=None)
     try:
         yield await relay.server(front.call_tool)
     finally:
