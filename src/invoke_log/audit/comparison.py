@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from invoke_log.audit.map_history import MapHistory
 from invoke_log.audit.report import EffectReport
@@ -48,6 +48,7 @@ from invoke_log.rules.world import EffectState
 
 _SUSPECT: Final = "signed by a key that is suspect from leaf {} on"
 
+_Kept = TypeVar("_Kept", bound=tuple[object, ...])
 Find = Callable[[str, int | None, str], None]
 
 
@@ -61,7 +62,7 @@ class _Life:
     relies_on: tuple[str, ...] = ()
     reference: str | None = None
     intent: Event | None = None
-    committed: list[int] = field(default_factory=list)
+    committed: tuple[int, ...] = ()
     last_index: int = 0
 
 
@@ -110,6 +111,7 @@ class Comparison:
         self._drifts: list[_Drift] = []
         self._snapshots: dict[bytes, dict[str, Value] | None] = {}
         self._map = MapHistory()
+        self._tuples: dict[Any, Any] = {}
         self._signed: defaultdict[bytes, array[int]] = defaultdict(partial(array, "Q"))
         self._suspects: dict[bytes, int] = {}
 
@@ -156,8 +158,8 @@ class Comparison:
         self._suspects = suspects
 
     def effects(self) -> tuple[EffectReport, ...]:
-        """Return the report of every effect, by key."""
-        return tuple(self._effect(key, state) for key, state in sorted(self._fold.effects.items()))
+        """Return the report of every effect, by key. Asked once: each takes the place of what it is made from."""
+        return tuple(self._effect(key, self._fold.effects[key], self._lives.pop(key)) for key in sorted(self._lives))
 
     @property
     def named(self) -> list[bytes]:
@@ -194,8 +196,7 @@ class Comparison:
             if found is not None:
                 self._find("snapshot-drifted", drift.index, f"the START's snapshot is not the intent's: {found}")
 
-    def _effect(self, key: bytes, state: EffectState) -> EffectReport:
-        life = self._lives[key]
+    def _effect(self, key: bytes, state: EffectState, life: _Life) -> EffectReport:
         return EffectReport(
             effect=key,
             resource=state.resource,
@@ -215,7 +216,7 @@ class Comparison:
         life.events.append(event.id)
         life.last_index = index
         if after.committed_max > (before.state.committed_max if before.state is not None else 0):
-            life.committed.append(after.committed_max)
+            life.committed = self._same((*life.committed, after.committed_max))
         self._note(after, life, index)
         contract = self._contract_of(event, after if after.claim else before.state or after)
         match event.data:
@@ -244,12 +245,17 @@ class Comparison:
         ):
             own = self._fold.started_by(event.effect, event.resource or "", event.by)
             life.grade = evidence.grade_of(event, contract, observers=self._observers(event), by_executor=own)
-            life.relies_on = evidence.reliance_of(event, contract, grade=life.grade)
+            life.relies_on = self._same(evidence.reliance_of(event, contract, grade=life.grade))
             life.reference = event.data.evidence.reference if isinstance(event.data, Outcome | Resolution) else None
+
+    def _same(self, value: _Kept) -> _Kept:
+        """Return the one tuple that stands for all that are equal to it: most effects end alike."""
+        same: _Kept = self._tuples.setdefault(value, value)
+        return same
 
     def _note(self, state: EffectState, life: _Life, index: int) -> None:
         assert state.last is not None
-        noted = (state.status, state.generation, tuple(life.committed), state.last, life.last_index)
+        noted = (state.status, state.generation, life.committed, state.last, life.last_index)
         self._map.note(index, state.effect, noted)
 
     def _note_recovered(self, index: int) -> None:

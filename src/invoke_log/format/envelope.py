@@ -138,7 +138,7 @@ def verify_envelope(envelope: Envelope) -> None:
         raise SignatureInvalidError(f"signature does not verify under key_{by.hex()}")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _header(by: bytes, prefix: str, subject: bytes) -> bytes:
     # Asked for twice an event, to verify and to hash it, and an effect's events follow one another.
     return _header_of_issuer(by) + f"{prefix}{subject.hex()}".encode()
