@@ -227,6 +227,10 @@ def test_what_two_clients_subscribe_to_is_subscribed_once_and_ends_with_the_last
                         assert library.subscribed == ["lib://a"] * (behind == "legacy")
                     await one.call_tool("touch", {"uri": "lib://a"})
                     await second.hears(("resources/updated", "lib://a"))
+                async with making("legacy", Heard()) as leaver:
+                    params = types.SubscribeRequestParams(uri="lib://c")
+                    await leaver.session.send_request(types.SubscribeRequest(params=params), types.EmptyResult)
+                    assert library.subscribed[-1:] == ["lib://c"] * (behind == "legacy")
                 for _ in range(200):
                     if not library.subscribed:
                         break
@@ -254,9 +258,18 @@ def test_a_connection_that_is_made_anew_subscribes_anew_and_tells_what_may_have_
                 stock(InMemoryTransport(server), ERAS[0], heard) as each,
                 told_of(each, ERAS[0], "lib://a"),
             ):
-                source.ended[0].set()  # its process ended
-                library.subscribed.clear()
-                await each.list_prompts()
+                if behind == "legacy":
+                    async with stock(InMemoryTransport(server), "legacy", Heard()) as other:
+                        params = types.SetLevelRequestParams(level="error")
+                        await other.session.send_request(types.SetLevelRequest(params=params), types.EmptyResult)
+                        library.level = None
+                        source.ended[0].set()  # its process ended
+                        library.subscribed.clear()
+                        await each.list_prompts()
+                        assert library.level == "error"
+                else:
+                    source.ended[0].set()
+                    await each.list_prompts()
                 await heard.hears(("resources/updated", "lib://a"), ("tools/list_changed", None))
                 await each.call_tool("touch", {"uri": "lib://a"})
                 await heard.hears(("resources/updated", "lib://a"))
