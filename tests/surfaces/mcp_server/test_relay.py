@@ -188,14 +188,17 @@ async def changes(each: Client, era: str, heard: Heard) -> None:
         await heard.hears(("resources/updated", "lib://a"), ("tools/list_changed", None))
 
 
-def test_a_client_that_wants_no_less_than_errors_is_told_no_less_and_the_others_theirs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("how", "readers"), [("HTTP", 1), ("pipe", 2)])
+def test_each_client_is_told_log_messages_of_its_level_and_its_own_where_the_way_says_whose_they_are(
+    tmp_path: Path, how: str, readers: int
+) -> None:
     library = Library("legacy")
 
     async def body() -> None:
         quiet, all_of_it = Heard(), Heard()
         with make_log(tmp_path / "payments") as log:
             async with (
-                carried(log, library, "HTTP") as making,
+                carried(log, library, how) as making,
                 making("legacy", quiet) as one,
                 making("legacy", all_of_it) as other,
             ):
@@ -205,8 +208,8 @@ def test_a_client_that_wants_no_less_than_errors_is_told_no_less_and_the_others_
                 assert library.level == "info"
                 for each in (one, other):
                     await each.read_resource("lib://a")
-                await quiet.hears(("message", "error"))
-                await all_of_it.hears(("message", "info"), ("message", "error"))
+                await quiet.hears(*[("message", "error")] * readers)
+                await all_of_it.hears(*[("message", "info"), ("message", "error")] * readers)
 
     asyncio.run(body())
 
