@@ -188,14 +188,17 @@ async def changes(each: Client, era: str, heard: Heard) -> None:
         await heard.hears(("resources/updated", "lib://a"), ("tools/list_changed", None))
 
 
-def test_a_client_that_wants_no_less_than_errors_is_told_no_less_and_the_others_theirs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("how", "readers"), [("HTTP", 1), ("pipe", 2)])
+def test_each_client_is_told_log_messages_of_its_level_and_its_own_where_the_way_says_whose_they_are(
+    tmp_path: Path, how: str, readers: int
+) -> None:
     library = Library("legacy")
 
     async def body() -> None:
         quiet, all_of_it = Heard(), Heard()
         with make_log(tmp_path / "payments") as log:
             async with (
-                carried(log, library, "HTTP") as making,
+                carried(log, library, how) as making,
                 making("legacy", quiet) as one,
                 making("legacy", all_of_it) as other,
             ):
@@ -205,8 +208,8 @@ def test_a_client_that_wants_no_less_than_errors_is_told_no_less_and_the_others_
                 assert library.level == "info"
                 for each in (one, other):
                     await each.read_resource("lib://a")
-                await quiet.hears(("message", "error"))
-                await all_of_it.hears(("message", "info"), ("message", "error"))
+                await quiet.hears(*[("message", "error")] * readers)
+                await all_of_it.hears(*[("message", "info"), ("message", "error")] * readers)
 
     asyncio.run(body())
 
@@ -227,6 +230,10 @@ def test_what_two_clients_subscribe_to_is_subscribed_once_and_ends_with_the_last
                         assert library.subscribed == ["lib://a"] * (behind == "legacy")
                     await one.call_tool("touch", {"uri": "lib://a"})
                     await second.hears(("resources/updated", "lib://a"))
+                async with making("legacy", Heard()) as leaver:
+                    params = types.SubscribeRequestParams(uri="lib://c")
+                    await leaver.session.send_request(types.SubscribeRequest(params=params), types.EmptyResult)
+                    assert library.subscribed[-1:] == ["lib://c"] * (behind == "legacy")
                 for _ in range(200):
                     if not library.subscribed:
                         break
@@ -254,9 +261,18 @@ def test_a_connection_that_is_made_anew_subscribes_anew_and_tells_what_may_have_
                 stock(InMemoryTransport(server), ERAS[0], heard) as each,
                 told_of(each, ERAS[0], "lib://a"),
             ):
-                source.ended[0].set()  # its process ended
-                library.subscribed.clear()
-                await each.list_prompts()
+                if behind == "legacy":
+                    async with stock(InMemoryTransport(server), "legacy", Heard()) as other:
+                        params = types.SetLevelRequestParams(level="error")
+                        await other.session.send_request(types.SetLevelRequest(params=params), types.EmptyResult)
+                        library.level = None
+                        source.ended[0].set()  # its process ended
+                        library.subscribed.clear()
+                        await each.list_prompts()
+                        assert library.level == "error"
+                else:
+                    source.ended[0].set()
+                    await each.list_prompts()
                 await heard.hears(("resources/updated", "lib://a"), ("tools/list_changed", None))
                 await each.call_tool("touch", {"uri": "lib://a"})
                 await heard.hears(("resources/updated", "lib://a"))

@@ -230,12 +230,7 @@ class Relay:
 
     async def _set_level(self, request: Request, params: types.SetLevelRequestParams) -> types.EmptyResult:
         self._peer(request).level = params.level
-        client = await self._client()
-        if client.protocol_version not in MODERN_PROTOCOL_VERSIONS:  # there each request says it
-            # The lowest that anyone asked for: of the others' messages each client gets its own.
-            level = min((peer.level for peer in self._peers.values() if peer.level is not None), key=LEVELS.index)
-            asked = types.SetLevelRequest(params=types.SetLevelRequestParams(level=level))
-            await client.session.send_request(asked, types.EmptyResult)
+        await self._ask_level(await self._client())
         return types.EmptyResult()
 
     async def _subscribe(self, request: Request, params: types.SubscribeRequestParams) -> types.EmptyResult:
@@ -282,12 +277,20 @@ class Relay:
                     if params.cursor is None:
                         break
         try:
+            await self._ask_level(client)
             await self._follow(client, set(self._uris))
         except MCPError as error:
             log.warning("gateway: the server behind tells no changes: %s", error.message[:200])
         if self._met:
             await self._missed()
         self._met = True
+
+    async def _ask_level(self, client: Client) -> None:
+        """Ask for the lowest level of log messages that any client wants: of the others' each gets its own."""
+        levels = [peer.level for peer in self._peers.values() if peer.level is not None]
+        if levels and client.protocol_version not in MODERN_PROTOCOL_VERSIONS:  # there each request says it
+            params = types.SetLevelRequestParams(level=min(levels, key=LEVELS.index))
+            await client.session.send_request(types.SetLevelRequest(params=params), types.EmptyResult)
 
     async def _want(self, uris: set[str]) -> None:
         """Subscribe to resources, each once however many clients want it."""
@@ -333,7 +336,7 @@ class Relay:
 
     async def _open_stream(self, client: Client) -> None:
         """Open the stream of changes that all clients share, and only then end the one before it."""
-        before, self._stream = self._stream, None
+        before, stream = self._stream, None
         if any(self._changes(client).values()) or self._uris:
             opened = asyncio.get_running_loop().create_future()
             stream = asyncio.create_task(self._hold_stream(client, opened))
@@ -343,7 +346,7 @@ class Relay:
             except TimeoutError as error:
                 stream.cancel()
                 raise MCPError(types.INTERNAL_ERROR, "no stream of changes is granted") from error
-            self._stream = stream
+        self._stream = stream
         if before is not None:
             before.cancel()
 
