@@ -145,9 +145,10 @@ def uninstall(place: Place, names: Sequence[str]) -> Plan:
         if behind is None:
             server = Server(name=name, state="unchanged", command=command, why="it is not behind the gateway")
         elif BEFORE not in command[:-1]:
-            raise ConfigInvalidError(
-                f"{place.file}: server {name!r} has no command behind a --", hint="edit it by hand"
-            )
+            why = "no command of its own stands behind a --"
+            if names:
+                raise ConfigInvalidError(f"{place.file}: server {name!r}: {why}", hint="edit it by hand")
+            server = Server(name=name, state="skipped", command=command, why=why)
         else:
             changes.append(take_back(config, (*place.keys, name)))
             server = Server(name=name, state="restored", command=command[len(behind) + 1 :])
