@@ -186,9 +186,13 @@ def test_arguments_that_are_no_list_of_texts_are_an_error(args: object, tmp_path
         client_config.install(place, [], GATEWAY)
 
 
-def test_a_gateway_without_dashes_cannot_be_taken_back(tmp_path: Path) -> None:
-    with pytest.raises(ConfigInvalidError, match="no command behind a --"):
-        client_config.uninstall(place_with(tmp_path, SERVERS), ["no-dashes"])
+def test_a_gateway_without_a_command_is_not_taken_back(tmp_path: Path) -> None:
+    place = place_with(tmp_path, SERVERS)
+    with pytest.raises(ConfigInvalidError, match="no command of its own stands behind a --"):
+        client_config.uninstall(place, ["no-dashes"])
+    everything = client_config.uninstall(place, [])
+    states = {server.name: server.state for server in everything.servers if server.state != "unchanged"}
+    assert states == {"by-hand": "restored", "no-dashes": "skipped"}
 
 
 @pytest.mark.parametrize(

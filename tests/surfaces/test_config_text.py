@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invoke_log.errors import ConfigInvalidError
-from invoke_log.surfaces.config_text import parse_config, put_before, take_back
+from invoke_log.surfaces.config_text import ConfigText, changed, parse_config, put_before, take_back
 
 GATEWAY = ("/opt/in voke/invoke-log", "gateway", "--log", '/srv/pay"ments\\é')
 JSON = ("mcpServers", "shop")
@@ -52,6 +53,14 @@ command = "not this one"
 """
 
 
+def put_text(config: ConfigText, keys: tuple[str, ...], gateway: Sequence[str] = GATEWAY) -> str:
+    return changed(config, [put_before(config, keys, gateway)])
+
+
+def back_text(config: ConfigText, keys: tuple[str, ...]) -> str:
+    return changed(config, [take_back(config, keys)])
+
+
 @pytest.mark.parametrize(
     ("text", "toml", "line"),
     [
@@ -71,14 +80,14 @@ def test_what_is_put_before_a_command_leaves_the_rest_and_is_taken_back_exactly(
 ) -> None:
     parse = partial(parse_config, toml=toml)
     keys = TOML if toml else JSON
-    put = put_before(parse(text), keys, GATEWAY)
+    put = put_text(parse(text), keys)
     assert line in put
     before, after = (parse(each).value for each in (text, put))
     was, entry = before[keys[0]].pop("shop"), after[keys[0]].pop("shop")
     assert after == before
     args = [*GATEWAY[1:], "--", was.pop("command"), *was.pop("args", [])]
     assert entry == {"command": GATEWAY[0], "args": args, **was}
-    assert take_back(parse(put), keys) == text
+    assert back_text(parse(put), keys) == text
 
 
 @st.composite
@@ -101,8 +110,8 @@ def configs(draw: st.DrawFn) -> str:
 @given(configs(), st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=4), min_size=1, max_size=3))
 def test_every_layout_is_taken_back_exactly(text: str, gateway: list[str]) -> None:
     gateway = [word.replace("--", "-") for word in gateway]
-    put = put_before(parse_config(text, toml=False), JSON, gateway)
-    back = take_back(parse_config(put, toml=False), JSON)
+    put = put_text(parse_config(text, toml=False), JSON, gateway)
+    back = back_text(parse_config(put, toml=False), JSON)
     if back != text:
         # An empty list of arguments right before the command is all that reads as if there had been none.
         server = parse_config(text, toml=False).value["mcpServers"]["shop"]
@@ -113,8 +122,8 @@ def test_every_layout_is_taken_back_exactly(text: str, gateway: list[str]) -> No
 
 
 def test_what_was_changed_since_is_taken_back_changed() -> None:
-    put = put_before(parse_config(CODEX, toml=True), TOML, GATEWAY).replace("'b'", "'c'").replace("npx", "uvx")
-    assert take_back(parse_config(put, toml=True), TOML) == CODEX.replace("'b'", "'c'").replace("npx", "uvx")
+    put = put_text(parse_config(CODEX, toml=True), TOML).replace("'b'", "'c'").replace("npx", "uvx")
+    assert back_text(parse_config(put, toml=True), TOML) == CODEX.replace("'b'", "'c'").replace("npx", "uvx")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +140,7 @@ def test_what_was_changed_since_is_taken_back_changed() -> None:
 def test_a_form_that_no_edit_knows_is_refused(text: str) -> None:
     assert tomllib.loads(text)["mcp_servers"]["shop"]["command"] == "npx"
     with pytest.raises(ConfigInvalidError, match="can't be edited in place"):
-        put_before(parse_config(text, toml=True), TOML, GATEWAY)
+        put_text(parse_config(text, toml=True), TOML)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +155,7 @@ def test_a_form_that_no_edit_knows_is_not_taken_back(args: str) -> None:
     config = parse_config(f'[mcp_servers.shop]\ncommand = "g"\n{args}\n', toml=True)
     assert config.value["mcp_servers"]["shop"]["args"] == ["--", "npx"]
     with pytest.raises(ConfigInvalidError, match="can't be edited in place"):
-        take_back(config, TOML)
+        back_text(config, TOML)
 
 
 @pytest.mark.parametrize(
@@ -174,8 +183,7 @@ def test_what_is_no_json_object_is_refused(text: str) -> None:
 
 def test_an_edit_that_would_change_anything_else_is_refused() -> None:
     config = parse_config('{"mcpServers": {"shop": {"args": ["x", "--", "npx"], "command": "g"}}}', toml=False)
-    assert json.loads(take_back(config, JSON)) == {"mcpServers": {"shop": {"command": "npx"}}}
+    assert json.loads(back_text(config, JSON)) == {"mcpServers": {"shop": {"command": "npx"}}}
     elsewhere: dict[str, Any] = {**config.value, "more": 1}
-    changed = replace(config, value=elsewhere)
     with pytest.raises(ConfigInvalidError, match="can't be edited in place"):
-        take_back(changed, JSON)
+        back_text(replace(config, value=elsewhere), JSON)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from invoke_log.errors import ConfigInvalidError, NotFoundError
-from invoke_log.surfaces.config_text import BEFORE, ConfigText, parse_config, put_before, take_back
+from invoke_log.surfaces.config_text import BEFORE, Change, ConfigText, changed, parse_config, put_before, take_back
 
 PROGRAMS: Final = ("invoke-log", "invoke_log")
 """What runs the gateway: the command, or the module behind `python -m`."""
@@ -111,13 +111,14 @@ def install(place: Place, names: Sequence[str], gateway: Sequence[str]) -> Plan:
     Raises: NotFoundError, ConfigInvalidError: a server that is not there, or that cannot be put behind it.
     """
     config = _read(place.file)
-    before, servers = config, []
+    servers: list[Server] = []
+    changes: list[Change] = []
     for name in _chosen(config, place, names):
         entry = _table(config, place)[name]
         command = _command(entry, name)
         why = _not_put(entry, command)
         if not why:
-            config = parse_config(put_before(config, (*place.keys, name), gateway), toml=config.toml)
+            changes.append(put_before(config, (*place.keys, name), gateway))
             server = Server(name=name, state="installed", command=(*gateway, BEFORE, *command))
         elif _gateway_of(command) is not None:
             server = Server(name=name, state="unchanged", command=command, why=why)
@@ -126,7 +127,7 @@ def install(place: Place, names: Sequence[str], gateway: Sequence[str]) -> Plan:
         else:
             server = Server(name=name, state="skipped", command=command, why=why)
         servers.append(server)
-    return Plan(place=place, before=before.text, after=config.text, servers=tuple(servers))
+    return Plan(place=place, before=config.text, after=changed(config, changes), servers=tuple(servers))
 
 
 def uninstall(place: Place, names: Sequence[str]) -> Plan:
@@ -135,7 +136,8 @@ def uninstall(place: Place, names: Sequence[str]) -> Plan:
     Raises: NotFoundError, ConfigInvalidError: a server that is not there, or whose command cannot be told.
     """
     config = _read(place.file)
-    before, servers = config, []
+    servers: list[Server] = []
+    changes: list[Change] = []
     for name in _chosen(config, place, names):
         entry = _table(config, place)[name]
         command = _command(entry, name)
@@ -143,14 +145,15 @@ def uninstall(place: Place, names: Sequence[str]) -> Plan:
         if behind is None:
             server = Server(name=name, state="unchanged", command=command, why="it is not behind the gateway")
         elif BEFORE not in command[:-1]:
-            raise ConfigInvalidError(
-                f"{place.file}: server {name!r} has no command behind a --", hint="edit it by hand"
-            )
+            why = "no command of its own stands behind a --"
+            if names:
+                raise ConfigInvalidError(f"{place.file}: server {name!r}: {why}", hint="edit it by hand")
+            server = Server(name=name, state="skipped", command=command, why=why)
         else:
-            config = parse_config(take_back(config, (*place.keys, name)), toml=config.toml)
+            changes.append(take_back(config, (*place.keys, name)))
             server = Server(name=name, state="restored", command=command[len(behind) + 1 :])
         servers.append(server)
-    return Plan(place=place, before=before.text, after=config.text, servers=tuple(servers))
+    return Plan(place=place, before=config.text, after=changed(config, changes), servers=tuple(servers))
 
 
 def _read(file: Path) -> ConfigText:

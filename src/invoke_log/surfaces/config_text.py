@@ -44,43 +44,53 @@ class Spot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigText:
-    """A file's text and what it says. toml: it is TOML, and JSON with comments otherwise."""
+    """A file's text and what it says. root: where what stands, if it is JSON; None: it is TOML."""
 
     text: str
     value: dict[str, Any]
-    toml: bool
+    root: "_Node | None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A server's command and arguments as they are to be. keys: what leads to it. fields: of the two, those it has."""
+
+    keys: tuple[str, ...]
+    edits: tuple[Edit, ...]
+    fields: dict[str, Any]
 
 
 def parse_config(text: str, *, toml: bool) -> ConfigText:
     """Return what a configuration file says. Raises: ValueError: it is no such text, or a key stands twice."""
-    return ConfigText(text=text, value=tomllib.loads(text) if toml else _json_root(text).value, toml=toml)
+    root = None if toml else _json_root(text)
+    return ConfigText(text=text, value=tomllib.loads(text) if root is None else root.value, root=root)
 
 
-def put_before(config: ConfigText, keys: Sequence[str], words: Sequence[str]) -> str:
-    """Return the text where a server's command is `words`, `--` and what it was.
+def put_before(config: ConfigText, keys: tuple[str, ...], words: Sequence[str]) -> Change:
+    """Return the change after which a server's command is `words`, `--` and what it was.
 
     Raises: ConfigInvalidError: it stands in a form that can't be edited in place.
     """
     spot = _spot(config, keys)
     literals = [*(_literal(word) for word in (*words[1:], BEFORE)), config.text[slice(*spot.command)]]
     written = ", ".join(literals)
-    edits: list[Edit] = [(*spot.command, _literal(words[0]))]
     if spot.args is None or spot.opening is None:
         # Right before the command, where nobody else writes it: so it is known later that there was none.
-        member = f"args = [{written}]" if config.toml else f'"args": [{written}],'
-        edits.append((spot.key, spot.key, member + _blank(config.text, spot.key)))
+        member = f"args = [{written}]" if config.root is None else f'"args": [{written}],'
+        added: Edit = (spot.key, spot.key, member + _blank(config.text, spot.key))
     elif spot.args:
         first = spot.args[0][0]
-        edits.append((first, first, f"{written},{_blank(config.text, first)}"))
+        added = (first, first, f"{written},{_blank(config.text, first)}")
     else:
-        edits.append((spot.opening, spot.opening, written))
+        added = (spot.opening, spot.opening, written)
     entry = _entry(config.value, keys)
     args = [*words[1:], BEFORE, entry["command"], *entry.get("args", [])]
-    return _edited(config, keys, edits, {"command": words[0], "args": args})
+    edits = ((*spot.command, _literal(words[0])), added)
+    return Change(keys=keys, edits=edits, fields={"command": words[0], "args": args})
 
 
-def take_back(config: ConfigText, keys: Sequence[str]) -> str:
-    """Return the text where a server's command is what follows the first `--` of its arguments.
+def take_back(config: ConfigText, keys: tuple[str, ...]) -> Change:
+    """Return the change after which a server's command is what follows the first `--` of its arguments.
 
     Raises: ConfigInvalidError: it stands in a form that can't be edited in place.
     """
@@ -91,7 +101,7 @@ def take_back(config: ConfigText, keys: Sequence[str]) -> str:
     if literals is None or spot.args_key is None or len(literals) != len(entry["args"]):
         raise _by_hand(keys)
     original, rest = literals[before + 1], literals[before + 2 :]
-    was: dict[str, Any] = {"command": entry["args"][before + 1], "args": entry["args"][before + 2 :]}
+    fields: dict[str, Any] = {"command": entry["args"][before + 1], "args": entry["args"][before + 2 :]}
     if rest:
         taken: Edit = (literals[0][0], rest[0][0], "")
     else:
@@ -100,39 +110,44 @@ def take_back(config: ConfigText, keys: Sequence[str]) -> str:
         taken = (literals[0][0], end, "")
         if not text[end : spot.key].strip(f"{BLANK},]") and spot.args_key < spot.key:
             taken = (spot.args_key, spot.key, "")
-            del was["args"]
-    return _edited(config, keys, [(*spot.command, text[slice(*original)]), taken], was)
+            del fields["args"]
+    edits = ((*spot.command, text[slice(*original)]), taken)
+    return Change(keys=keys, edits=edits, fields=fields)
 
 
-def _edited(config: ConfigText, keys: Sequence[str], edits: list[Edit], fields: dict[str, Any]) -> str:
-    """The text with these edits, of which a server's command and arguments are all that they change."""
+def changed(config: ConfigText, changes: Sequence[Change]) -> str:
+    """Return the text with these changes, which differs in nothing else.
+
+    Raises: ConfigInvalidError: it would.
+    """
     text = config.text
-    for start, end, new in sorted(edits, reverse=True):
+    for start, end, new in sorted((edit for change in changes for edit in change.edits), reverse=True):
         text = text[:start] + new + text[end:]
     expected = copy.deepcopy(config.value)
-    entry = _entry(expected, keys)
-    for name in ("command", "args"):
-        entry.pop(name, None)
-    entry.update(fields)
+    for change in changes:
+        entry = _entry(expected, change.keys)
+        for name in ("command", "args"):
+            entry.pop(name, None)
+        entry.update(change.fields)
     try:
-        found = parse_config(text, toml=config.toml).value
+        found = parse_config(text, toml=config.root is None).value
     except ValueError:
         found = {}
     if found != expected:
-        raise _by_hand(keys)
+        raise _by_hand(*(change.keys for change in changes))
     return text
 
 
 def _spot(config: ConfigText, keys: Sequence[str]) -> Spot:
-    found = _toml_spot(config.text, keys) if config.toml else _json_spot(_json_root(config.text), keys)
+    found = _toml_spot(config.text, keys) if config.root is None else _json_spot(config.root, keys)
     if found is None:
         raise _by_hand(keys)
     return found
 
 
-def _by_hand(keys: Sequence[str]) -> ConfigInvalidError:
+def _by_hand(*servers: Sequence[str]) -> ConfigInvalidError:
     return ConfigInvalidError(
-        f"server {keys[-1]!r} is written in a form that can't be edited in place",
+        f"server {', '.join(repr(keys[-1]) for keys in servers)} is written in a form that can't be edited in place",
         hint="give it a table of its own with command and args, or edit it by hand",
     )
 
