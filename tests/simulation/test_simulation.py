@@ -22,7 +22,7 @@ from tests.simulation.remembered import remembered
 from tests.simulation.run import STEPS, Ran, run
 
 ROOT = Path(__file__).parents[2]
-SEEDS: Final = 50
+SEEDS: Final = 60
 """Seeds of one case."""
 CASES: Final = [range(first, first + SEEDS) for first in range(0, 8 * SEEDS, SEEDS)]
 """With the search below, as many as a minute and a half of one processor has room for; `make simulate` runs 100,000."""
