@@ -168,7 +168,7 @@ def send(process: Process, tool: str, call: Call, customer: str) -> Value:
     request = Request(tool=tool, attempt=attempt, tag=call.tag, key=call.provider_key, customer=customer)
     world.note(f"{process.name} sends {call.tag[:8]} to {tool}")
     answer = world.provider.take(request, world.boot_ms)
-    if world.chance("network") < 0.15:
+    if world.chance("network") < (0.4 if answer is not None and answer[0] == DECLINED else 0.15):
         world.fault("answer late")
         process.wakes_ms = world.boot_ms + world.rng.choice((Q_MS, SETTLE_MS, TTL_MS))
     process.pause("waits for the answer")
@@ -233,7 +233,7 @@ def approve(process: Process) -> None:
         contract = live.log.governance.contracts[state.claim.contract_id]
         shown = rendering_digest(intent_of(live, state), contract)
         data: Approval | Denial = Approval(intent=state.claim.id, shown=shown)
-        if process.world.rng.random() < 0.25:
+        if process.world.rng.random() < 0.35:
             data = Denial(intent=state.claim.id, shown=shown, reason="no")
         put(process, say(live, data, process.signer, state))
 
