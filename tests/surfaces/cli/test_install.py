@@ -76,12 +76,13 @@ def test_options_and_places_are_written_so_that_they_hold_everywhere(
     monkeypatch.setattr(sys, "argv", ["bin/invoke-log"])
     monkeypatch.setenv("INVOKE_LOG", "payments")
     monkeypatch.setenv("INVOKE_LOG_KEY", "agent.key")
-    options = ["--default", "observe", "--contracts", "contracts"]
+    options = ["--default", "ask", "--contracts", "contracts", "--approver", "person.key"]
     assert main(["gateway", "install", "claude-code", *options, "shop"]) == 0
     assert entry()["command"] == str(program)
     assert entry()["args"] == [
         *("gateway", "--log", str(here / "payments"), "--key", str(here / "agent.key")),
-        *("--contracts", str(here / "contracts"), "--default", "observe", "--", "npx", "-y", "shop"),
+        *("--contracts", str(here / "contracts"), "--default", "ask", "--approver", str(here / "person.key")),
+        *("--", "npx", "-y", "shop"),
     ]
     monkeypatch.setenv("INVOKE_LOG_KEY", "ssh-agent:key_00")
     assert main(["gateway", "install", "codex"]) == 0
