@@ -23,6 +23,13 @@ PAY = {
 }
 URI = {"type": "object", "properties": {"uri": STRING}}
 
+LOGGED = [
+    types.LoggingMessageNotification(
+        params=types.LoggingMessageNotificationParams(level=level, logger="library", data=level)
+    )
+    for level in ("info", "error")
+]
+
 
 @dataclass
 class Library:
@@ -89,14 +96,15 @@ class Library:
                 for done in (1.0, 2.0)
             ]
         if asked.protocol_version not in MODERN_PROTOCOL_VERSIONS or types.LOG_LEVEL_META_KEY in meta:
-            said += [
-                types.LoggingMessageNotification(
-                    params=types.LoggingMessageNotificationParams(level=level, logger="library", data=level)
-                )
-                for level in ("info", "error")
-            ]
+            said += LOGGED
         for each in said:
             await asked.session.send_notification(each, related_request_id=asked.request_id)
+
+    async def say(self) -> None:
+        """Say what happens, on behalf of no request."""
+        for session in self.sessions:
+            for each in LOGGED:
+                await session.send_notification(each)
 
     async def tell(self, event: ServerEvent) -> None:
         await self.bus.publish(event)

@@ -188,9 +188,9 @@ async def changes(each: Client, era: str, heard: Heard) -> None:
         await heard.hears(("resources/updated", "lib://a"), ("tools/list_changed", None))
 
 
-@pytest.mark.parametrize(("how", "readers"), [("HTTP", 1), ("pipe", 2)])
+@pytest.mark.parametrize("unasked", [False, True])
 def test_each_client_is_told_log_messages_of_its_level_and_its_own_where_the_way_says_whose_they_are(
-    tmp_path: Path, how: str, readers: int
+    tmp_path: Path, unasked: bool
 ) -> None:
     library = Library("legacy")
 
@@ -198,7 +198,7 @@ def test_each_client_is_told_log_messages_of_its_level_and_its_own_where_the_way
         quiet, all_of_it = Heard(), Heard()
         with make_log(tmp_path / "payments") as log:
             async with (
-                carried(log, library, how) as making,
+                carried(log, library, "pipe" if unasked else "HTTP") as making,
                 making("legacy", quiet) as one,
                 making("legacy", all_of_it) as other,
             ):
@@ -207,9 +207,10 @@ def test_each_client_is_told_log_messages_of_its_level_and_its_own_where_the_way
                     await each.session.send_request(types.SetLevelRequest(params=params), types.EmptyResult)
                 assert library.level == "info"
                 for each in (one, other):
-                    await each.read_resource("lib://a")
-                await quiet.hears(*[("message", "error")] * readers)
-                await all_of_it.hears(*[("message", "info"), ("message", "error")] * readers)
+                    await (library.say() if unasked else each.read_resource("lib://a"))
+                times = 2 if unasked else 1
+                await quiet.hears(*[("message", "error")] * times)
+                await all_of_it.hears(*[("message", "info"), ("message", "error")] * times)
 
     asyncio.run(body())
 
