@@ -1,5 +1,6 @@
 """Everything judged again from the bytes: honest logs have no findings, every lie has one. [RPL-1] to [RPL-11], S13"""
 
+import gc
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from invoke_log.format.keys import WITNESS_KEY, VerifierKey
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Note, Scope, Unfreeze
+from invoke_log.rules.world import EffectState
 from tests.harness.forge import leaf_at, resealed, take_apart
 from tests.harness.live import D_MS, ORIGIN, Q_MS, T0, Live, audit, id_of, memory_live, open_live
 from tests.harness.player import Player
@@ -93,6 +95,19 @@ def test_an_honest_log_has_no_findings_and_every_effect_is_derived(told: tuple[b
         "789": (COMMITTED, 1, "E0"),
         "3": ("free", 2, None),
     }
+
+
+def test_what_an_audit_held_is_let_go_when_it_ends(told: tuple[bytes, VerifierKey, Live]) -> None:
+    """Not when the garbage collector comes by: of two audits in a row, one is in memory."""
+    gc.collect()
+    before = sum(isinstance(each, EffectState) for each in gc.get_objects())
+    gc.disable()
+    try:
+        report = audit(told[0])
+        assert sum(isinstance(each, EffectState) for each in gc.get_objects()) == before
+        assert report.effects
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("seed", range(100, 106))

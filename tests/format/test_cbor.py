@@ -341,6 +341,35 @@ def test_an_error_in_a_sequence_says_which_item() -> None:
         reader.read_item()
 
 
+@pytest.mark.parametrize("ahead", [1, 7, 8_192])
+def test_a_stream_that_shows_what_comes_is_read_and_judged_alike(ahead: int) -> None:
+    values: list[cbor.Value] = [None, {"a": [1]}, b"x" * 70_000, []]
+    good = b"".join(cbor.encode(value) for value in values)
+    for tail in (b"", b"\x18\x17", b"\x44abc", b"\xa2\x61b\x01\x61a\x01", b"\xc0\x00", ours.head(ours.BYTES, 2**40)):
+        shown = io.BufferedReader(io.BytesIO(good + tail), ahead)
+        readers = [cbor.SequenceReader(shown), cbor.SequenceReader(io.BytesIO(good + tail))]
+        for _ in values:
+            one, two = (reader.read_item() for reader in readers)
+            assert one == two
+            assert one is not None
+            assert shown.tell() == readers[0].offset == readers[1].offset
+        said: list[object] = []
+        for reader in readers:
+            try:
+                said.append(reader.read_item())
+            except MalformedError as error:
+                said.append((type(error), error.message))
+        assert said[0] == said[1]
+        assert (said[0] is None) == (tail == b"")
+
+
+def test_a_bound_holds_where_the_stream_shows_more() -> None:
+    raw = cbor.encode([b"x" * 100])
+    assert cbor.SequenceReader(io.BufferedReader(io.BytesIO(raw))).read_item(bytes_max=len(raw)) is not None
+    with pytest.raises(MalformedError, match="more than 102 bytes"):
+        cbor.SequenceReader(io.BufferedReader(io.BytesIO(raw))).read_item(bytes_max=len(raw) - 1)
+
+
 def test_a_sequence_cut_anywhere_is_a_whole_prefix_or_cut() -> None:
     raws = [cbor.encode(value) for value in cast(list[cbor.Value], [[b"body" * 10, b"s" * 64], {"a": "é"}, 1000])]
     whole = b"".join(raws)

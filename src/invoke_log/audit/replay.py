@@ -6,7 +6,7 @@ functions that admitted the event when it was live.
 
 from pathlib import Path
 
-from invoke_log.audit.comparison import Comparison
+from invoke_log.audit.comparison import Comparison, Find
 from invoke_log.audit.report import Finding, Report
 from invoke_log.audit.source import Source, open_source
 from invoke_log.audit.structure import Leaf, UnreadableError, read_leaves
@@ -63,6 +63,17 @@ def _log_key_of(governance: Governance) -> VerifierKey:
     return VerifierKey(name=governance.origin, key_type=keys.LOG_KEY, public_key=governance.log_key)
 
 
+def _into(findings: list[Finding]) -> Find:
+    """Return what adds a finding. It holds the list alone: a method would hold the audit, which holds the method, and
+    the memory of both would wait for the garbage collector.
+    """
+
+    def find(code: str, index: int | None, message: str) -> None:
+        findings.append(Finding(code=code, index=index, message=message))
+
+    return find
+
+
 class _Audit:
     """One pass over one source."""
 
@@ -74,6 +85,7 @@ class _Audit:
         self._covered_root: bytes | None = None
         self._covered_under: Governance | None = None
         self._findings: list[Finding] = []
+        self._find = _into(self._findings)
         self._known: dict[Value, Value] = {}
         self._comparison = Comparison(self._fold, self._find, spending=Spending(), engines=engines())
 
@@ -96,9 +108,6 @@ class _Audit:
         if source.origin not in (None, origin):
             self._find("origin-mismatch", None, f"the header says origin {source.origin!r}, the log {origin!r}")
         return self._report(covering, replayed=True)
-
-    def _find(self, code: str, index: int | None, message: str) -> None:
-        self._findings.append(Finding(code=code, index=index, message=message))
 
     def _read(self, source: Source) -> bool:
         """Apply every leaf; False where the bytes do not make a log that could be replayed."""
