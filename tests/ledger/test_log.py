@@ -23,7 +23,7 @@ from invoke_log.format import digest, keys
 from invoke_log.format.checkpoint import open_checkpoint
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger import log as log_module
-from invoke_log.ledger.log import OPENED_TOGETHER, Log
+from invoke_log.ledger.log import OPENED_IN_THREADS, OPENED_TOGETHER, Log
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.answer import Accepted, Duplicate
 from invoke_log.rules.governance import Refused
@@ -401,7 +401,7 @@ def test_tasks_append_as_threads_do(live: Live) -> None:
 
 
 def test_what_threads_open_is_judged_in_its_own_order_and_answered_one_by_one(live: Live) -> None:
-    drawn = [live.draw(Note(about=bytes(32), text=str(number)), live.agent) for number in range(3 * OPENED_TOGETHER)]
+    drawn = [live.draw(Note(about=bytes(32), text=str(number)), live.agent) for number in range(OPENED_IN_THREADS)]
     forged = drawn[OPENED_TOGETHER + 1]
     drawn[OPENED_TOGETHER + 1] = Envelope(body=forged.body, signature=bytes(64), fields=forged.fields)
     answers = live.log.append_many(drawn)

@@ -56,6 +56,8 @@ OPENERS: Final = min(os.cpu_count() or 1, 8)
 """Threads that open events: each needs the interpreter's lock for a third of its time, so that more would wait."""
 OPENED_TOGETHER: Final = 8
 """Events that a thread takes at a time: a millisecond's work, which hides the hand-over and ends with the others'."""
+OPENED_IN_THREADS: Final = 32
+"""Events from which on threads are worth their start; they end with the call."""
 REFUSALS_WAITING_MAX: Final = 1_000
 """Refusals that wait for the next append; at one more they are appended at once."""
 ADMIN_ROLES: Final = ("approver", "attestor", "repeat")
@@ -98,8 +100,6 @@ class Log:
         """Held by a call whose verdict rests on a budget, from its last look to its append: the calls of this process
         would only lose to each other. Nothing rests on it: what holds is the append.
         """
-        # Its threads start where they are wanted, and end when the log is let go of.
-        self._openers = ThreadPoolExecutor(OPENERS, thread_name_prefix="invoke-log-open")
         self._refusals: dict[tuple[bytes, bytes, bytes | None, str], tuple[Signer, Refusal]] = {}
         self._unsure: list[Opened | Refused] = []
 
@@ -166,10 +166,11 @@ class Log:
 
     def _opened(self, envelopes: Sequence[Envelope]) -> list[Opened | Refused]:
         """Open events, in threads where they are many: libsodium verifies without the interpreter's lock."""
-        if len(envelopes) <= OPENED_TOGETHER:
+        if len(envelopes) < OPENED_IN_THREADS:
             return [open_event(envelope) for envelope in envelopes]
         shares = (envelopes[at : at + OPENED_TOGETHER] for at in range(0, len(envelopes), OPENED_TOGETHER))
-        return [*joined.from_iterable(self._openers.map(lambda share: [open_event(each) for each in share], shares))]
+        with ThreadPoolExecutor(OPENERS, thread_name_prefix="invoke-log-open") as openers:
+            return [*joined.from_iterable(openers.map(lambda share: [open_event(each) for each in share], shares))]
 
     def tick(self) -> Answer | None:
         """Append the log's time and the refusals that wait, or return None: this process does not hold the log key.
