@@ -229,7 +229,7 @@ def test_where_no_policy_is_in_force_nothing_is_decided_and_nothing_started(
     """[EFF-2], [GOV-10]"""
     intent = story.intent()
     ungoverned = story.fold.governance._replace(policy=None)
-    monkeypatch.setattr(story.fold, "governance", ungoverned)
+    monkeypatch.setattr(story.fold, "_governance", ungoverned)
     for leaf in (story.intent(order="other"), story.start(intent)):
         assert isinstance(leaf.answer, Stale)
         assert (leaf.answer.code, leaf.answer.head) == ("policy-superseded", None)

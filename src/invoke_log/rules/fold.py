@@ -35,11 +35,9 @@ class Fold:
     """
 
     def __init__(self) -> None:
-        self.governance: Governance
-        """The governance in force; not there before genesis."""
+        self._governance: Governance | None = None
         self.effects: dict[bytes, EffectState] = {}
         """Every effect with an event on its chain, by key."""
-        self._begun = False
         self._states: dict[str, bytes] = {}
         self._tick_leaves: list[int] = []
         self._tick_times: list[int] = []
@@ -50,6 +48,11 @@ class Fold:
         self._starters: dict[bytes, frozenset[bytes]] = {}
         self._starter_sets: dict[frozenset[bytes], frozenset[bytes]] = {}
         self._absorbed = 0
+
+    @property
+    def governance(self) -> Governance:
+        assert self._governance is not None, "a fold begins with genesis"
+        return self._governance
 
     @property
     def ticked(self) -> bool:
@@ -91,7 +94,7 @@ class Fold:
 
         Args: root: asked for the tree's root before this leaf; None where it is not known, as in a receipt.
         """
-        if not self._begun:
+        if self._governance is None:
             return self._begin(event)
         judgement = admit(event, self, index=index, root=root)
         unauthorised = isinstance(judgement, Refused) and judgement.code in AUTHORITY
@@ -125,12 +128,12 @@ class Fold:
         founded = found(event)
         if isinstance(founded, Refused):
             return Void(code=founded.code, reason=founded.reason)
-        self.governance, self._begun = founded, True
+        self._governance = founded
         return Admitted(governance=founded)
 
     def _keep(self, event: Event, admitted: Admitted, index: int) -> None:
         if admitted.governance is not None:
-            self.governance = admitted.governance
+            self._governance = admitted.governance
             self._absorb()
         if admitted.effect is not None:
             self._keep_effect(event, placed(admitted.effect, index), index)
