@@ -159,6 +159,25 @@ def test_the_logs_clock_alone_proves_no_absence(shop: Shop) -> None:
     assert shop.reconcile().status == NOT_COMMITTED
 
 
+def test_a_read_is_as_old_as_its_beginning_however_late_its_answer_is_judged(shop: Shop) -> None:
+    """[CALL-5]: the log's clock has leapt, and D + Q pass on this machine's own while the answer is on its way."""
+    live, guard = shop.live, Guard(shop.live.log, key=shop.live.agent)
+
+    def slow(call: Call) -> object:
+        found = shop.find(call)
+        live.clock.ms += D_MS + Q_MS
+        return found
+
+    shop.open(guard, read_back=slow)
+    live.append(live.begun(), live.tick(1))
+    live.append(live.outcome(UNKNOWN), live.tick(D_MS + Q_MS))
+    [look] = guard.reconcile()
+    assert (look.status, look.probe) == (UNKNOWN, "NONE")
+    assert "watch it for 5 s more" in look.note
+    [look] = guard.reconcile()
+    assert look.status == NOT_COMMITTED
+
+
 def test_a_reconciler_that_is_new_waits_by_itself_however_old_the_send_is(shop: Shop) -> None:
     shop.live.append(shop.live.begun(), shop.live.tick(1))
     shop.live.append(shop.live.outcome(UNKNOWN))

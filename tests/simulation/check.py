@@ -27,6 +27,7 @@ from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.effect import OPEN
 from invoke_log.rules.event import CHAINED_KINDS, Event, parse_event
+from invoke_log.rules.evidence import ATTESTED
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.intent import bind
 from invoke_log.rules.kind import (
@@ -337,7 +338,8 @@ class Judge:
             timed = digest.tag(effect.effect, effect.generation).hex() in self.excused
             if effect.status in (COMMITTED, NOT_COMMITTED) and (effect.grade is None or not effect.relies_on):
                 raise Violation("S14", f"{effect.resource} is settled, and neither grade nor reliance is named")
-            if timed and effect.status == NOT_COMMITTED and "log-clock" not in effect.relies_on:
+            by_a_person = timed and effect.grade == ATTESTED
+            if by_a_person and effect.status == NOT_COMMITTED and "log-clock" not in effect.relies_on:
                 raise Violation("S14", f"{effect.resource} rests on the log's clock and does not say so")
         if report.effects:
             chosen = self.world.rng.choice(report.effects)

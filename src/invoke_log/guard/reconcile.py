@@ -145,7 +145,8 @@ class _Look:
             return self._report(None, told.note)
         if self._tool.read_back is None:
             return self._redrive(state, None, "nothing can be asked")
-        tick = self._tick()
+        # Both before the read begins: what it shows is as old as that, however long its answer takes to be judged.
+        tick, own_s = self._tick(), self._patience.to_wait_s(state, self._contract)
         try:
             references = _references(self._tool.read_back(self._call(state)))
         except Aborted:
@@ -160,7 +161,7 @@ class _Look:
             return self._report(ONE if len(set(references)) == 1 else MANY, brought.note, brought.incident)
         if self._lost_handles(state):
             return self._report(UNCLEAR, LOST_HANDLES)
-        note, settled = self._not_found(state, tick)
+        note, settled = self._not_found(state, tick, own_s)
         return self._report(NONE, note) if settled else self._redrive(state, NONE, note)
 
     def deadline_s(self, world: LiveWorld, state: EffectState) -> float | None:
@@ -189,8 +190,11 @@ class _Look:
         brought = self._case.absent(messages[-1], of=state)
         return brought if brought.answer == RECORDED else None
 
-    def _not_found(self, state: EffectState, tick: tuple[bytes, int] | None) -> tuple[str, bool]:
-        """Bring an empty read to the log, if it can prove anything now; return words, and whether it settled."""
+    def _not_found(self, state: EffectState, tick: tuple[bytes, int] | None, own_s: float) -> tuple[str, bool]:
+        """Bring an empty read to the log, if it can prove anything now; return words, and whether it settled.
+
+        Args: tick, own_s: as they were when the read began.
+        """
         if not self._contract.proves_absence or tick is None:
             return "not found, which proves nothing under this contract", False
         self._patience.note(state)
@@ -198,7 +202,6 @@ class _Look:
             bound = absence_bound(state, self._contract, world)
         if bound is None or tick[1] < bound:
             return "not there yet: it may still appear", False
-        own_s = self._patience.to_wait_s(state, self._contract)
         if own_s > 0:
             # The log says that D + Q has passed; this machine has not seen them pass, and takes no one's word for it.
             return (
