@@ -198,7 +198,7 @@ def _walk(container: _Container, path: _Path, room: int) -> _Container:
         items: Iterable[tuple[object, Any]] = container.items()
     else:
         items = enumerate(container)
-    moved: dict[object, object] | None = None
+    moved: Any = None
     for key, item in items:
         # What events are mostly made of goes first and calls nothing; `_check_scalar` knows all of the rule.
         kind = type(item)
@@ -209,14 +209,11 @@ def _walk(container: _Container, path: _Path, room: int) -> _Container:
         if kind is dict or kind is list:
             walked = _walk(item, (path, key), room - 1)
             if walked is not item:
-                moved = {**(moved or {}), key: walked}
+                moved = container.copy() if moved is None else moved
+                moved[key] = walked
         else:
             _check_scalar(item, (path, key))
-    if moved is None:
-        return container
-    if isinstance(container, dict):
-        return {**container, **moved}
-    return [moved.get(index, item) for index, item in enumerate(container)]
+    return container if moved is None else cast("_Container", moved)
 
 
 def _check_scalar(value: object, path: _Path) -> None:
