@@ -104,7 +104,9 @@ def admit(event: Event, world: World, *, index: int = PENDING, root: ReadRoot | 
         return _admit_governance(event, governance, index=index, root=root)
     if event.kind in CHAINED_KINDS:
         return (
-            _admit_intent(event, event.data, world) if isinstance(event.data, Intent) else _admit_chained(event, world)
+            _admit_intent(event, event.data, world, index=index)
+            if isinstance(event.data, Intent)
+            else _admit_chained(event, world, index=index)
         )
     return _admit_unchained(event, governance, index=index)
 
@@ -132,7 +134,7 @@ def _admit_unchained(event: Event, governance: Governance, *, index: int) -> Jud
     return Admitted()
 
 
-def _admit_chained(event: Event, world: World) -> Judgement:
+def _admit_chained(event: Event, world: World, *, index: int) -> Judgement:
     assert event.effect is not None
     assert event.resource is not None
     state = world.effect(event.effect, event.resource)
@@ -151,7 +153,7 @@ def _admit_chained(event: Event, world: World) -> Judgement:
                 head=policy.id if policy else None,
                 reason="the verdict names a policy that is not in force",
             )
-    after = effects.step(state, event, world)
+    after = effects.step(state, event, world, index=index)
     if isinstance(after, Refused):
         return after
     moved = digest.state_next(world.state_hash(event.resource), event.id) if effects.settles(state, after) else None
@@ -214,7 +216,7 @@ def _check_named(event: Event, state: EffectState, world: World) -> Refused | No
     return None
 
 
-def _admit_intent(event: Event, data: Intent, world: World) -> Judgement:
+def _admit_intent(event: Event, data: Intent, world: World, *, index: int) -> Judgement:
     governance = world.governance
     assert event.effect is not None
     assert event.resource is not None
@@ -246,7 +248,7 @@ def _admit_intent(event: Event, data: Intent, world: World) -> Judgement:
     if refusal is not None:
         return refusal
     return Admitted(
-        effect=_claim(event, data, bound, contract, state, world),
+        effect=_claim(event, data, bound, contract, state, world, index=index),
         state_hash=digest.state_next(world.state_hash(event.resource), event.id),
     )
 
@@ -337,7 +339,7 @@ def _check_intent(
 
 
 def _claim(
-    event: Event, data: Intent, bound: Bound, contract: Contract, state: EffectState, world: World
+    event: Event, data: Intent, bound: Bound, contract: Contract, state: EffectState, world: World, *, index: int
 ) -> EffectState:
     recoveries = world.governance.recoveries
     status, tainted = effects.claimed_or_unknown(
@@ -346,7 +348,7 @@ def _claim(
     generation = state.generation + (data.again is not None)
     claim = Claim(
         id=event.id,
-        index=PENDING,
+        index=index,
         issuer=event.by,
         contract_id=contract.id,
         request=bound.request,

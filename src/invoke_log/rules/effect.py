@@ -92,9 +92,10 @@ def may_be_lost(state: EffectState, effect_class: str, recoveries: tuple[Recover
     )
 
 
-def step(state: EffectState, event: Event, world: World) -> EffectState | Refused:
+def step(state: EffectState, event: Event, world: World, *, index: int = PENDING) -> EffectState | Refused:
     """Return the effect's state after an event that names its head, or the rule that it breaks [EFF-1].
 
+    Args: index: the event's own leaf, where it is known before the append; else whoever appends puts it in (`placed`).
     The caller has checked form, signature, grant and chain. Intents are claims and are made in `admission`.
     """
     contract = world.governance.contracts.get(state.claim.contract_id) if state.claim else None
@@ -107,13 +108,13 @@ def step(state: EffectState, event: Event, world: World) -> EffectState | Refuse
         case Release() as data:
             after = _release(state, event, data, contract, world)
         case Start() as data:
-            after = _start(state, event, data, contract, world)
+            after = _start(state, event, data, contract, world, index)
         case Outcome() as data:
             after = _outcome(state, event, data, contract)
         case Suspect() as data:
             after = _suspect(state, event, data, contract, world)
         case Redrive() as data:
-            after = _redrive(state, event, data, contract, world)
+            after = _redrive(state, event, data, contract, world, index)
         case Resolution() as data:
             after = _resolve(state, event, data, world)
         case Attestation() as data:
@@ -190,7 +191,7 @@ def _release(
 
 
 def _start(
-    state: EffectState, event: Event, data: Start, contract: Contract | None, world: World
+    state: EffectState, event: Event, data: Start, contract: Contract | None, world: World, index: int
 ) -> EffectState | Refused:
     claim, governance = state.claim, world.governance
     if state.status != CLAIMED or claim is None or contract is None or data.intent != claim.id:
@@ -210,8 +211,7 @@ def _start(
     refusal = _check_approvals(state, event, data, contract, world)
     if refusal is not None:
         return refusal
-    # The leaf is not known before the append; whoever folds puts it in (`placed`).
-    send = Send(id=event.id, index=PENDING, by=event.by, nonce_hash=data.nonce_hash, last_index=PENDING, redriven=False)
+    send = Send(id=event.id, index=index, by=event.by, nonce_hash=data.nonce_hash, last_index=index, redriven=False)
     return state._replace(status=STARTED, send=send)
 
 
@@ -271,7 +271,7 @@ def _suspect(
 
 
 def _redrive(
-    state: EffectState, event: Event, data: Redrive, contract: Contract | None, world: World
+    state: EffectState, event: Event, data: Redrive, contract: Contract | None, world: World, index: int
 ) -> EffectState | Refused:
     send, governance = state.send, world.governance
     if state.status != UNKNOWN or send is None or contract is None or data.start != send.id:
@@ -289,7 +289,7 @@ def _redrive(
         return Refused(code="frozen", reason="a freeze covers this effect")
     if data.provider_key != digest.provider_key(state.effect, state.generation, state.turn):
         return Refused(code="provider-key-differs", reason="the provider key does not re-derive")
-    return state._replace(send=send._replace(last_index=PENDING, redriven=True))
+    return state._replace(send=send._replace(last_index=index, redriven=True))
 
 
 def _resolve(state: EffectState, event: Event, data: Resolution, world: World) -> EffectState | Refused:

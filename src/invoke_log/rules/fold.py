@@ -15,7 +15,7 @@ from invoke_log.rules.effect import OPEN, absorb
 from invoke_log.rules.event import ABOUT_KINDS, Event
 from invoke_log.rules.governance import Governance, ReadRoot, Refused, found
 from invoke_log.rules.kind import Approval, Observation, Start, Tick
-from invoke_log.rules.world import EffectState, placed
+from invoke_log.rules.world import EffectState
 
 _VOID_CODES: Final[dict[type, str]] = {Collision: "collision", Conflict: "conflict", Blocked: "blocked"}
 
@@ -136,7 +136,7 @@ class Fold:
             self._governance = admitted.governance
             self._absorb()
         if admitted.effect is not None:
-            self._keep_effect(event, placed(admitted.effect, index), index)
+            self._keep_effect(event, admitted.effect, index)
         if admitted.state_hash is not None and event.resource is not None:
             self._states[event.resource] = admitted.state_hash
         if isinstance(event.data, Tick):
