@@ -42,7 +42,7 @@ class Rules(NamedTuple):
     redrive_is_send: bool = True  # EFF-10: D + Q count from the last re-drive
     redriven_answer: bool = True  # EFF-11: after a re-drive an executor's failure settles nothing
     redrive_stores_all: bool = True  # 9.4 redrive: only where the provider stores every result
-    redrive_retention: bool = True  # 9.4 redrive: only while the provider still knows its key
+    redrive_clock: bool = True  # CALL-6: the provider still knows its key, by the sender's own clock too
     generation_in_key: bool = True  # ID-11, EFF-7: a repeat has a provider key of its own
     tag_keeps_turn: bool = True  # ID-10: the tag does not rotate with the provider key
     recovery_opens: bool = True  # REC-3, REC-4: after an older copy, what was open or is claimed first is unknown
@@ -156,6 +156,11 @@ def settle(world: World) -> int:
     return D + world.q
 
 
+def _forgets(world: World, record: Record, now: int) -> bool:
+    """Whether the provider may have forgotten its key by the time a re-drive of now lands."""
+    return now + settle(world) >= record.start_lo + world.keeps_key
+
+
 def judge(rules: Rules, world: World, record: Record, lo: int, event: Label, state: State) -> Record | None:
     """Return what the log holds after an event, or None: it is not accepted."""
     match event:
@@ -182,9 +187,8 @@ def judge(rules: Rules, world: World, record: Record, lo: int, event: Label, sta
             passed = record.sent_hi != NONE and lo >= record.sent_hi + D
             return record._replace(status=UNKNOWN) if record.status == STARTED and passed and rules.watchdog else None
         case ("redrive", int(), int()):
-            knows = lo + settle(world) < record.start_lo + world.keeps_key or not rules.redrive_retention
-            safe = (world.keyed == "all" or not rules.redrive_stores_all) and knows and not record.tainted
-            if record.status != UNKNOWN or not record.start or not safe:
+            safe = (world.keyed == "all" or not rules.redrive_stores_all) and not _forgets(world, record, lo)
+            if record.status != UNKNOWN or not record.start or record.tainted or not safe:
                 return None
             return record._replace(redriven=True, sent_hi=NONE if rules.redrive_is_send else record.sent_hi)
         case ("present", int(), int(generation)):
@@ -272,6 +276,8 @@ def moves(rules: Rules, world: World, state: State) -> Iterator[tuple[Label, Sta
     for event in events(world, state):
         key = int(event[1])
         record = judge(rules, world, state.records[key], state.lo, event, state)
+        if event[0] == "redrive" and rules.redrive_clock and _forgets(world, state.records[key], state.now):
+            continue
         if record is not None:
             after = _with_record(state, key, record)
             yield event, _after(event, state, after)

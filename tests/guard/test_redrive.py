@@ -57,6 +57,10 @@ def shop(tmp_path: Path, provider: Provider) -> Iterator[Shop]:
         yield opened
 
 
+RETENTION_MS: Final = 86_400_000
+"""As the contract of the harness says."""
+
+
 def open_redriving(shop: Shop, provider: Provider, guard: Guard | None = None) -> None:
     (guard or shop.guard).tool(shop.live.contract, read_back=lambda call: [], redrive=provider.send)(provider.send)
 
@@ -164,6 +168,17 @@ def test_a_reconciler_that_looks_less_often_than_d_and_q_sends_again_once_and_se
         assert (looks[2].status, len(provider.heard), redrives(shop)) == (NOT_COMMITTED, 1, 1)
 
 
+def test_where_nobody_ticks_this_machine_says_how_old_the_providers_key_is(shop: Shop, provider: Provider) -> None:
+    """[CALL-6]: the log's time stands still, and by it the provider would know its key for ever."""
+    lose(shop)
+    shop.live.wait(D_MS)
+    shop.live.log._log_signer = None
+    shop.live.clock.ms += RETENTION_MS
+    look = shop.reconcile()
+    assert (look.status, provider.heard, redrives(shop)) == (UNKNOWN, [], 0)
+    assert "by this machine's clock" in look.note
+
+
 def recovered(shop: Shop) -> None:
     recover(shop.live)
     shop.live.wait(1)
@@ -178,7 +193,7 @@ def recovered(shop: Shop) -> None:
             ),
             "a freeze covers this effect",
         ),
-        (lambda shop: shop.live.wait(86_400_000), "the provider may have forgotten its key"),
+        (lambda shop: shop.live.wait(RETENTION_MS), "the provider may have forgotten its key"),
         (recovered, "a recovery has come since this START"),
     ],
     ids=["frozen", "too late", "recovered"],

@@ -20,8 +20,8 @@ KINDS: Final = frozenset(
 )
 WORLDS: Final = tuple(row.world._replace(ends=8, attempts=4, redrives=2) for row in HOLDS)
 ALL: Final = Rules()
-OF_THE_GUARD: Final = ("no_op_is_no", "send_deadline")
-"""Nothing that is appended shows whether these hold: tests/guard/test_driver.py does."""
+OF_THE_GUARD: Final = ("no_op_is_no", "send_deadline", "redrive_clock")
+"""Nothing that is appended shows whether these hold: tests/guard/test_driver.py and test_redrive.py do."""
 
 
 @cache

@@ -38,6 +38,10 @@ def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
         wait_ms = contract.settle_ms if send.redriven else contract.send_deadline_ms
         if not passed(world.hi(send.last_index), wait_ms, world.now_ms()):
             return _not_sent("no re-drive yet: the last send may still be under way")
+        # The log's time stands still where nobody ticks: this machine says too how old the provider's key is [CALL-6].
+        kept_ms = contract.provider_key.retention_ms if contract.provider_key is not None else 0
+        if case.log.clock_ms() + contract.settle_ms >= world.lo(send.index) + kept_ms:
+            return _not_sent("no re-drive: by this machine's clock, the provider may have forgotten its key")
     arguments = _arguments(case, state)
     if arguments is None:
         return _not_sent("no re-drive: an argument of the request is not kept here")

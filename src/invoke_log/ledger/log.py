@@ -224,6 +224,11 @@ class Log:
         with self._engine.snapshot() as reader:
             yield LiveWorld(reader, self._memory)
 
+    @staticmethod
+    def clock_ms() -> int:
+        """Return this machine's own time in milliseconds, which no rule reads: for whoever distrusts the log's."""
+        return _now_ms()
+
     @property
     def governance(self) -> Governance:
         """Who may do what, under which contracts and policy, now."""
