@@ -91,7 +91,7 @@ def _say_what_is_new(session: Session) -> None:
     with session.open_to_read() as log:
         trust = format_verifier_key(log.verifier_key)
         unknown = sum(state.status == UNKNOWN for state in log.effects())
-        found = max((entry for entry in log.entries() if entry.event.kind == "recovery"), key=lambda entry: entry.index)
+        found = next(log.entries(log.governance.recoveries[-1].index))
     assert isinstance(found.event.data, Recovery)
     note = found.event.data.checkpoint
     lost = max(0, int(parse_body(parse_note(note).text).size) - found.index) if note else None
