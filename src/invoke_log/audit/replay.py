@@ -11,7 +11,7 @@ from invoke_log.audit.report import Finding, Report
 from invoke_log.audit.source import Source, open_source
 from invoke_log.audit.structure import Leaf, UnreadableError, read_leaves
 from invoke_log.errors import CutError, InvokeLogError, MalformedError
-from invoke_log.format import checkpoint, keys
+from invoke_log.format import checkpoint
 from invoke_log.format.cbor import Value
 from invoke_log.format.checkpoint import OpenedCheckpoint
 from invoke_log.format.keys import VerifierKey
@@ -57,10 +57,6 @@ def _unreadable(error: MalformedError) -> Report:
 
 def _stop_code(error: InvokeLogError) -> str:
     return "cut" if isinstance(error, CutError) or getattr(error, "reason_code", "") == CutError.code else "malformed"
-
-
-def _log_key_of(governance: Governance) -> VerifierKey:
-    return VerifierKey(name=governance.origin, key_type=keys.LOG_KEY, public_key=governance.log_key)
 
 
 def _into(findings: list[Finding]) -> Find:
@@ -175,7 +171,7 @@ class _Audit:
                 self._find("trust-mismatch", None, "nothing here is signed by the trusted key")
             return None
         try:
-            opened = checkpoint.open_checkpoint(note, _log_key_of(governance))
+            opened = checkpoint.open_checkpoint(note, governance.verifier_key)
         except InvokeLogError as error:
             self._find("checkpoint-invalid", None, error.message)
             return None
@@ -197,7 +193,7 @@ class _Audit:
         """Return how many leaves a checkpoint of the trusted key covers: what genesis says of itself covers none."""
         if self._trust is None:
             return 0
-        if self._trust != _log_key_of(governance):
+        if self._trust != governance.verifier_key:
             words = f"the log is {governance.origin!r} under another key than the trusted one"
             self._find("trust-mismatch", None, words)
             return 0

@@ -238,8 +238,7 @@ class Log:
     @property
     def verifier_key(self) -> VerifierKey:
         """The key that a third party trusts: the origin and the log key, one C2SP line."""
-        governance = self.governance
-        return VerifierKey(name=governance.origin, key_type=keys.LOG_KEY, public_key=governance.log_key)
+        return self.governance.verifier_key
 
     def entries(self, start: int = 0) -> Iterator[Entry]:
         """Return the entries from a leaf on, as the log stood when the first was asked for."""

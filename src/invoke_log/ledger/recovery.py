@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from invoke_log.errors import ConfigInvalidError, MalformedError
-from invoke_log.format import digest, keys, limits
-from invoke_log.format.checkpoint import Checkpoint, open_checkpoint
+from invoke_log.format import digest, limits
+from invoke_log.format.checkpoint import open_checkpoint
 from invoke_log.format.digest import EventId
 from invoke_log.format.envelope import Envelope, decode_body
-from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import frontier_at
 from invoke_log.ledger.admit import Opened, append_alone, append_events, founding_entries, open_event
 from invoke_log.ledger.log import sign_event
@@ -88,7 +87,7 @@ def go_on(engine: Engine, *, admin: Signer, log_key: Signer, origin: str | None,
         world = LiveWorld(reader, memory)
         before, was_ms = world.governance, world.now_ms()
         if known is not None:
-            last = _opened(known, before)
+            last = open_checkpoint(known, before.verifier_key).checkpoint
             if last.size <= reader.size and frontier_at(last.size, node_reader(reader)).root() != last.root:
                 raise MalformedError(
                     f"checkpoint: has another root for {last.size} leaves, so this is no copy of its log"
@@ -117,12 +116,6 @@ def successor(governance: Governance) -> str:
     stem = _SUCCESSOR.sub("", governance.origin)
     names = (f"{stem}.e{number}" for number in range(1, limits.INTEGER_MAX))
     return next(name for name in names if name not in governance.origins)
-
-
-def _opened(note: bytes, governance: Governance) -> Checkpoint:
-    """Return a checkpoint that the log itself signed. Raises MalformedError, SignatureInvalidError."""
-    log_key = VerifierKey(name=governance.origin, key_type=keys.LOG_KEY, public_key=governance.log_key)
-    return open_checkpoint(note, log_key).checkpoint
 
 
 def _carry(engine: Engine, entries: Iterable[tuple[bytes, bytes]]) -> set[bytes]:

@@ -74,6 +74,11 @@ class Governance(NamedTuple):
     recoveries: tuple[Recovered, ...]
     suspects: dict[bytes, int]
 
+    @property
+    def verifier_key(self) -> keys.VerifierKey:
+        """The name and key that the log's checkpoints are signed under now [RPL-9]."""
+        return keys.VerifierKey(name=self.origin, key_type=keys.LOG_KEY, public_key=self.log_key)
+
     def holds(self, key: bytes, role: str, effect_class: str = "*", resource: str = "") -> bool:
         """Return whether a key holds a role over an effect at this position [GOV-4]."""
         for grant in self.grants:
@@ -293,8 +298,7 @@ def _recover(
         return Refused(code="recovery-invalid", reason="size and root are not those of the leaves before it")
     if not data.amnesia:
         try:
-            log_key = keys.VerifierKey(name=before.origin, key_type=keys.LOG_KEY, public_key=before.log_key)
-            last = checkpoint.open_checkpoint(data.checkpoint or b"", log_key).checkpoint
+            last = checkpoint.open_checkpoint(data.checkpoint or b"", before.verifier_key).checkpoint
         except InvokeLogError as error:
             return Refused(
                 code="recovery-invalid",
