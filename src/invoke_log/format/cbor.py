@@ -66,19 +66,14 @@ def encode_flat(item: Sequence[bytes | int | str | None]) -> bytes:
 
 def array_head(count: int) -> bytes:
     """Return the bytes that begin an array of `count` items, for an array too long to be encoded whole [IL1-1]."""
-    return _head(count, major=4)
+    # It is the head of the same number as an unsigned integer, with another major type in its upper three bits.
+    head = cbor2.dumps(count)
+    return bytes((head[0] | 4 << 5,)) + head[1:]
 
 
 def byte_string(raw: bytes) -> bytes:
     """Return the encoding of a byte string: of bytes that are encoded already, there is nothing to walk [IL1-1]."""
-    return _head(len(raw), major=2) + raw
-
-
-@lru_cache(maxsize=1024)
-def _head(count: int, *, major: int) -> bytes:
-    # A head is that of the same number as an unsigned integer, with another major type in its upper three bits.
-    head = cbor2.dumps(count)
-    return bytes((head[0] | major << 5,)) + head[1:]
+    return cbor2.dumps(raw)
 
 
 def decode(raw: bytes, *, bytes_max: int = limits.ITEM_BYTES_MAX) -> Value:

@@ -30,6 +30,7 @@ TILE_HEIGHT: Final = 8
 """Levels in one tile of C2SP tlog-tiles: a tile is 256 hashes wide, and its hashes stand at levels 0, 8, 16 …"""
 
 _SIZE_BYTES: Final = 8
+_HASH_LENGTHS: Final = frozenset((HASH_BYTES,))
 
 Node = tuple[int, int, bytes]
 """A complete node: level, index, 32-byte hash."""
@@ -62,7 +63,7 @@ class Frontier:
     def __post_init__(self) -> None:
         if not 0 <= self.size <= limits.INTEGER_MAX:
             raise MalformedError(f"frontier: size is {self.size}, want 0 to 2**53 - 1")
-        if len(self.hashes) != self.size.bit_count() or not set(map(len, self.hashes)) <= {HASH_BYTES}:
+        if len(self.hashes) != self.size.bit_count() or not _HASH_LENGTHS.issuperset(map(len, self.hashes)):
             want = f"{self.size.bit_count()} hashes of {HASH_BYTES} bytes"
             raise MalformedError(f"frontier: found {len(self.hashes)} hashes for size {self.size}, want {want}")
 
@@ -70,12 +71,12 @@ class Frontier:
         """Return the frontier with one leaf hash more, and the nodes which that leaf completed, itself first."""
         level, index, node = 0, int(self.size), leaf
         nodes: list[Node] = [(level, index, node)]
-        hashes = list(self.hashes)
+        hashes = self.hashes
         while index & 1:  # a right child, and its sibling is the last hash: their parent is complete
-            level, index, node = level + 1, index >> 1, node_hash(hashes.pop(), node)
+            level, index, node = level + 1, index >> 1, node_hash(hashes[-1], node)
+            hashes = hashes[:-1]
             nodes.append((level, index, node))
-        hashes.append(node)
-        return Frontier(size=TreeSize(self.size + 1), hashes=tuple(hashes)), tuple(nodes)
+        return Frontier(size=TreeSize(self.size + 1), hashes=(*hashes, node)), tuple(nodes)
 
     def root(self) -> bytes:
         """Return the 32-byte root hash of the tree; `EMPTY_ROOT` at size 0 [TREE-2]."""

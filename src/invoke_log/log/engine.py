@@ -50,8 +50,10 @@ class Engine:
             except CommitUncertainError:
                 self._halt()
                 raise
-            stored = (answer.index + 1 for answer in reversed(answers) if isinstance(answer, Appended))
-            self._acknowledged = next(stored, self._acknowledged)
+            for answer in reversed(answers):
+                if isinstance(answer, Appended):
+                    self._acknowledged = answer.index + 1
+                    break
             return answers
 
     def snapshot(self) -> AbstractContextManager[Reader]:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,9 +27,11 @@ from invoke_log.errors import (
     StoreFullError,
     StoreReadOnlyError,
 )
+from invoke_log.format.digest import LeafIndex
 from invoke_log.store import directory
 from invoke_log.store.lmdb import LmdbStore, environment
 from invoke_log.store.lmdb import store as store_module
+from invoke_log.store.protocol import Appended
 from tests.store.suite import A, entry
 
 SOURCES = Path(__file__).parents[3] / "src"
@@ -345,6 +348,26 @@ def test_a_write_that_is_cut_short_is_uncertain_unless_the_disk_is_full(
         monkeypatch.setattr(directory, "has_room", lambda place: False)
         with pytest.raises(StoreFullError, match="the disk is full"):
             store.append(big)
+
+
+def test_few_commits_make_the_file_longer(store: LmdbStore, tmp_path: Path) -> None:
+    sizes: list[int] = []
+    for n in range(64):
+        store.append([entry(n, body=bytes(1_500), on=(A,))])
+        sizes.append((tmp_path / "log" / "data.mdb").stat().st_size)
+    assert sizes[-1] > 64 * 1_500 + environment.ROOM_BYTES // 2
+    assert sum(before < after for before, after in pairwise(sizes[7:])) <= 1
+    store.check_pages()
+
+
+def test_a_file_that_cannot_be_made_longer_is_appended_to_as_long_as_it_has_room(
+    store: LmdbStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store._environment.make_room()
+    monkeypatch.setattr(environment, "ROOM_BYTES", 1 << 20)
+    with file_size_limit((tmp_path / "log" / "data.mdb").stat().st_size):
+        for n in range(store_module.ROOM_CHECK_COMMITS):
+            assert store.append([entry(n)]) == [Appended(index=LeafIndex(n))]
 
 
 def test_create_on_a_full_disk_leaves_nothing(tmp_path: Path) -> None:

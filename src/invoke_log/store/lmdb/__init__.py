@@ -9,7 +9,8 @@ All rows are in one tree, because what a durable commit costs is the pages that 
 
 Integers in keys are 8 bytes, most significant first; a level is one byte. Entries come last and in ascending order, so
 their pages are full. A body past about 1,900 bytes goes to pages of its own, which LMDB does by itself. Tree size,
-frontier and root are not stored beside the leaf hashes and nodes that they follow from.
+frontier and root are not stored beside the leaf hashes and nodes that they follow from. Behind the last page the file
+has some room, zeros that nobody reads: few commits then have to make it longer, which is what costs them most.
 
 A killed writer leaves nothing behind: its commit is there or it is not, and the next writer takes the lock over.
 """

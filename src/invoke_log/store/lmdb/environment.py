@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -30,6 +31,9 @@ MAP_BYTES: Final = 64 << 30
 
 READERS_MAX: Final = 1024
 """Snapshots open at the same time over all processes. The first process to open the store decides."""
+
+ROOM_BYTES: Final = 128 << 10
+"""Zeros that a data file is made longer by, ahead of its pages, once less than half of that is left behind them."""
 
 DATA_FILE: Final = "data.mdb"
 DATA_FILE_BYTES_MIN: Final = 8_192
@@ -94,6 +98,23 @@ class OpenEnvironment:
                 f"store {self.where}: {DATA_FILE} is damaged: {found[0][:200]}",
                 hint="restore a backup, and verify it against a checkpoint that you kept",
             )
+
+    def make_room(self) -> None:
+        """Make the file longer where its pages come near its end; where that fails, it grows with its commits.
+
+        For a commit that makes the file longer, the disk is asked to flush the file system's journal too, which takes
+        half as long again.
+        """
+        with suppress(OSError):
+            # It is appended to: other processes may write to the file meanwhile, and what they write stays.
+            descriptor = os.open(self.where / DATA_FILE, os.O_WRONLY | os.O_APPEND)
+            try:
+                pages_end = (self.raw.info()["last_pgno"] + 1) * self.raw.stat()["psize"]
+                if os.lseek(descriptor, 0, os.SEEK_END) < pages_end + ROOM_BYTES // 2:
+                    # Crash here, or before the next commit: zeros, all or some of them, behind all that anybody reads.
+                    os.write(descriptor, bytes(ROOM_BYTES))
+            finally:
+                os.close(descriptor)
 
     def commit_fault(self, exc: lmdb.Error) -> InvokeLogError:
         """Return what a failed commit means."""

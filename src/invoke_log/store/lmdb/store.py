@@ -38,6 +38,9 @@ from invoke_log.store.protocol import (
 READER_CHECK_COMMITS: Final = 1_000
 """Commits between two searches for readers that died: until then the file grows by what they still hold."""
 
+ROOM_CHECK_COMMITS: Final = 8
+"""Commits between two looks at how much room the file has left: a small one takes two pages at most, and seldom one."""
+
 _Written = TypeVar("_Written")
 
 _opening = Lock()
@@ -155,6 +158,8 @@ class LmdbStore:
         except lmdb.Error as exc:
             raise self._environment.commit_fault(exc) from exc
         self._commits += 1
+        if self._commits % ROOM_CHECK_COMMITS == 0:
+            self._environment.make_room()
         if self._commits % READER_CHECK_COMMITS == 0:
             self._environment.raw.reader_check()
         return written
@@ -196,13 +201,14 @@ class _Heads(dict[bytes, bytes | None]):
     """The heads of chains in one write transaction, each read once: nobody else writes until it ends."""
 
     def __init__(self, cursor: Cursor) -> None:
-        super().__init__()
         self._cursor = cursor
 
     def __missing__(self, chain: bytes) -> bytes | None:
         key, value = last_below(self._cursor, rows.CHAIN + chain + rows.AFTER_EVERY_INDEX) or (b"", b"")
-        name = rows.chain_of(key)
-        if name != chain and name and (name.startswith(chain) or chain.startswith(name)):
+        name, head = rows.chain_of(key), None
+        if name == chain:
+            head = value[:HASH_BYTES]
+        elif name and (name.startswith(chain) or chain.startswith(name)):
             raise MalformedError(f"append: chain names {name.hex()} and {chain.hex()}: one begins the other")
-        head = self[chain] = value[:HASH_BYTES] if name == chain else None
+        self[chain] = head
         return head
