@@ -216,7 +216,10 @@ def test_a_size_past_the_largest_integer_is_refused() -> None:
     assert not included(nodes[0], 0, size, nodes[:53], nodes[53])
     assert not consistent(size, size, nodes[53], nodes[53], [])
     with pytest.raises(MalformedError):
-        merkle.Frontier(size=size, hashes=(nodes[53],))
+        merkle.frontier_at(size, lambda level, index: nodes[level])
+    largest = merkle.frontier_at(TreeSize(limits.INTEGER_MAX), lambda level, index: nodes[level])
+    with pytest.raises(MalformedError):
+        largest.append(nodes[0])
 
 
 def test_append_names_each_node_once_when_its_last_leaf_comes() -> None:
@@ -233,36 +236,20 @@ def test_append_names_each_node_once_when_its_last_leaf_comes() -> None:
     assert seen == {(level, index) for level in range(8) for index in range(130 >> level)}
 
 
-def test_a_frontier_survives_storage_and_equals_the_one_read_from_nodes() -> None:
+def test_a_frontier_has_a_hash_for_each_bit_of_its_size_and_equals_the_one_read_from_nodes() -> None:
     """[TREE-7]"""
     for size in [0, 1, 2, 3, 7, 8, 100, 255, 256, 257, 600]:
         frontier = frontier_of(LEAVES[:size])
-        assert merkle.decode_frontier(merkle.encode_frontier(frontier)) == frontier
+        assert (frontier.size, len(frontier.hashes)) == (size, size.bit_count())
         assert merkle.frontier_at(TreeSize(size), read_node) == frontier
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        bytes(7),
-        bytes(8) + bytes(32),
-        bytes(7) + b"\x03" + bytes(32),
-        bytes(7) + b"\x03" + bytes(65),
-        b"\x00\x20" + bytes(6) + bytes(32),
-    ],
-    ids=["empty", "short size", "hash at size 0", "hash missing", "byte too many", "size 2**53"],
-)
-def test_bytes_that_are_no_frontier_are_refused(raw: bytes) -> None:
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_a_hash_of_a_frontier_has_32_bytes(length: int) -> None:
     with pytest.raises(MalformedError):
-        merkle.decode_frontier(raw)
-
-
-@pytest.mark.parametrize("lengths", [(31, 33), (32,), (32, 32, 32), ()])
-def test_a_frontier_of_size_3_has_two_hashes(lengths: tuple[int, ...]) -> None:
-    """[TREE-7]"""
+        merkle.EMPTY_FRONTIER.append(bytes(length))
     with pytest.raises(MalformedError):
-        merkle.Frontier(size=TreeSize(3), hashes=tuple(bytes(length) for length in lengths))
+        merkle.frontier_at(TreeSize(3), lambda level, index: bytes(32 if level else length))
 
 
 @pytest.mark.parametrize("height", [8, 4, 1])

@@ -15,10 +15,9 @@ True
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache, reduce
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from invoke_log.errors import MalformedError, ProofInvalidError
 from invoke_log.format import limits
@@ -28,9 +27,6 @@ HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256(b"").digest()
 TILE_HEIGHT: Final = 8
 """Levels in one tile of C2SP tlog-tiles: a tile is 256 hashes wide, and its hashes stand at levels 0, 8, 16 …"""
-
-_SIZE_BYTES: Final = 8
-_HASH_LENGTHS: Final = frozenset((HASH_BYTES,))
 
 Node = tuple[int, int, bytes]
 """A complete node: level, index, 32-byte hash."""
@@ -50,25 +46,23 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(b"\x01" + left + right).digest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frontier:
+class Frontier(NamedTuple):
     """The right edge of a tree: all that is needed to extend it and to know its root [TREE-7].
 
     hashes: roots of the perfect subtrees that the tree splits into, left to right: one for each bit set in `size`.
+    `append` and `frontier_at` make the only checked ones.
     """
 
     size: TreeSize
     hashes: tuple[bytes, ...]
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.size <= limits.INTEGER_MAX:
-            raise MalformedError(f"frontier: size is {self.size}, want 0 to 2**53 - 1")
-        if len(self.hashes) != self.size.bit_count() or not _HASH_LENGTHS.issuperset(map(len, self.hashes)):
-            want = f"{self.size.bit_count()} hashes of {HASH_BYTES} bytes"
-            raise MalformedError(f"frontier: found {len(self.hashes)} hashes for size {self.size}, want {want}")
-
     def append(self, leaf: bytes) -> tuple["Frontier", tuple[Node, ...]]:
-        """Return the frontier with one leaf hash more, and the nodes which that leaf completed, itself first."""
+        """Return the frontier with one leaf hash more, and the nodes which that leaf completed, itself first.
+
+        Raises: MalformedError: no hash of 32 bytes, or a tree that has 2**53 - 1 leaves already.
+        """
+        if len(leaf) != HASH_BYTES or self.size >= limits.INTEGER_MAX:
+            raise MalformedError(f"frontier: a leaf hash of {len(leaf)} bytes after size {self.size}, want 32 bytes")
         level, index, node = 0, int(self.size), leaf
         nodes: list[Node] = [(level, index, node)]
         hashes = self.hashes
@@ -76,7 +70,7 @@ class Frontier:
             level, index, node = level + 1, index >> 1, node_hash(hashes[-1], node)
             hashes = hashes[:-1]
             nodes.append((level, index, node))
-        return Frontier(size=TreeSize(self.size + 1), hashes=(*hashes, node)), tuple(nodes)
+        return Frontier(TreeSize(self.size + 1), (*hashes, node)), tuple(nodes)
 
     def root(self) -> bytes:
         """Return the 32-byte root hash of the tree; `EMPTY_ROOT` at size 0 [TREE-2]."""
@@ -86,25 +80,17 @@ class Frontier:
 EMPTY_FRONTIER: Final = Frontier(size=TreeSize(0), hashes=())
 
 
-def encode_frontier(frontier: Frontier) -> bytes:
-    """Return a frontier as bytes for storage: the size in 8 bytes, most significant first, then the hashes."""
-    return frontier.size.to_bytes(_SIZE_BYTES, "big") + b"".join(frontier.hashes)
-
-
-def decode_frontier(raw: bytes) -> Frontier:
-    """Return the frontier that `encode_frontier` wrote.
-
-    Raises: MalformedError: a size past 2**53 - 1, or another number of bytes than that size has.
-    """
-    size, hashes = TreeSize(int.from_bytes(raw[:_SIZE_BYTES], "big")), raw[_SIZE_BYTES:]
-    if len(raw) != _SIZE_BYTES + HASH_BYTES * size.bit_count():
-        raise MalformedError(f"frontier: {len(raw)} bytes, want 8 and {HASH_BYTES} for each bit set in the size")
-    return Frontier(size=size, hashes=tuple(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES)))
-
-
 def frontier_at(size: TreeSize, read_node: ReadNode) -> Frontier:
-    """Return the frontier of the tree's first `size` leaves: what a bundle that starts there has to carry."""
-    return Frontier(size=size, hashes=tuple(_perfect_hashes(0, size, read_node)))
+    """Return the frontier of the tree's first `size` leaves: what a bundle that starts there has to carry.
+
+    Raises: MalformedError: a size past 2**53 - 1, or a node that is not 32 bytes.
+    """
+    if not 0 <= size <= limits.INTEGER_MAX:
+        raise MalformedError(f"frontier: size is {size}, want 0 to 2**53 - 1")
+    hashes = tuple(_perfect_hashes(0, size, read_node))
+    if any(len(each) != HASH_BYTES for each in hashes):
+        raise MalformedError(f"frontier: a node of the tree of size {size} is not {HASH_BYTES} bytes")
+    return Frontier(size=size, hashes=hashes)
 
 
 def tile_node(level: int, index: int, read_hashes: ReadHashes, *, height: int = TILE_HEIGHT) -> bytes:

@@ -21,12 +21,12 @@ _BODY_AT: Final = HASH_BYTES + SIGNATURE_BYTES
 
 def index_bytes(index: int) -> bytes:
     """Return a leaf index as it stands in keys."""
-    return index.to_bytes(INDEX_BYTES, "big")
+    return index.to_bytes(INDEX_BYTES)
 
 
 def index_of(key: bytes) -> LeafIndex:
     """Return the leaf index at the end of a key."""
-    return LeafIndex(int.from_bytes(key[-INDEX_BYTES:], "big"))
+    return LeafIndex(int.from_bytes(key[-INDEX_BYTES:]))
 
 
 def node_key(level: int, index: int) -> bytes:
@@ -41,7 +41,7 @@ def chain_of(key: bytes) -> bytes | None:
 
 def chain_row(key: bytes, value: bytes) -> ChainRow:
     """Return the row of a chain that is stored under a key."""
-    return ChainRow(index=index_of(key), head=value[:HASH_BYTES], memo=value[HASH_BYTES:])
+    return ChainRow(index_of(key), value[:HASH_BYTES], value[HASH_BYTES:])
 
 
 def join_entry(pending: Pending) -> bytes:
