@@ -25,7 +25,7 @@ def form(pairs: Iterable[Pair]) -> tuple[list[Formed], Stopped | None]:
     # All signatures in one go: what verifies and what decodes drive each other out of the processor's caches, which
     # costs 22 us of 190 where they take turns.
     faults = [_fault(envelope) for envelope in envelopes]
-    formed = [
+    formed: list[Formed] = [
         (digest.event_id(envelope.body), leaf_hash(envelope.entry), envelope.fields, fault)
         for envelope, fault in zip(envelopes, faults, strict=True)
     ]

@@ -1,4 +1,7 @@
-"""A worker's own side, and how both sides speak. It imports little: a process begins sooner. SPEC §12 [RPL-1] to [RPL-3]."""
+"""A worker's own side, and how both sides speak. SPEC §12 [RPL-1] to [RPL-3].
+
+It imports little, so that a process begins soon.
+"""
 
 import marshal
 import socket
