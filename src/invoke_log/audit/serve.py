@@ -17,15 +17,15 @@ _LENGTH_BYTES: Final = 4
 def serve() -> None:
     """Form leaves that come on standard input, a socket, until it is closed."""
     with socket.socket(fileno=sys.stdin.fileno()) as parent, suppress(OSError):
-        send(parent, ([], None))
+        parent.sendall(packed(([], None)))
         while (pairs := receive(parent)) is not None:
-            send(parent, form(pairs))
+            parent.sendall(packed(form(pairs)))
 
 
-def send(to: socket.socket, message: list[Pair] | tuple[list[Formed], Stopped | None]) -> None:
-    """Return when all of it is in the socket's buffer. Raises OSError: the other end is closed."""
+def packed(message: list[Pair] | tuple[list[Formed], Stopped | None]) -> bytes:
+    """Return what one side says as the other receives it."""
     raw = marshal.dumps(message)
-    to.sendall(len(raw).to_bytes(_LENGTH_BYTES, "big") + raw)
+    return len(raw).to_bytes(_LENGTH_BYTES, "big") + raw
 
 
 def receive(of: socket.socket) -> Any:  # noqa: ANN401  # the two sides are one program
