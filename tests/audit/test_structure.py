@@ -5,22 +5,42 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 
 import pytest
 
 from invoke_log.audit import structure
-from invoke_log.audit.structure import CHUNK_LEAVES, CHUNKS_ALONE, Leaf, UnreadableError, read_leaves
+from invoke_log.audit.structure import (
+    CHUNK_BYTES,
+    CHUNK_LEAVES,
+    CHUNKS_ALONE,
+    Leaf,
+    UnreadableError,
+    read_leaves,
+)
 from invoke_log.audit.worker import Worker, start_workers
 from invoke_log.errors import CutError
 from invoke_log.format import digest
-from invoke_log.format.envelope import seal
+from invoke_log.format.envelope import Envelope, seal
+from invoke_log.format.limits import BODY_BYTES_MAX
 from invoke_log.format.merkle import leaf_hash
 from invoke_log.log.signer import FileSigner
+from invoke_log.rules.event import build_body
+from invoke_log.rules.kind import Intent, Note
+from tests.harness.worked_log import verdict
 
 SIGNER = FileSigner(bytes([5]) * 32)
+ID = bytes(32)
 ALONE = CHUNKS_ALONE * CHUNK_LEAVES
 COUNT = ALONE + 12 * CHUNK_LEAVES + 3
 EDGES = {0, CHUNK_LEAVES - 1, CHUNK_LEAVES, ALONE - 1, ALONE, ALONE + CHUNK_LEAVES, COUNT - 1}
+
+
+def note(text: str) -> Envelope:
+    """A signed note."""
+    said = Note(about=ID, text=text)
+    body = build_body(said, log=ID, by=SIGNER.public_key, at_ms=0, prev=None, effect=ID, resource="r")
+    return seal(body, SIGNER)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +49,7 @@ def given() -> list[tuple[bytes, bytes]]:
     pairs: list[tuple[bytes, bytes]] = []
     before = bytes(64)
     for at in range(COUNT):
-        sealed = seal({"by": SIGNER.public_key, "log": bytes(32), "at": at}, SIGNER)
+        sealed = note(str(at))
         pairs.append((sealed.body, before if at in EDGES else sealed.signature))
         before = sealed.signature
     return pairs
@@ -62,10 +82,9 @@ def test_each_fault_is_its_own_leafs_at_every_edge_of_chunks(
         if "dying" in request.node.name and leaf.index in (ALONE + CHUNK_LEAVES, ALONE + 5 * CHUNK_LEAVES):
             os.kill(workers.pop()._process.pid, signal.SIGKILL)
     assert [(leaf.index, leaf.id) for leaf in leaves] == [(at, digest.event_id(b)) for at, (b, _) in enumerate(given)]
-    assert {leaf.index for leaf in leaves if leaf.fault is not None} == EDGES
-    assert leaves[3].fields == {"by": SIGNER.public_key, "log": bytes(32), "at": 3}
-    sealed = seal({"by": SIGNER.public_key, "log": bytes(32), "at": COUNT - 2}, SIGNER)
-    assert leaves[COUNT - 2].hash == leaf_hash(sealed.entry)
+    assert {leaf.index for leaf in leaves if isinstance(leaf.said, tuple)} == EDGES
+    assert leaves[3].said == note("3").fields
+    assert leaves[COUNT - 2].hash == leaf_hash(note(str(COUNT - 2)).entry)
 
 
 @pytest.mark.parametrize("at", sorted(EDGES))
@@ -99,11 +118,47 @@ def test_what_stops_the_source_comes_after_the_leaves_before_it(
 
 
 def test_the_longest_bodies_are_handed_over_and_come_back(workers: list[Worker]) -> None:
-    text = "x" * 63_800
-    sealed = seal({"by": SIGNER.public_key, "log": bytes(32), "text": text}, SIGNER)
-    pair = (sealed.body, sealed.signature)
-    leaves = list(read_leaves([pair] * (CHUNKS_ALONE + 40)))
-    assert [leaf.fields["text"] for leaf in leaves] == [text] * (CHUNKS_ALONE + 40)
+    longest = longest_chunk() * (CHUNKS_ALONE + 12)
+    leaves = list(read_leaves(longest))
+    assert [leaf.id for leaf in leaves] == [digest.event_id(body) for body, _ in longest]
+    assert [len(leaf.said["data"]["content"]["zeros"]) for leaf in leaves if isinstance(leaf.said, dict)][-1] > 60_000
+
+
+def test_what_a_worker_may_hold_is_handed_over_without_waiting_for_it() -> None:
+    """Else each could wait for the other to read."""
+    longest, took = longest_chunk(), list[bool]()
+    with start_workers() as started:
+        worker = started[0]
+        while not worker.answered:
+            pass
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        handing = Thread(target=lambda: took.extend(worker.take(longest) for _ in range(10)), daemon=True)
+        handing.start()
+        handing.join(20)
+        assert (len(took), took[0]) == (10, True)
+        os.kill(worker._process.pid, signal.SIGCONT)
+        answers = [worker.answer() for _ in range(sum(took))]
+    assert [answer is not None and len(answer[0]) for answer in answers] == [2] * sum(took)
+
+
+def longest_chunk() -> list[tuple[bytes, bytes]]:
+    """As many bytes as are ever handed over at once: a leaf that leaves room for one more, and one of the longest."""
+    pairs = []
+    for size in (CHUNK_BYTES - 1 - 64, BODY_BYTES_MAX):
+        said = Intent(
+            contract_id=ID,
+            purpose="",
+            identity={},
+            content={"zeros": [0] * (size - 600)},  # each five bytes in an answer
+            snapshot_id=None,
+            after=None,
+            again=None,
+            verdict=verdict(),
+        )
+        body = build_body(said, log=ID, by=SIGNER.public_key, at_ms=0, prev=None, effect=ID, resource="r", state=ID)
+        sealed = seal(body, SIGNER)
+        pairs.append((sealed.body, sealed.signature))
+    return pairs
 
 
 def test_no_process_is_left_and_none_is_started_for_a_short_log(

@@ -1,4 +1,4 @@
-"""A leaf by itself: its bytes, its names, its signature. SPEC §12 [RPL-1] to [RPL-3].
+"""A leaf by itself: its bytes, its names, its signature, its form. SPEC §12 [RPL-1] to [RPL-3].
 
 Nothing here looks at another leaf, and what comes back is plain tuples: so the work may be done in another process.
 """
@@ -7,35 +7,55 @@ from collections.abc import Iterable
 
 from invoke_log.errors import InvokeLogError, MalformedError
 from invoke_log.format import digest
-from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import SIGNATURE_BYTES, Envelope, decode_body, verify_envelope
 from invoke_log.format.merkle import leaf_hash
+from invoke_log.rules.event import CheckedBody, check_form
 
 Pair = tuple[bytes, bytes]
 """Body and signature, as a store or a bundle has them."""
-Formed = tuple[bytes, bytes, dict[str, Value], str | None]
-"""A leaf's event id, its hash in the tree, its fields, and why its signature does not count, or None."""
+Fault = tuple[str, str]
+"""Why a leaf is void, whatever stands before it: a code and the words."""
+Formed = tuple[bytes, bytes, CheckedBody | Fault]
+"""A leaf's event id, its hash in the tree, and what its body says, or why that does not count."""
 Stopped = tuple[str, str, str | None]
 """Why bytes cannot be composed into an entry: code, words and hint."""
 
 
 def form(pairs: Iterable[Pair]) -> tuple[list[Formed], Stopped | None]:
     """Return every leaf up to the first whose bytes are no entry, and what is wrong with that one."""
-    formed: list[Formed] = []
+    envelopes, stopped = _opened(pairs)
+    # All signatures in one go: what verifies and what decodes drive each other out of the processor's caches, which
+    # costs 22 us of 190 where they take turns.
+    faults = [_signature_fault(envelope) for envelope in envelopes]
+    formed: list[Formed] = [
+        (digest.event_id(envelope.body), leaf_hash(envelope.entry), fault or _checked(envelope))
+        for envelope, fault in zip(envelopes, faults, strict=True)
+    ]
+    return formed, stopped
+
+
+def _opened(pairs: Iterable[Pair]) -> tuple[list[Envelope], Stopped | None]:
+    envelopes: list[Envelope] = []
     try:
         for body, signature in pairs:
             if len(signature) != SIGNATURE_BYTES:
                 raise MalformedError(f"signature has {len(signature)} bytes, want {SIGNATURE_BYTES}")
-            envelope = Envelope(body=body, signature=signature, fields=decode_body(body))
-            formed.append((digest.event_id(body), leaf_hash(envelope.entry), envelope.fields, _fault(envelope)))
+            envelopes.append(Envelope(body=body, signature=signature, fields=decode_body(body)))
     except MalformedError as error:
-        return formed, (error.code, error.message, error.hint)
-    return formed, None
+        return envelopes, (error.code, error.message, error.hint)
+    return envelopes, None
 
 
-def _fault(envelope: Envelope) -> str | None:
+def _signature_fault(envelope: Envelope) -> Fault | None:
     try:
         verify_envelope(envelope)
     except InvokeLogError as error:
-        return error.message
+        return "signature-invalid", error.message
     return None
+
+
+def _checked(envelope: Envelope) -> CheckedBody | Fault:
+    try:
+        return check_form(envelope.fields)
+    except MalformedError as error:
+        return "form-invalid", error.message

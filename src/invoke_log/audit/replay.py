@@ -18,7 +18,7 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier
 from invoke_log.ledger.engines import engines
 from invoke_log.rules.budget import Spending
-from invoke_log.rules.event import parse_event
+from invoke_log.rules.event import CheckedBody, make_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.governance import Governance, ReadRoot
 
@@ -135,13 +135,10 @@ class _Audit:
 
     def _judge(self, leaf: Leaf, root: ReadRoot) -> tuple[str | None, str]:
         """Return the code of the finding that makes a leaf void, or None, and the words for it."""
-        genesis = leaf.index == 0
-        if leaf.fault is not None:
-            return "genesis-invalid" if genesis else "signature-invalid", leaf.fault
-        try:
-            event = parse_event(self._with_known(leaf.fields), leaf.id)
-        except MalformedError as error:
-            return "genesis-invalid" if genesis else "form-invalid", error.message
+        if isinstance(leaf.said, tuple):
+            code, words = leaf.said
+            return code if leaf.index else "genesis-invalid", words
+        event = make_event(self._with_known(leaf.said), leaf.id)
         before = self._comparison.before(event, leaf.index)
         folded = self._fold.apply(event, index=leaf.index, root=root)
         if isinstance(folded, Void):
@@ -151,13 +148,12 @@ class _Audit:
         self._known.setdefault(event.resource, event.resource)
         return None, ""
 
-    def _with_known(self, fields: dict[str, Value]) -> dict[str, Value]:
+    def _with_known(self, body: CheckedBody) -> CheckedBody:
         """Put what admitted events have said before in the place of its equal: an effect keeps both (125 bytes)."""
         for name in ("by", "resource"):
-            value = fields.get(name)
-            if type(value) is bytes or type(value) is str:
-                fields[name] = self._known.get(value, value)
-        return fields
+            if name in body:
+                body[name] = self._known.get(body[name], body[name])
+        return body
 
     def _check_checkpoint(self, note: bytes | None) -> OpenedCheckpoint | None:
         """Return the checkpoint if it is the log's own and true of these leaves.

@@ -1,42 +1,39 @@
 """The leaves of a log, one by one, as their own bytes give them. SPEC §12 [RPL-1] to [RPL-3].
 
-To form a leaf (decode, hash, verify) is half the work of an audit, to judge it the other half, and that alone needs
-the leaves before it. So those of a long log are formed by other processes while this one judges. A short log, as
-most are, is formed here: its size decides, since no other process is worth the time it takes to begin. What is found,
-and in which order, does not depend on it.
+To form a leaf (decode, hash, verify, check its form) is half the work of an audit, to judge it the other half, and that
+alone needs the leaves before it. So those of a long log are formed by other processes while this one judges. A short
+log, as most are, is formed here: its size decides, since no other process is worth the time it takes to begin. What is
+found, and in which order, does not depend on it.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
-from invoke_log.audit.leaf import Formed, Pair, Stopped, form
+from invoke_log.audit.leaf import Fault, Formed, Pair, Stopped, form
 from invoke_log.audit.worker import Worker, start_workers
 from invoke_log.errors import InvokeLogError, MalformedError
 from invoke_log.format import digest
-from invoke_log.format.cbor import Value
+from invoke_log.rules.event import CheckedBody
 
 CHUNK_LEAVES: Final = 64
 """Leaves that are formed together: enough to hide the hand-over, few enough that both sides end together."""
 CHUNK_BYTES: Final = 1 << 15
 """Bytes after which a chunk takes no further leaf: with a last one of the longest, at most 96 KB are handed over."""
 CHUNKS_ALONE: Final = 4
-"""Chunks that are formed here before anybody is asked to help: about the time in which a process begins."""
+"""Chunks of a log that is formed here, without help: about what is done in the time in which a process begins."""
 CHUNKS_AHEAD: Final = 2
 """Chunks that are read beyond those that the workers hold: what is left to form here while they are busy."""
 
 
 class Leaf(NamedTuple):
-    """One leaf whose bytes compose into an entry. hash: its own in the tree. fault: why its signature does not count,
-    or None.
-    """
+    """One leaf whose bytes compose into an entry. hash: its own in the tree. said: its body, or why that is void."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks for
     id: digest.EventId
     hash: bytes
-    fields: dict[str, Value]
-    fault: str | None
+    said: CheckedBody | Fault
 
 
 class UnreadableError(MalformedError):
@@ -79,8 +76,8 @@ def read_leaves(entries: Iterable[Pair]) -> Iterator[Leaf]:
     """
     index = 0
     for formed, stopped in _formed(_chunks(iter(entries))):
-        for event_id, entry_hash, fields, fault in formed:
-            yield Leaf(index=index, id=digest.EventId(event_id), hash=entry_hash, fields=fields, fault=fault)
+        for event_id, entry_hash, said in formed:
+            yield Leaf(index, digest.EventId(event_id), entry_hash, said)
             index += 1
         if stopped is not None:
             raise UnreadableError(stopped, index)
@@ -108,13 +105,12 @@ def _chunks(entries: Iterator[Pair]) -> Iterator[_Chunk]:
 
 
 def _formed(chunks: Iterator[_Chunk]) -> Iterator[tuple[list[Formed], Stopped | None]]:
-    for _, chunk in zip(range(CHUNKS_ALONE), chunks):  # noqa: B905  # the shorter of the two ends it
-        yield chunk.formed()
-    first = next(chunks, None)
-    if first is None:
+    first = list(islice(chunks, CHUNKS_ALONE + 1))
+    if len(first) <= CHUNKS_ALONE:
+        yield from (chunk.formed() for chunk in first)
         return
     with start_workers() as workers:
-        yield from _shared(chain((first,), chunks), workers)
+        yield from _shared(chain(first, chunks), workers)
 
 
 def _shared(chunks: Iterator[_Chunk], workers: list[Worker]) -> Iterator[tuple[list[Formed], Stopped | None]]:

@@ -5,26 +5,26 @@ threads hold, nor `multiprocessing`, which runs the program's own main module a 
 world. A worker that dies, or cannot be started, is nobody's loss: its leaves are formed where they are judged.
 """
 
-import marshal
 import os
 import select
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from invoke_log.audit.leaf import Formed, Pair, Stopped, form
+from invoke_log.audit.leaf import Formed, Pair, Stopped
+from invoke_log.audit.serve import packed, receive
 
 WORKERS_MAX: Final = 2
 """Two form leaves faster than one process can judge them."""
-_BUFFER_BYTES: Final = 1 << 18
-"""Bytes that a socket keeps: two chunks of leaves, so that nobody waits for a reader who waits for him."""
+_BUFFER_BYTES: Final = 1 << 19
+"""Bytes that a socket is asked to keep; what it keeps is what the system allows (Linux, as it comes: 416 KB)."""
 _ANSWER_S_MAX: Final = 60
-"""Seconds after which a worker that takes or says nothing is given up: a thousand times what a chunk needs."""
-_LENGTH_BYTES: Final = 4
+"""Seconds after which a worker that says nothing is given up: a thousand times what a chunk needs."""
 
 # The package's own __init__ imports all of it, which takes longer than to form a thousand leaves (0.6 of 0.1 s).
 _PROGRAM: Final = """
@@ -32,7 +32,7 @@ import sys, types
 package = types.ModuleType("invoke_log")
 package.__path__ = [sys.argv[1]]
 sys.modules["invoke_log"] = package
-from invoke_log.audit.worker import serve
+from invoke_log.audit.serve import serve
 serve()
 """
 
@@ -40,8 +40,10 @@ serve()
 class Worker:
     """One process, as its parent holds it. Answers come in the order in which leaves were handed over."""
 
-    room_max: Final = 2
-    """Chunks that it may hold, so that the next is there when one is done."""
+    room_max: Final = 4
+    """Chunks that it may hold, 136 KB of common events. Between two times that its parent looks this way lie a chunk
+    judged and one formed: with room for two it was idle a fifth of the time.
+    """
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
@@ -56,35 +58,44 @@ class Worker:
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 start_new_session=True,  # an interrupt is its parent's to handle
             )
-        self._socket.settimeout(_ANSWER_S_MAX)
-        self._held = 0
+        # Half of it, for what the system keeps beside. Handing over then never waits, and who judges always comes to
+        # read: nobody waits for a reader who waits for him.
+        self._room_bytes = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 2
+        self._answers = select.poll()  # not select(), which ends where a program has a thousand files open
+        self._answers.register(self._socket, select.POLLIN)
+        self._held: deque[int] = deque()
         self._begun = False
         self._gone = False
 
     def take(self, pairs: list[Pair]) -> bool:
         """Hand over leaves; False where it has not begun yet, has no room, or is gone."""
-        if self._gone or self._held >= self.room_max or not (self._begun or self._begin()):
+        if self._gone or len(self._held) == self.room_max or not (self._begun or self._begin()):
+            return False
+        raw = packed(pairs)
+        if sum(self._held) + len(raw) > self._room_bytes:
             return False
         try:
-            _send(self._socket, pairs)
+            self._socket.sendall(raw)
         except OSError:
             self._gone = True
             return False
-        self._held += 1
+        self._held.append(len(raw))
         return True
 
     @property
     def answered(self) -> bool:
         """Whether the next answer can be had without waiting."""
-        return self._gone or bool(select.select([self._socket], [], [], 0)[0])
+        return self._gone or bool(self._answers.poll(0))
 
     def answer(self) -> tuple[list[Formed], Stopped | None] | None:
         """Return what came of the leaves handed over first; None where it is gone."""
-        self._held -= 1
-        try:
-            received = None if self._gone else _receive(self._socket)
-        except OSError:
-            received = None
+        self._held.popleft()
+        received = None
+        if not self._gone:
+            self._socket.settimeout(_ANSWER_S_MAX)
+            with suppress(OSError):
+                received = receive(self._socket)
+            self._socket.settimeout(None)
         self._gone = received is None
         return received
 
@@ -97,7 +108,8 @@ class Worker:
     def _begin(self) -> bool:
         """Whether it has said that it is ready, which it does with an empty answer."""
         if self.answered:
-            self._begun, self._held = True, 1
+            self._begun = True
+            self._held.append(0)
             self.answer()
         return self._begun and not self._gone
 
@@ -117,34 +129,3 @@ def start_workers() -> Iterator[list[Worker]]:
     finally:
         for worker in workers:
             worker.close()
-
-
-def serve() -> None:
-    """Form leaves that come on standard input, a socket, until it is closed."""
-    with socket.socket(fileno=sys.stdin.fileno()) as parent, suppress(OSError):
-        _send(parent, ([], None))
-        while (pairs := _receive(parent)) is not None:
-            _send(parent, form(pairs))
-
-
-def _send(to: socket.socket, message: list[Pair] | tuple[list[Formed], Stopped | None]) -> None:
-    raw = marshal.dumps(message)
-    to.sendall(len(raw).to_bytes(_LENGTH_BYTES, "big") + raw)
-
-
-def _receive(of: socket.socket) -> Any:  # noqa: ANN401  # the two sides are one program
-    head = _read(of, _LENGTH_BYTES)
-    raw = _read(of, int.from_bytes(head, "big")) if head is not None else None
-    return marshal.loads(raw) if raw is not None else None
-
-
-def _read(of: socket.socket, size: int) -> bytearray | None:
-    """Return exactly so many bytes; None where the other end is closed."""
-    raw = bytearray(size)
-    view, at = memoryview(raw), 0
-    while at < size:
-        count = of.recv_into(view[at:])
-        if not count:
-            return None
-        at += count
-    return raw
