@@ -224,6 +224,7 @@ def _admit_intent(event: Event, data: Intent, world: World, *, index: int) -> Ju
     governance = world.governance
     assert event.effect is not None
     assert event.resource is not None
+    assert event.state is not None
     contract = governance.contracts.get(data.contract_id)
     if contract is None:
         return Refused(code="contract-unknown", reason=f"no contract ctr_{data.contract_id.hex()} is registered")
@@ -254,7 +255,7 @@ def _admit_intent(event: Event, data: Intent, world: World, *, index: int) -> Ju
     return Admitted(
         effect=_claim(event, data, bound, contract, state, world, index=index),
         before=state,
-        state_hash=digest.state_next(world.state_hash(event.resource), event.id),
+        state_hash=digest.state_next(event.state, event.id),
     )
 
 
