@@ -23,7 +23,8 @@ from invoke_log.format import digest, keys
 from invoke_log.format.checkpoint import open_checkpoint
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger import log as log_module
-from invoke_log.ledger.log import OPENED_IN_THREADS, OPENED_TOGETHER, Log
+from invoke_log.ledger.admit import OPENED_IN_THREADS, OPENED_TOGETHER
+from invoke_log.ledger.log import Log
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.answer import Accepted, Duplicate
 from invoke_log.rules.governance import Refused

@@ -4,11 +4,15 @@ This is the one place where an event is admitted. A judgement is made on a snaps
 on every chain that it read; where one moved meanwhile, the same signed bytes are judged again.
 """
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain as joined
 from typing import Final, NamedTuple
 
 from invoke_log.errors import CommitUncertainError, InvokeLogError, LogHaltedError, StoreError
 from invoke_log.format import digest, merkle
+from invoke_log.format.digest import EventId
 from invoke_log.format.envelope import Envelope, verify_envelope
 from invoke_log.ledger import chain
 from invoke_log.ledger.memo import encode_memo
@@ -16,14 +20,20 @@ from invoke_log.ledger.state import LiveWorld, Memory, landed
 from invoke_log.log.engine import Appended, Engine, Pending, Reader
 from invoke_log.rules.admission import AUTHORITY, Admitted, Stale, admit
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
-from invoke_log.rules.budget import Change, change_of, counted_event
+from invoke_log.rules.budget import change_of, counted_event
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event, parse_event
 from invoke_log.rules.governance import Refused, found
 from invoke_log.rules.kind import Handle, Intent, Observation, Redrive, Start, Tick
-from invoke_log.rules.world import PENDING, EffectState, placed
+from invoke_log.rules.world import EffectState
 
 APPEND_ATTEMPTS_MAX: Final = 100
 """Judgements of one event before UNAVAILABLE: each lost race means that another append was accepted."""
+OPENERS: Final = min(os.cpu_count() or 1, 8)
+"""Threads that open events: each needs the interpreter's lock for a third of its time, so that more would wait."""
+OPENED_TOGETHER: Final = 8
+"""Events that a thread takes at a time: a millisecond's work, which hides the hand-over and ends with the others'."""
+OPENED_IN_THREADS: Final = 2 * OPENED_TOGETHER
+"""Events from which on threads are worth their start; they end with the call."""
 
 
 class Opened(NamedTuple):
@@ -38,6 +48,7 @@ class _Judged(NamedTuple):
     lands.
     """
 
+    id: EventId
     pending: Pending
     state: EffectState | None
     place: int
@@ -55,6 +66,23 @@ def open_event(envelope: Envelope) -> Opened | Refused:
     except InvokeLogError as error:
         return Refused(code=error.code, reason=error.message)
     return Opened(envelope=envelope, event=event)
+
+
+def open_events(envelopes: Sequence[Envelope]) -> list[Opened | Refused]:
+    """Return envelopes opened, in order; in threads where they are many: libsodium verifies without the interpreter's
+    lock.
+    """
+    if len(envelopes) < OPENED_IN_THREADS or OPENERS == 1:
+        return [open_event(envelope) for envelope in envelopes]
+    shares = iter(range(0, len(envelopes), OPENED_TOGETHER))
+
+    def open_shares() -> list[tuple[int, list[Opened | Refused]]]:
+        return [(at, [open_event(each) for each in envelopes[at : at + OPENED_TOGETHER]]) for at in shares]
+
+    with ThreadPoolExecutor(OPENERS - 1, thread_name_prefix="invoke-log-open") as others:
+        theirs = [others.submit(open_shares) for _ in range(OPENERS - 1)]
+        done = [open_shares(), *(each.result() for each in theirs)]
+    return [opened for _, share in sorted(joined.from_iterable(done)) for opened in share]
 
 
 def foresee(world: LiveWorld, envelope: Envelope) -> None:
@@ -82,29 +110,27 @@ def append_events(
         their answers come last.
     Raises: StoreFullError, StoreReadOnlyError, StoreError: nothing was stored.
     """
-    everything: list[Opened | Refused] = []
-    answers: list[Answer | None] = []
-
-    def take(more: Sequence[Opened | Refused]) -> list[tuple[int, Opened]]:
-        start = len(everything)
-        everything.extend(more)
-        answers.extend(opened if isinstance(opened, Refused) else None for opened in more)
-        return [(at, opened) for at, opened in enumerate(more, start) if isinstance(opened, Opened)]
-
-    take(signed)
-    waiting = [riders]
-
-    for _ in range(APPEND_ATTEMPTS_MAX):
-        todo = [(at, o) for at, o in enumerate(everything) if answers[at] is None and isinstance(o, Opened)]
-        if not todo and not waiting:
-            break
-        try:
-            _attempt(engine, memory, todo, answers, lambda world: take(waiting.pop()(world) if waiting else ()))
-        except StoreError as error:
-            uncertain = isinstance(error, CommitUncertainError | LogHaltedError)
-            if not uncertain and not any(isinstance(answer, Accepted) for answer in answers):
-                raise
-            return [answer or Unavailable(reason=error.message) for answer in answers]
+    events = list(signed)
+    answers: list[Answer | None] = [opened if isinstance(opened, Refused) else None for opened in events]
+    try:
+        for attempt in range(APPEND_ATTEMPTS_MAX):
+            with engine.snapshot() as reader:
+                world = LiveWorld(reader, memory)
+                judged = _judge_open(world, events, answers)
+                if not attempt:
+                    riding = riders(world)
+                    events += riding
+                    answers += [opened if isinstance(opened, Refused) else None for opened in riding]
+                    judged += _judge_open(world, events, answers, start=len(signed))
+            if judged:
+                _append(engine, memory, judged, events, answers)
+            if all(answers):
+                break
+    except StoreError as error:
+        uncertain = isinstance(error, CommitUncertainError | LogHaltedError)
+        if not uncertain and not any(isinstance(answer, Accepted) for answer in answers):
+            raise
+        return [answer or Unavailable(reason=error.message) for answer in answers]
     return [
         answer or Unavailable(reason="every attempt lost its race: append the same bytes again") for answer in answers
     ]
@@ -141,28 +167,39 @@ def founding_entries(empty: Reader, envelopes: Sequence[Envelope]) -> list[Pendi
     return pendings
 
 
-_Todo = Sequence[tuple[int, Opened]]
+def _judge_open(
+    world: LiveWorld, events: Sequence[Opened | Refused], answers: list[Answer | None], *, start: int = 0
+) -> list[tuple[int, _Judged]]:
+    """Judge what has no answer yet, in order: return what may be appended, and fill in the answers that are final."""
+    judged: list[tuple[int, _Judged]] = []
+    for at, signed in enumerate(events[start:], start):
+        if answers[at] is not None or isinstance(signed, Refused) or signed.event.id in world.ahead.events:
+            continue  # the same bytes twice: what the second is depends on whether the first gets in
+        answer = _judge(world, signed)
+        if isinstance(answer, _Judged):
+            judged.append((at, answer))
+        else:
+            answers[at] = answer
+    return judged
 
 
-def _attempt(
-    engine: Engine, memory: Memory, todo: _Todo, answers: list[Answer | None], ride: Callable[[LiveWorld], _Todo]
+def _append(
+    engine: Engine,
+    memory: Memory,
+    judged: Sequence[tuple[int, _Judged]],
+    events: Sequence[Opened | Refused],
+    answers: list[Answer | None],
 ) -> None:
-    """Judge what is still open, append it, and fill in the answers that are final."""
-    with engine.snapshot() as reader:
-        world = LiveWorld(reader, memory)
-        judged = _judge_all(world, todo, answers)
-        riding = ride(world)
-        judged += _judge_all(world, riding, answers)
-        todo = [*todo, *riding]
-    results = engine.append([ready.pending for _, _, ready in judged]) if judged else []
+    """Append what was judged, and fill in the answers that are final."""
     moved_from: int | None = None
     leaves: dict[int, int] = {}
     states: dict[bytes, EffectState] = {}
-    for (at, signed, ready), result in zip(judged, results, strict=True):
+    results = engine.append([ready.pending for _, ready in judged])
+    for (at, ready), result in zip(judged, results, strict=True):
         if not isinstance(result, Appended):
             moved_from = at if moved_from is None else moved_from
             continue
-        answers[at] = Accepted(id=signed.event.id, index=result.index)
+        answers[at] = Accepted(id=ready.id, index=result.index)
         leaves[ready.place] = result.index
         if ready.state is not None:
             states[ready.state.effect] = ready.state  # only the last one is at its chain's head
@@ -171,29 +208,16 @@ def _attempt(
     if moved_from is None:
         return
     # What was judged after an entry that lost its race was judged on a world that did not come to be.
-    for at, _ in todo:
-        if at > moved_from and not isinstance(answers[at], Accepted):
+    for at in range(moved_from + 1, len(events)):
+        if isinstance(events[at], Opened) and not isinstance(answers[at], Accepted):
             answers[at] = None
-
-
-def _judge_all(world: LiveWorld, todo: _Todo, answers: list[Answer | None]) -> list[tuple[int, Opened, _Judged]]:
-    judged: list[tuple[int, Opened, _Judged]] = []
-    for at, signed in todo:
-        if signed.event.id in world.ahead.events:
-            continue  # the same bytes twice: what the second is depends on whether the first gets in
-        answer = _judge(world, signed)
-        if isinstance(answer, _Judged):
-            judged.append((at, signed, answer))
-        else:
-            answers[at] = answer
-    return judged
 
 
 def _judge(world: LiveWorld, signed: Opened, *, alone: bool = False) -> _Judged | Answer:
     world.begin()
     event, reader = signed.event, world.reader
     # The leaf is not known before the append, but it lies at or after the snapshot's size: so much a tick may cover.
-    index = int(reader.size) if alone or isinstance(event.data, Tick) else PENDING
+    index = int(reader.size) if alone or isinstance(event.data, Tick) else world.ahead.place
     judgement = admit(event, world, index=index, root=(lambda: reader.root) if alone else None)
     if isinstance(judgement, Refused) and judgement.code in AUTHORITY:
         return judgement
@@ -270,38 +294,13 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
     """Turn what an event leaves behind into rows, and let the rest of the append see it."""
     event, ahead = signed.event, world.ahead
     place = ahead.place
-    state = placed(admitted.effect, place) if admitted.effect is not None else None
-    change = _count(world, event, state) if state is not None else None
-    rows: list[tuple[bytes, bytes, bytes]] = []
-    if state is not None:
-        assert event.effect is not None and event.resource is not None
-        name = chain.of_effect(event.effect, event.resource)
-        if world.head(name) is None:
-            rows.append((chain.of_binding(event.effect), chain.resource_hash(event.resource), b""))
-        rows.append((name, event.id, encode_memo(state, last_send=_last_send(world, event, state, name))))
-        ahead.effects[event.effect] = state
-    if admitted.state_hash is not None:
-        assert event.resource is not None
-        rows.append((chain.of_state(event.resource), admitted.state_hash, b""))
-    if admitted.governance is not None:
-        rows.append((chain.GOVERNANCE, event.id, b""))
+    if admitted.effect is not None:
+        rows: _Rows = _effect_rows(world, event, admitted)
+    elif admitted.governance is not None:
+        rows = [(chain.GOVERNANCE, event.id, b"")]
         ahead.governance = admitted.governance
-    if state is None and admitted.governance is None:
-        name = chain.of_unchained(event.id, event.resource)
-        world.head(name)
-        rows.append((name, event.id, b""))
-    if change is not None:
-        rows.append((chain.COUNTS, event.id, bytes([change.counts]) + change.id))
-    if isinstance(event.data, Observation):
-        assert event.effect is not None and event.resource is not None
-        rows.append((chain.of_observations(event.effect, event.resource), event.id, b""))
-    if isinstance(event.data, Handle):
-        assert event.resource is not None
-        rows.append((chain.of_handles(event.data.about, event.resource), event.id, b""))
-    if isinstance(event.data, Tick):
-        now_ms = max(event.data.time_ms, world.now_ms())
-        ahead.ticks.append((place, now_ms))
-        rows.append((chain.TICKS, event.id, now_ms.to_bytes(8, "big")))
+    else:
+        rows = _unchained_rows(world, event)
     expect = world.expect
     world.begin()  # what comes next sees this event, and expects what it leaves
     ahead.events[event.id] = (place, event)
@@ -314,16 +313,47 @@ def _prepare(world: LiveWorld, signed: Opened, admitted: Admitted) -> _Judged:
         expect=expect,
         rows=rows,
     )
-    return _Judged(pending=pending, state=state, place=place)
+    return _Judged(id=event.id, pending=pending, state=admitted.effect, place=place)
 
 
-def _count(world: LiveWorld, event: Event, after: EffectState) -> Change | None:
-    """What the event changes for budgets, noted so that the rest of the append is judged by it."""
-    assert event.effect is not None and event.resource is not None
-    change = change_of(world.effect(event.effect, event.resource), after, event.id)
+_Rows = list[tuple[bytes, bytes, bytes]]
+
+
+def _effect_rows(world: LiveWorld, event: Event, admitted: Admitted) -> _Rows:
+    before, after, ahead = admitted.before, admitted.effect, world.ahead
+    assert before is not None and after is not None and event.effect is not None and event.resource is not None
+    name = chain.of_effect(event.effect, event.resource)
+    rows: _Rows = [(name, event.id, encode_memo(after, last_send=_last_send(world, event, after, name)))]
+    ahead.effects[event.effect] = after
+    if before.last is None:
+        rows.append((chain.of_binding(event.effect), chain.resource_hash(event.resource), b""))
+    if admitted.state_hash is not None:
+        rows.append((chain.of_state(event.resource), admitted.state_hash, b""))
+    change = change_of(before, after, event.id)
     if change is not None:
-        world.ahead.counts.append(change)
-    return change
+        rows.append((chain.COUNTS, event.id, bytes([change.counts]) + change.id))
+        ahead.counts.append(change)
+    return rows
+
+
+def _unchained_rows(world: LiveWorld, event: Event) -> _Rows:
+    name = chain.of_unchained(event.id, event.resource)
+    world.head(name)
+    rows: _Rows = [(name, event.id, b"")]
+    match event.data:
+        case Observation():
+            assert event.effect is not None and event.resource is not None
+            rows.append((chain.of_observations(event.effect, event.resource), event.id, b""))
+        case Handle() as data:
+            assert event.resource is not None
+            rows.append((chain.of_handles(data.about, event.resource), event.id, b""))
+        case Tick() as data:
+            now_ms = max(data.time_ms, world.now_ms())
+            rows.append((chain.TICKS, event.id, now_ms.to_bytes(8, "big")))
+            world.ahead.ticks.append((world.ahead.place, now_ms))
+        case _:
+            pass
+    return rows
 
 
 def _last_send(world: LiveWorld, event: Event, state: EffectState, name: bytes) -> bytes | None:

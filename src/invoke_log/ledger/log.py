@@ -5,15 +5,12 @@ The clock is read here, once an event, and the event records it. Nothing below t
 
 import asyncio
 import logging
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain as joined
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -26,7 +23,7 @@ from invoke_log.format.envelope import GENESIS_LOG, Envelope, decode_body, seal
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.note import parse_note
 from invoke_log.ledger import chain
-from invoke_log.ledger.admit import Opened, append_events, founding_entries, open_event
+from invoke_log.ledger.admit import Opened, append_events, founding_entries, open_event, open_events
 from invoke_log.ledger.approval import PendingIntent, not_pending, pending
 from invoke_log.ledger.group import Group, LoopGroup
 from invoke_log.ledger.receipt import make_receipt
@@ -52,12 +49,6 @@ from invoke_log.rules.world import EffectState
 _log = logging.getLogger(__name__)
 TICK_AGE_MS_MAX: Final = 1_000
 """Whoever holds the log key adds a tick to an append when the last one is older [TIME-5]."""
-OPENERS: Final = min(os.cpu_count() or 1, 8)
-"""Threads that open events: each needs the interpreter's lock for a third of its time, so that more would wait."""
-OPENED_TOGETHER: Final = 8
-"""Events that a thread takes at a time: a millisecond's work, which hides the hand-over and ends with the others'."""
-OPENED_IN_THREADS: Final = 32
-"""Events from which on threads are worth their start; they end with the call."""
 REFUSALS_WAITING_MAX: Final = 1_000
 """Refusals that wait for the next append; at one more they are appended at once."""
 ADMIN_ROLES: Final = ("approver", "attestor", "repeat")
@@ -150,7 +141,7 @@ class Log:
         Appends of other threads may go into the same commit. A tick goes before them when the last one is old, and
         refusals that wait after them, where their keys are at hand.
         """
-        return self._group.append(self._opened(envelopes))
+        return self._group.append(open_events(envelopes))
 
     async def aappend(self, envelope: Envelope) -> Answer:
         """Return the answer to one signed event, from a task of an event loop, which goes on meanwhile."""
@@ -163,14 +154,6 @@ class Log:
         if group is None:
             group = self._loops[loop] = LoopGroup(self.append_many)
         return await group.append(envelopes)
-
-    def _opened(self, envelopes: Sequence[Envelope]) -> list[Opened | Refused]:
-        """Open events, in threads where they are many: libsodium verifies without the interpreter's lock."""
-        if len(envelopes) < OPENED_IN_THREADS:
-            return [open_event(envelope) for envelope in envelopes]
-        shares = (envelopes[at : at + OPENED_TOGETHER] for at in range(0, len(envelopes), OPENED_TOGETHER))
-        with ThreadPoolExecutor(OPENERS, thread_name_prefix="invoke-log-open") as openers:
-            return [*joined.from_iterable(openers.map(lambda share: [open_event(each) for each in share], shares))]
 
     def tick(self) -> Answer | None:
         """Append the log's time and the refusals that wait, or return None: this process does not hold the log key.

@@ -19,7 +19,7 @@ from invoke_log.format.checkpoint import open_checkpoint
 from invoke_log.format.digest import EventId
 from invoke_log.format.envelope import Envelope, decode_body
 from invoke_log.format.merkle import frontier_at
-from invoke_log.ledger.admit import Opened, append_alone, append_events, founding_entries, open_event
+from invoke_log.ledger.admit import Opened, append_alone, append_events, founding_entries, open_event, open_events
 from invoke_log.ledger.log import sign_event
 from invoke_log.ledger.state import LiveWorld, Memory
 from invoke_log.log import home
@@ -126,7 +126,7 @@ def _carry(engine: Engine, entries: Iterable[tuple[bytes, bytes]]) -> set[bytes]
         founding = founding_entries(empty, list(islice(leaves, 1)))
     engine.append(founding)
     for alone, run in groupby(leaves, key=_stands_alone):
-        while some := [open_event(leaf) for leaf in islice(run, 1 if alone else CARRIED_TOGETHER)]:
+        while some := open_events(list(islice(run, 1 if alone else CARRIED_TOGETHER))):
             answers = [append_alone(engine, memory, some[0])] if alone else append_events(engine, memory, some)
             for opened, answer in zip(some, answers, strict=True):
                 index += 1

@@ -138,9 +138,9 @@ class LiveWorld:
         if index < 0:
             # Where no leaf is known yet, the last tick of all decides: it has to be still the last one then.
             self.head(chain.TICKS)
-            earlier = [time for place, time in self.ahead.ticks if index == PENDING or place > index]
-            if earlier:
-                return earlier[-1]
+            for place, time in reversed(self.ahead.ticks):
+                if index == PENDING or place > index:
+                    return time
             row = self._row(chain.TICKS)
         else:
             row = self.reader.row_at_or_before(chain.TICKS, index - 1) if index else None

@@ -46,9 +46,12 @@ AUTHORITY: Final = frozenset(("log-mismatch", "grant-missing", "contract-unknown
 
 
 class Admitted(NamedTuple):
-    """What the event leaves behind: effect, governance, and the state hash of its resource, where it moves them."""
+    """What the event leaves behind: effect, governance, and the state hash of its resource, where it moves them.
+    before: the effect as it was judged.
+    """
 
     effect: EffectState | None = None
+    before: EffectState | None = None
     governance: Governance | None = None
     state_hash: digest.StateHash | None = None
 
@@ -92,7 +95,8 @@ def admit(event: Event, world: World, *, index: int = PENDING, root: ReadRoot | 
     """Return whether the event may stand here, and what it leaves behind.
 
     Args:
-        index, root: its own leaf and the tree's root before it, where known; only a recovery is judged by the root.
+        index, root: its own leaf and the tree's root before it, where known; only a recovery is judged by the root. An
+            index below zero stands for the leaf that it will have.
     The caller has checked form and signature, and handles genesis (`governance.found`) and duplicates.
     """
     governance = world.governance
@@ -157,7 +161,7 @@ def _admit_chained(event: Event, world: World, *, index: int) -> Judgement:
     if isinstance(after, Refused):
         return after
     moved = digest.state_next(world.state_hash(event.resource), event.id) if effects.settles(state, after) else None
-    return Admitted(effect=after, state_hash=moved)
+    return Admitted(effect=after, before=state, state_hash=moved)
 
 
 def _authorise(event: Event, state: EffectState, world: World) -> Refused | None:
@@ -220,6 +224,7 @@ def _admit_intent(event: Event, data: Intent, world: World, *, index: int) -> Ju
     governance = world.governance
     assert event.effect is not None
     assert event.resource is not None
+    assert event.state is not None
     contract = governance.contracts.get(data.contract_id)
     if contract is None:
         return Refused(code="contract-unknown", reason=f"no contract ctr_{data.contract_id.hex()} is registered")
@@ -249,7 +254,8 @@ def _admit_intent(event: Event, data: Intent, world: World, *, index: int) -> Ju
         return refusal
     return Admitted(
         effect=_claim(event, data, bound, contract, state, world, index=index),
-        state_hash=digest.state_next(world.state_hash(event.resource), event.id),
+        before=state,
+        state_hash=digest.state_next(event.state, event.id),
     )
 
 

@@ -95,7 +95,7 @@ def may_be_lost(state: EffectState, effect_class: str, recoveries: tuple[Recover
 def step(state: EffectState, event: Event, world: World, *, index: int = PENDING) -> EffectState | Refused:
     """Return the effect's state after an event that names its head, or the rule that it breaks [EFF-1].
 
-    Args: index: the event's own leaf, where it is known before the append; else whoever appends puts it in (`placed`).
+    Args: index: the event's own leaf; below zero where it has none yet, and stands for it until it has.
     The caller has checked form, signature, grant and chain. Intents are claims and are made in `admission`.
     """
     contract = world.governance.contracts.get(state.claim.contract_id) if state.claim else None

@@ -108,15 +108,3 @@ class World(Protocol):
     def started_by(self, effect: bytes, resource: str, key: bytes) -> bool:
         """Whether any accepted START on the effect's chain is by this key."""
         ...
-
-
-def placed(state: EffectState, index: int) -> EffectState:
-    """Return the state with the leaf of the event just appended filled in where `PENDING` stood."""
-    claim, send = state.claim, state.send
-    if claim is not None and claim.index == PENDING:
-        claim = claim._replace(index=index)
-    if send is not None and PENDING in (send.index, send.last_index):
-        send = send._replace(index=index if send.index == PENDING else send.index, last_index=index)
-    if claim is state.claim and send is state.send:
-        return state
-    return state._replace(claim=claim, send=send)
