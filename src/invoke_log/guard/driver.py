@@ -5,7 +5,6 @@ No lock is held while the tool runs. The nonce that permits the send lives in th
 
 import secrets
 import time
-from contextlib import ExitStack
 from typing import Any, Final, assert_never
 
 from invoke_log.errors import ConfigInvalidError, StoreError
@@ -59,6 +58,7 @@ class Driver:
         """What the tool returned, where it returned in this very call."""
         self.raised: BaseException | None = None
         self._sent = False
+        self._in_turn = False
         self._tick: Envelope | None = None
         self._log_id = b""
         """The log's id when it was last looked at: a recovery gives it another."""
@@ -67,10 +67,12 @@ class Driver:
         """Return how the call ended. Raises StoreError where nothing was sent; whatever the tool raises is an ending,
         not an exception.
         """
-        with ExitStack() as turn:
-            return self._run(turn)
+        try:
+            return self._run()
+        finally:
+            self._leave_turn()
 
-    def _run(self, turn: ExitStack) -> Ended:
+    def _run(self) -> Ended:
         machine = self.begin()
         came: object = None
         while True:
@@ -82,13 +84,18 @@ class Driver:
             try:
                 came = self.carry_out(step)
                 if isinstance(came, Seen) and came.budgets and self._tool.contract.profile is None:
-                    turn.close()
-                    turn.enter_context(self._log.turn)
+                    self._leave_turn()
+                    self._in_turn = self._log.turn.acquire()
                     came = self._look()
                 elif isinstance(step, Append):
-                    turn.close()
+                    self._leave_turn()
             except Exception as error:  # noqa: BLE001 -- a signer's time-out, say, must not read as "try again"
                 return self.lost(error)
+
+    def _leave_turn(self) -> None:
+        if self._in_turn:
+            self._in_turn = False
+            self._log.turn.release()
 
     def lost(self, error: Exception) -> Ended:
         """Return how a call ended whose log or key cannot be asked any more: UNKNOWN where it was sent. Raises the
@@ -128,13 +135,13 @@ class Driver:
     def _look(self) -> Seen:
         with self._log.world() as world:
             due = self._log.due_tick(world)
-            self._tick = due[0] if due is not None else None
-            state, self._log_id = world.effect(self._bound.effect, self._bound.resource), world.governance.log_id
-            now_ms = max(world.now_ms(), due[1] if due is not None else 0)
+            self._tick, now_ms = due if due is not None else (None, world.now_ms())
+            state, governance = world.effect(self._bound.effect, self._bound.resource), world.governance
+            self._log_id = governance.log_id
             return Seen(
                 state=state,
                 state_hash=world.state_hash(self._bound.resource),
-                governance=world.governance,
+                governance=governance,
                 now_ms=now_ms,
                 nonce=secrets.token_bytes(16),
                 clock=time.clock_gettime(CLOCK),

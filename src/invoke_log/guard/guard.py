@@ -99,7 +99,7 @@ class Guard:
                 given = signature.bind_partial(*positional, **named).arguments
                 return _value_of(await self.acall(tool.contract.name, given))
 
-            return cast("_Function", guarded_async if inspect.iscoroutinefunction(function) else guarded)
+            return cast("_Function", guarded_async if tool.awaited else guarded)
 
         return decorate
 
@@ -110,7 +110,7 @@ class Guard:
             StoreError: the log cannot answer, and nothing was sent.
         """
         tool, bound = self._bind(name, arguments)
-        if inspect.iscoroutinefunction(tool.function):
+        if tool.awaited:
             raise ConfigInvalidError(f"tool {name} is a coroutine function", hint="await guard.acall(…)")
         driver = Driver(self.log, tool, bound, self.key)
         return self._ending(driver.run(), bound, tool, driver)
@@ -118,7 +118,7 @@ class Guard:
     async def acall(self, name: str, arguments: Mapping[str, Value]) -> Ending:
         """Return how a call of a coroutine function ended, as a value. Raises as `call`."""
         tool, bound = self._bind(name, arguments)
-        if not inspect.iscoroutinefunction(tool.function):
+        if not tool.awaited:
             raise ConfigInvalidError(
                 f"tool {name} is no coroutine function", hint="guard.call(…) runs it in this thread"
             )

@@ -43,7 +43,7 @@ class Tool:
     read_back: finds the provider's objects under our tag, given the `Call`; it returns their references, all of them,
     or raises. redrive: sends the same request again, given what the log recorded of it and the `Call`. sweep: lists
     the provider's objects, each as its reference and the tag that it carries, or None. takes_call: the function wants
-    its `Call` too, as `invoke`.
+    its `Call` too, as `invoke`. awaited: it is a coroutine function.
     """
 
     function: Callable[..., Any]
@@ -54,6 +54,7 @@ class Tool:
     sweep: Callable[[], Iterable[tuple[str, str | None]]] | None = None
     arguments: tuple[str, ...] = ()
     takes_call: bool = False
+    awaited: bool = False
 
 
 def make_tool(
@@ -102,6 +103,7 @@ def make_tool(
         sweep=sweep,
         arguments=read,
         takes_call="invoke" in given,
+        awaited=inspect.iscoroutinefunction(function),
     )
 
 

@@ -9,7 +9,7 @@ carries the steps out, one after the other, in a thread or on an event loop; it 
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple
 
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
@@ -59,8 +59,7 @@ class Observe:
     """Take the snapshot that the contract's profile describes: comes back as `Snapshot`, kept as an attachment."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seal:
+class Seal(NamedTuple):
     """Sign an event of this effect with the caller's key: comes back as `Sealed`."""
 
     data: Data
@@ -68,15 +67,13 @@ class Seal:
     state: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Append:
+class Append(NamedTuple):
     """Append sealed events in one commit: comes back as a list of ledger answers."""
 
     events: tuple["Sealed", ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
+class Send(NamedTuple):
     """Run the tool, unless D has passed since `began`: comes back as `Reply`. start: the START that permits it."""
 
     began: float
@@ -86,8 +83,7 @@ class Send:
     generation: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refuse:
+class Refuse(NamedTuple):
     """Put a call that became no intent on record, with the next append."""
 
     blocker: bytes | None
@@ -97,8 +93,7 @@ class Refuse:
 Step = Look | Observe | Seal | Append | Send | Refuse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(NamedTuple):
     """The log as it stood: the effect, the resource's state hash, who governs, the time; and a fresh nonce and clock.
 
     clock: seconds on a clock that runs while the machine sleeps. approvals: ids of the open intent's approvals that a
@@ -118,16 +113,14 @@ class Seen:
     budgets: dict[str, Value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A signed event that is not appended yet. `envelope` is the driver's."""
 
     id: bytes
     envelope: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(NamedTuple):
     """What the tool's run showed: a status, the evidence for it, and the result's bytes where they are kept."""
 
     status: str
@@ -135,8 +128,7 @@ class Reply:
     result: bytes | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(NamedTuple):
     """How a call ended, in the words of the log: a status of the effect, or why there was no send.
 
     status: committed, not_committed, unknown; or why nothing was sent: blocked, collision, conflict, stale, pending,
@@ -158,16 +150,16 @@ def guarded_call(contract: Contract, bound: Bound, *, issuer: bytes, engines: En
     """Run one call under its contract [CALL-1]. Only an ACCEPTED START of this very run leads to a `Send` [CALL-2]."""
     seen_before: Snapshot | None = None
     for _ in range(DECISIONS_MAX):
-        seen = cast("Seen", (yield Look()))
+        seen: Seen = yield Look()
         if _may_go_on(seen, contract, bound):
             ended = yield from _go_on(contract, bound, seen, engines)
             if ended is not None:
                 return ended
             continue
         # S was read before the snapshot: a world that moves between the two shows as STALE.
-        snapshot = cast("Snapshot | None", (yield Observe()) if contract.profile is not None else None)
+        snapshot: Snapshot | None = (yield Observe()) if contract.profile is not None else None
         if seen_before is not None and snapshot is not None and snapshot.id != seen_before.id:
-            changed = difference(cast("Value", seen_before.fields), cast("Value", snapshot.fields))
+            changed = difference(seen_before.fields, snapshot.fields)
             return (yield from _refused(None, "stale", f"the world changed while deciding: {changed}", DECIDE_AGAIN))
         seen_before = snapshot
         verdict = judge_now(contract, bound, seen, snapshot, issuer=issuer, engines=engines)
@@ -258,7 +250,7 @@ def _decide(
     """Append the intent, and the START with it where nothing has to be waited for; None: decide again."""
     state = seen.state
     intent = intent_of(contract, bound, state, snapshot, verdict)
-    sealed = cast("Sealed", (yield Seal(data=intent, prev=state.last, state=seen.state_hash)))
+    sealed: Sealed = yield Seal(data=intent, prev=state.last, state=seen.state_hash)
     if verdict.answer == ASK:
         answers = yield from _append(sealed)
         if _accepted(answers[0]):
@@ -279,11 +271,11 @@ def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Ge
     """
     claim, head = seen.state.claim, seen.state.last
     assert claim is not None and head is not None
-    snapshot = cast("Snapshot | None", (yield Observe()) if contract.profile is not None else None)
+    snapshot: Snapshot | None = (yield Observe()) if contract.profile is not None else None
     if snapshot is not None:
         changed = drifted(seen.decided_on or {}, snapshot.fields, contract.may_drift)
         if changed is not None:
-            release = cast("Sealed", (yield Seal(data=Release(intent=claim.id, reason="drift"), prev=head)))
+            release: Sealed = yield Seal(data=Release(intent=claim.id, reason="drift"), prev=head)
             yield from _append(release)
             return (
                 yield from _refused(claim.id, "stale", f"the world changed since the decision: {changed}", DECIDE_AGAIN)
@@ -326,7 +318,7 @@ def _seal_start(
         provider_key=digest.provider_key(state.effect, state.generation, state.turn),
         tag=digest.tag(state.effect, state.generation),
     )
-    sealed = cast("Sealed", (yield Seal(data=start, prev=prev)))
+    sealed: Sealed = yield Seal(data=start, prev=prev)
     send = Send(
         began=seen.clock,
         start=sealed.id,
@@ -340,15 +332,16 @@ def _seal_start(
 def _send(contract: Contract, send: Send, *, nonce: bytes) -> Machine:
     """START is durable and ours: send once, and say what came of it."""
     # Crash here: START stored, the tool may have run: UNKNOWN. The reconciler asks and resolves.
-    reply = cast("Reply", (yield send))
+    reply: Reply = yield send
     start = prev = send.start
     for _ in range(APPENDS_MAX):
         outcome = Outcome(start=start, nonce=nonce, status=reply.status, evidence=reply.evidence, result=reply.result)
-        sealed = cast("Sealed", (yield Seal(data=outcome, prev=prev)))
+        sealed: Sealed = yield Seal(data=outcome, prev=prev)
         answers = yield from _append(sealed)
         if _accepted(answers[0]):
             return _ended(reply.status, fresh=True, by=sealed.id, after=next_step(reply.status, contract))
-        state = cast("Seen", (yield Look())).state
+        seen: Seen = yield Look()
+        state = seen.state
         if isinstance(answers[0], Refused) or not _is_open(state, start):
             return (yield from _settled_otherwise(contract, reply, state, start=start, generation=send.generation))
         assert state.last is not None
@@ -374,11 +367,12 @@ def _settled_otherwise(
         if reply.status != COMMITTED or generation <= state.committed_max:
             break
         present = Resolution(presence=PRESENT, contract_id=contract.id, generation=generation, evidence=reply.evidence)
-        sealed = cast("Sealed", (yield Seal(data=present, prev=state.last)))
+        sealed: Sealed = yield Seal(data=present, prev=state.last)
         answers = yield from _append(sealed)
         if _accepted(answers[0]):
             return _ended(COMMITTED, fresh=True, by=sealed.id, after="receipt")
-        state = cast("Seen", (yield Look())).state
+        seen: Seen = yield Look()
+        state = seen.state
     if generation <= state.committed_max:
         status = COMMITTED
     elif reply.status == COMMITTED or _is_open(state, start):
@@ -399,7 +393,7 @@ def _append(*events: Sealed) -> Generator[Step, Any, list[Answer]]:
     asked_again = False
     answers: list[Answer] = []
     for _ in range(APPENDS_MAX):
-        answers = cast("list[Answer]", (yield Append(events=events)))
+        answers = yield Append(events=events)
         if not any(isinstance(answer, Unavailable) for answer in answers):
             break
         asked_again = True
@@ -435,7 +429,8 @@ def _not_claimed(answer: Answer, contract: Contract) -> Generator[Step, Any, End
 
 def _occupied(of: bytes, reason: str, words: str, contract: Contract) -> Generator[Step, Any, Ended]:
     """A collision or conflict says with which intent; what can be done about it is a matter of how that one stands."""
-    status = cast("Seen", (yield Look())).state.status
+    seen: Seen = yield Look()
+    status = seen.state.status
     return (yield from _refused(of, reason, f"the effect is {status}: {words}", next_step(status, contract)))
 
 

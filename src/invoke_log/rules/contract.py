@@ -326,14 +326,13 @@ def expand(template: str, values: dict[str, Value]) -> str:
 
     Raises: MalformedError: longer than 512 bytes, or a place without a value.
     """
-
-    def one(match: re.Match[str]) -> str:
-        value = values.get(match[1])
+    parts = _PLACE.split(template)
+    for at in range(1, len(parts), 2):
+        value = values.get(parts[at])
         if type(value) is not str and type(value) is not int:
-            raise MalformedError(f"resource {template!r}: no text or integer for {{{match[1]}}}")
-        return percent_encode(str(value))
-
-    resource = _PLACE.sub(one, template)
+            raise MalformedError(f"resource {template!r}: no text or integer for {{{parts[at]}}}")
+        parts[at] = percent_encode(str(value))
+    resource = "".join(parts)
     if not 0 < len(resource.encode()) <= limits.RESOURCE_BYTES_MAX:
         raise MalformedError(f"resource has {len(resource.encode())} bytes, want 1 to {limits.RESOURCE_BYTES_MAX}")
     return resource

@@ -46,27 +46,25 @@ def bind(contract: Contract, arguments: dict[str, Value]) -> Bound:
     Raises: ArgumentInvalidError: missing, unknown, of another type, out of bounds, or of a spelling that is not the one
         accepted: never a second key; or private: the keyed form that would hide it does not exist yet.
     """
-    unknown = sorted(arguments.keys() - contract.arguments.keys())
+    unknown = arguments.keys() - contract.arguments.keys()
     if unknown:
-        raise ArgumentInvalidError(f"arguments: {', '.join(unknown)} unknown to contract {contract.name!r}")
-    for name, argument in contract.arguments.items():
-        if argument.private and argument.role != "volatile":
-            raise ArgumentInvalidError(f"arguments: {name} is private, and would be recorded in the clear")
+        raise ArgumentInvalidError(f"arguments: {', '.join(sorted(unknown))} unknown to contract {contract.name!r}")
     bound: dict[str, Value] = {}
     try:
         for name, argument in contract.arguments.items():
+            if argument.private and argument.role != "volatile":
+                raise ArgumentInvalidError(f"arguments: {name} is private, and would be recorded in the clear")
             if name in arguments:
                 bound[name] = arguments[name]
             elif argument.default is not None:
                 bound[name] = argument.default[0]
             else:
                 raise ArgumentInvalidError(f"arguments: {name} is missing")
-            argument.check(bound[name], f"arguments.{name}")
+            argument.check(bound[name], ("arguments", name))
         identity = {name: bound[name] for name in contract.identity}
         content, attachments = _recorded_content(contract, bound)
         purpose = "" if contract.purpose is None else str(bound[contract.purpose])
-        names = _names(contract, purpose, identity, content, bound)
-        return names._replace(attachments=tuple(attachments))
+        return _names(contract, purpose, identity, content, bound, attachments)
     except MalformedError as error:
         raise ArgumentInvalidError(error.message) from error
 
@@ -122,10 +120,14 @@ def _typed_identity(contract: Contract, purpose: str, identity: dict[str, Value]
 
 
 def _names(
-    contract: Contract, purpose: str, identity: dict[str, Value], content: dict[str, Value], arguments: dict[str, Value]
+    contract: Contract,
+    purpose: str,
+    identity: dict[str, Value],
+    content: dict[str, Value],
+    arguments: dict[str, Value],
+    attachments: tuple[bytes, ...] = (),
 ) -> Bound:
-    values: dict[str, Value] = {**contract.realm, **arguments}
-    resource = expand(contract.resource, values)
+    resource = expand(contract.resource, {**contract.realm, **arguments})
     return Bound(
         resource=resource,
         purpose=purpose,
@@ -134,6 +136,7 @@ def _names(
         arguments=arguments,
         effect=digest.effect_key(contract.effect_class, resource, purpose, identity),
         request=digest.request_digest({**identity, **content}),
+        attachments=attachments,
     )
 
 
@@ -149,7 +152,7 @@ def retired_effect(contract: Contract, bound: Bound, retires: Retires) -> tuple[
     return digest.effect_key(retires.effect_class, resource, purpose, identity), resource
 
 
-def _recorded_content(contract: Contract, bound: dict[str, Value]) -> tuple[dict[str, Value], list[bytes]]:
+def _recorded_content(contract: Contract, bound: dict[str, Value]) -> tuple[dict[str, Value], tuple[bytes, ...]]:
     """The content map as an intent records it, and the raw values too long to stand inline [INT-6]."""
     recorded: dict[str, Value] = {}
     attachments: list[bytes] = []
@@ -161,7 +164,7 @@ def _recorded_content(contract: Contract, bound: dict[str, Value]) -> tuple[dict
             attachments.append(value)
             value = {"attachment": digest.attachment_digest(value), "size": len(value)}
         recorded[name] = value
-    return recorded, attachments
+    return recorded, tuple(attachments)
 
 
 def _is_integer(purpose_schema: dict[str, Value], text: str) -> bool:

@@ -6,7 +6,7 @@ and so is any error while a rule is evaluated: a rule that cannot be read must n
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, cast
 
 from invoke_log.errors import MalformedError, PolicyInvalidError
@@ -117,24 +117,18 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """An ordered list of rules, and the budgets that they read. `rules` is None for every engine but `rules/1`."""
+    """An ordered list of rules, and the budgets that they read. `rules` is None for every engine but `rules/1`.
+
+    snapshot_fields: those that conditions read: they are copied into the verdict's inputs [POL-4].
+    """
 
     id: digest.PolicyId
     data: dict[str, Value]
     name: str
     engine: str
     rules: tuple[Rule, ...] | None
-    budgets: Mapping[str, Budget] = field(default_factory=dict)
-
-    @property
-    def snapshot_fields(self) -> frozenset[str]:
-        """The snapshot fields that conditions read: they are copied into the verdict's inputs [POL-4]."""
-        return self.read("snapshot")
-
-    def read(self, outermost: str) -> frozenset[str]:
-        """The names that conditions read directly under an outermost name."""
-        conditions = (condition for rule in self.rules or () for condition in rule.when)
-        return frozenset(c.field[1] for c in conditions if len(c.field) > 1 and c.field[0] == outermost)
+    budgets: Mapping[str, Budget]
+    snapshot_fields: frozenset[str]
 
 
 class Judgement(NamedTuple):
@@ -181,18 +175,18 @@ def parse_policy(data: Value) -> Policy:
         raise PolicyInvalidError(f"policy {error.message}") from error
     if rules is not None and len({rule.name for rule in rules}) != len(rules):
         raise PolicyInvalidError("policy $.source.rules: found one name twice, want a name of its own for every rule")
-    parsed = Policy(
+    undeclared = sorted(_read(rules, "budgets") - budgets.keys())
+    if undeclared:
+        raise PolicyInvalidError(f"policy $.source.rules: budget {undeclared[0]!r} is read and not declared in budgets")
+    return Policy(
         id=digest.policy_id(policy),
         data=policy,
         name=cast("str", policy["name"]),
         engine=cast("str", policy["engine"]),
         rules=rules,
         budgets=budgets,
+        snapshot_fields=_read(rules, "snapshot"),
     )
-    undeclared = sorted(parsed.read("budgets") - budgets.keys())
-    if undeclared:
-        raise PolicyInvalidError(f"policy $.source.rules: budget {undeclared[0]!r} is read and not declared in budgets")
-    return parsed
 
 
 RULE_DEFAULTS: Final[dict[str, Value]] = {"approvals": 0, "when": []}
@@ -279,6 +273,12 @@ def _rule(data: dict[str, Value]) -> Rule:
             for c in conditions
         ),
     )
+
+
+def _read(rules: tuple[Rule, ...] | None, outermost: str) -> frozenset[str]:
+    """The names that conditions read directly under an outermost name."""
+    conditions = (condition for rule in rules or () for condition in rule.when)
+    return frozenset(c.field[1] for c in conditions if len(c.field) > 1 and c.field[0] == outermost)
 
 
 def _matches(rule: Rule, world: dict[str, Value]) -> bool | None:
