@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from invoke_log.audit import comparison
+from invoke_log.audit.receipt import verify_receipt
 from invoke_log.audit.replay import replay
 from invoke_log.format import cbor, digest
 from invoke_log.format.cbor import Value
@@ -384,6 +385,35 @@ def test_two_readers_are_worth_more_than_one_and_what_is_relied_on_is_named(live
     [effect] = live.audit().effects
     assert (effect.status, effect.grade) == (NOT_COMMITTED, "E2")
     assert effect.relies_on == ("log-clock", "provider-key", "quiescence-bound", "reconciler", "store-not-rolled-back")
+
+
+def test_what_is_said_of_an_effect_relies_on_how_every_attempt_was_closed(live: Live) -> None:
+    """S14, [PRF-9], [RCP-6]: were the person wrong, a charge that was declined has happened."""
+    live.register(name="charge-2", provider_key=None)
+    answered = {"executor", "contract-failures"}
+    told = {"attestor", "log-clock", "quiescence-bound"}
+
+    def relied() -> set[str]:
+        [effect] = live.audit().effects
+        assert verify_receipt(live.log.receipt(effect.effect)).effect == effect
+        return set(effect.relies_on) - {"store-not-rolled-back"}
+
+    live.put(live.begun())
+    live.put(live.outcome(UNKNOWN))
+    live.wait(1)
+    live.wait(D_MS + Q_MS)
+    live.put(live.attestation(NOT_COMMITTED))
+    assert relied() == told
+    live.put(live.begun())
+    assert live.audit().effects[0].relies_on == ()
+    live.put(live.outcome(NOT_COMMITTED, "definite_failure"))
+    assert relied() == told | answered
+    live.put(live.present(by=live.grant(11, "reconciler")))
+    assert relied() == told | {"reconciler"}  # it contradicts the answer, and may be either attempt's
+    again = live.intent(by=live.admin, again=True)
+    live.put([again, live.start(again)])
+    live.put(live.outcome())
+    assert relied() == told | {"reconciler", "executor"}
 
 
 def test_a_guards_calls_have_no_findings(tmp_path: Path) -> None:

@@ -362,6 +362,8 @@ def test_every_word_of_reliance_is_listed() -> None:
     words = {text for text in texts if re.fullmatch(r"[a-z]+(-[a-z]+)*", text)} - set(kind.EVIDENCE_KINDS)
     listed = {word for row in table("10. Proof", "word") for word in quoted(row[0])}
     assert listed | {"store-not-rolled-back"} == words
+    said = [json.loads(path.read_text(encoding="ascii"))["report"] for path in (ROOT / "vectors/replay").glob("*.json")]
+    assert words == {word for report in said for effect in report["effects"] for word in effect["relies_on"]}
 
 
 # 11: codes

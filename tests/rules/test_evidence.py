@@ -330,6 +330,10 @@ def test_a_settled_effect_says_what_it_relies_on(story: Story) -> None:
         assert evidence.reliance_of(event, unkeyed, grade=grade) == tuple(sorted({*own, "store-not-rolled-back"}))
     own_read = {"executor", "log-clock", "quiescence-bound", "store-not-rolled-back"}
     assert set(evidence.reliance_of(absent, unkeyed, grade="E0")) == own_read
+    assert "oath" in evidence.reliance_of(outcome, unkeyed, grade="E0", sworn=True)
+    before = evidence.reliance_of(attested, unkeyed, grade="attested")
+    after = evidence.reliance_of(declined, unkeyed, grade="E0", earlier=before)
+    assert after == tuple(sorted({*before, "executor", "contract-failures"}))
     assert "provider-key" in evidence.reliance_of(outcome, contract(), grade="E0")
     assert "provider-key" not in evidence.reliance_of(outcome, None, grade="E0")
 

@@ -9,7 +9,10 @@ from vectors.generate._wire import Case, Map, Value
 
 @dataclass
 class Effect:
-    """`came_from` is where an open claim returns to, `committed` the generations that have committed."""
+    """`came_from` is where an open claim returns to, `committed` the generations that have committed, `settled` what
+    settled each attempt: its generation, and the words that it relies on; `accounted` how many recoveries it has been
+    through, `sworn` whether an oath spared it one.
+    """
 
     contract: Map
     purpose: str
@@ -30,7 +33,9 @@ class Effect:
     came_from: tuple[str, int] = ("free", 1)
     committed: list[int] = field(default_factory=list)
     grade: str | None = None
-    relies_on: list[str] = field(default_factory=list)
+    settled: list[tuple[int, list[str]]] = field(default_factory=list)
+    accounted: int = 0
+    sworn: bool = False
     events: list[bytes] = field(default_factory=list)
 
     @property
@@ -60,9 +65,20 @@ class Effect:
             "generation": self.generation,
             "attempts": self.attempt,
             "grade": self.grade if settled else None,
-            "relies_on": self.relies_on if settled else [],
+            "relies_on": self.relies_on() if settled else [],
             "events": [f"evt_{event.hex()}" for event in self.events],
         }
+
+    def relies_on(self) -> list[str]:
+        """Return the words of every attempt."""
+        return sorted({"store-not-rolled-back", *(word for _, words in self.settled for word in words)})
+
+    def settle(self, words: list[str]) -> None:
+        """Note what an attempt of this generation ended on. What it contradicts counts no more."""
+        if self.status == "not_committed" and self.settled[-1][0] == self.generation:
+            self.settled.pop()
+        more = [*(["provider-key"] if self.protected() else []), *(["oath"] if self.sworn else [])]
+        self.settled.append((self.generation, [*words, *more]))
 
     def shown(self) -> bytes:
         """Return the digest of render/1 of the latest intent, whose arguments are tokens and integers."""

@@ -1,7 +1,7 @@
 """Logs whose point is how good the proof is: who says it, and which observations are listed and count."""
 
 from vectors.generate._effect import Effect
-from vectors.generate._lives import WEBHOOK, charge, settle, started, unknown
+from vectors.generate._lives import ATTESTED, REPEATED, WEBHOOK, absent, charge, settle, started, unknown
 from vectors.generate._proofs import READERS, observe
 from vectors.generate._story import Cases, Story
 from vectors.generate._wire import AGENT, RECONCILER, SECOND_RECONCILER, Given, Key, Map
@@ -10,6 +10,7 @@ BOTH = (RECONCILER, SECOND_RECONCILER)
 OWN = (*READERS, ("reconciler", AGENT))
 VOIDABLE: Map = {"void": "cancel"}
 CONFIRMABLE: Map = {"observability": "webhook-confirmable", "webhook": WEBHOOK}
+UNKEYED: Map = {"provider_key": None}
 
 
 def cases() -> Cases:
@@ -17,6 +18,8 @@ def cases() -> Cases:
     yield from sightings()
     yield from absences()
     yield from listed_in_vain()
+    yield from earlier_attempts()
+    yield from earlier_generations()
 
 
 def own_words() -> Cases:
@@ -109,3 +112,80 @@ def listed_in_vain() -> Cases:
         listed = seen(story, effect, *BOTH)
         story.resolution(effect, kind, presence="present", observations=listed, void="observation-invalid")
         yield f"grade-present-{kind}-lists", story.case(f"a {kind} that lists sightings [PRF-7]", "proof")
+
+
+def attested(status: str = "not_committed") -> tuple[Story, Effect]:
+    """Return a story in which a person said what became of the first attempt."""
+    story, effect = unknown(Story(also=(*ATTESTED, *REPEATED), contract=charge(**UNKEYED)))
+    settle(story)
+    story.attest(effect, status)
+    return story, effect
+
+
+def once_more(story: Story, effect: Effect, status: str = "committed", kind: str = "") -> None:
+    """Decide it again, send it again, and hear an answer."""
+    story.intent(effect, again=effect.head if effect.status == "committed" else None)
+    story.start(effect)
+    story.outcome(effect, status, kind)
+
+
+def earlier_attempts() -> Cases:
+    """What is said of an effect rests on how each of its attempts was closed."""
+    story, effect = attested()
+    once_more(story, effect, "not_committed", "definite_failure")
+    yield "relies-attested-failed", story.case("a person's word of the first, an answer to the second [PRF-9]", "grade")
+    story, effect = attested()
+    once_more(story, effect)
+    yield "relies-attested-committed", story.case("it happened once if the first did not happen [PRF-9]", "grade")
+    story, effect = unknown(Story(contract=charge(**UNKEYED)))
+    absent(story, effect)
+    once_more(story, effect)
+    yield "relies-absent-committed", story.case("a read of the first, the second committed [PRF-9]", "grade")
+    webhook = charge(**UNKEYED, **CONFIRMABLE)
+    story, effect = unknown(Story(contract=webhook, also=ATTESTED))
+    story.resolution(effect, "webhook")
+    once_more(story, effect, "unknown")
+    settle(story)
+    story.attest(effect, "not_committed")
+    once_more(story, effect)
+    yield "relies-three", story.case("three attempts, each with words of its own [PRF-9]", "grade")
+    story, effect = started()
+    story.outcome(effect, "not_committed")
+    story.contract(charge(version=2, **UNKEYED))
+    effect.contract = story.contract_data
+    once_more(story, effect)
+    yield "relies-keyed-once", story.case("only the first attempt's contract had a key [PRF-9] [CTR-8]", "grade")
+    story, effect = attested()
+    story.intent(effect)
+    story.release(effect)
+    yield "relies-released", story.case("a claim that was given back adds nothing [PRF-9]", "grade")
+    story, effect = attested()
+    story.intent(effect)
+    story.start(effect)
+    yield "relies-open", story.case("while an attempt is open nothing is relied on [PRF-9]", "grade")
+    story, effect = unknown(Story(contract=charge(**UNKEYED)))
+    absent(story, effect)
+    story.intent(effect)
+    story.start(effect)
+    story.resolution(effect)
+    yield "relies-seen-while-sent", story.case("whichever of two was seen: once, if the read was right [PRF-9]", "grade")
+    story, effect = attested()
+    once_more(story, effect, "not_committed", "definite_failure")
+    story.resolution(effect, finds=("contradiction",))
+    yield (
+        "relies-contradicted",
+        story.case("a presence contradicts the last closing, and leaves the first [PRF-9] [EFF-12]", "grade"),
+    )
+
+
+def earlier_generations() -> Cases:
+    story, effect = attested("committed")
+    once_more(story, effect)
+    yield "relies-again", story.case("generation 1 by a person's word, 2 by the executor's [PRF-9]", "grade")
+    story, effect = attested()
+    once_more(story, effect)
+    once_more(story, effect, "not_committed", "never_sent")
+    yield "relies-again-failed", story.case("generation 2 did not happen, 1 did: three attempts [PRF-9]", "grade")
+    story, effect = attested()
+    story.resolution(effect, generation=2)
+    yield "relies-above", story.case("a higher generation seen: what closed the lower one stays [PRF-9]", "grade")

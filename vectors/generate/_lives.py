@@ -171,7 +171,7 @@ def attempts() -> Cases:
     story.intent(effect)
     story.start(effect)
     story.outcome(effect)
-    yield "life-after-failure", story.case("after a definite failure the content may differ [EFF-3]", "life")
+    yield "life-after-failure", story.case("after a definite failure the content may differ [EFF-3] [PRF-9]", "life")
     story, effect = unknown()
     absent(story, effect)
     story.intent(effect)

@@ -73,6 +73,7 @@ class Story:
         self.contract_data: Map = {}
         self.now = 0
         self.leaves: list[Leaf] = []
+        self.forgotten = 0
         self.effects: dict[bytes, Effect] = {}
         self.states: dict[str, bytes] = {}
         self.findings: list[Find] = []
@@ -241,8 +242,9 @@ class Story:
         self.log_id = event_id = self.govern("recovery", data)
         self.origin, self.log_key = str(data["origin"]), key
         self.trust = wire.vkey(self.origin, key)
-        for effect in self.effects.values() if data["amnesia"] else ():
-            effect.status = "unknown" if effect.status in OPEN else effect.status
+        self.forgotten += bool(data["amnesia"])
+        for effect in [effect for effect in self.effects.values() if data["amnesia"] and effect.status in OPEN]:
+            effect.status, effect.accounted = "unknown", self.forgotten
         self._settle_leaf()
         return event_id
 
@@ -312,6 +314,8 @@ class Story:
             effect.issuer, effect.repeats = by.public, given.get("again") is not None
             if effect.repeats:
                 effect.generation, effect.turn = effect.generation + 1, 0
+            spared = self.forgotten > (0 if effect.repeats else effect.accounted) and status == "claimed"
+            effect.sworn, effect.accounted = effect.sworn or spared, self.forgotten
             effect.status, effect.attempt = status, effect.attempt + 1
             self.moved(effect, event_id)
         self._settle_leaf()
@@ -384,13 +388,13 @@ class Story:
         self, effect: Effect, event_id: bytes, status: str, kind: str, ground: tuple[str, Iterable[str]]
     ) -> bytes:
         if effect.head == event_id:
-            effect.status = status
-            effect.committed += [effect.generation] if status == "committed" else []
             if status != "unknown":
-                keyed = ["provider-key"] if effect.protected() else []
-                effect.grade, effect.relies_on = ground[0], sorted(["store-not-rolled-back", *ground[1], *keyed])
+                effect.settle([*ground[1]])
+                effect.grade = ground[0]
                 effect.turn += kind in ("stored_failure", "key_burnt")
                 self.moved(effect, event_id)
+            effect.status = status
+            effect.committed += [effect.generation] if status == "committed" else []
         self._settle_leaf()
         return event_id
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 
 from vectors.generate import _wire as wire
 from vectors.generate._effect import Effect
+from vectors.generate._grades import attested as first_attested
+from vectors.generate._grades import once_more
 from vectors.generate._lives import ATTESTED, settle, started, unknown
 from vectors.generate._proofs import observe, reading
+from vectors.generate._recoveries import swear
 from vectors.generate._sample import GOVERNING
-from vectors.generate._story import Story
+from vectors.generate._story import CHARGES, Story
 from vectors.generate._wire import LOG, ORIGIN, RECONCILER, SECOND_RECONCILER, STRANGER, Case, Value
 
 AREAS = ("receipt",)
@@ -71,6 +74,9 @@ def valid() -> Iterator[tuple[str, Case]]:
         "unknown": ("no answer", lambda: unknown()),
         "seen": ("a sighting [PRF-8]", seen),
         "attested": ("a person's word", attested),
+        "attempts": ("a person's word of the first attempt, an answer to the second [PRF-9]", attempts),
+        "generations": ("two generations, the first of two attempts [PRF-9]", generations),
+        "sworn": ("a call that an oath let through after a recovery [PRF-9]", sworn),
         "among-others": ("between another effect's leaves, on the same resource [RCP-5]", among_others),
     }
     for name, (comment, tell) in tellers.items():
@@ -111,6 +117,28 @@ def attested() -> Told:
     return story, effect
 
 
+def attempts() -> Told:
+    story, effect = first_attested()
+    once_more(story, effect, "not_committed", "definite_failure")
+    return story, effect
+
+
+def generations() -> Told:
+    story, effect = first_attested()
+    once_more(story, effect)
+    once_more(story, effect)
+    return story, effect
+
+
+def sworn() -> Told:
+    story = Story(also=ATTESTED)
+    story.recover()
+    swear(story, CHARGES)
+    story, effect = started(story)
+    story.outcome(effect)
+    return story, effect
+
+
 def among_others() -> Told:
     story, effect = started()
     other = story.effect(order="790")
@@ -135,7 +163,7 @@ def case(
         "comment": comment,
         "expect": expect,
         "flags": ["valid" if expect == "ok" else "broken"],
-        "trust": wire.vkey(ORIGIN, LOG),
+        "trust": wire.vkey(story.origin, story.log_key),
         "receipt": raw.hex(),
         "report": report if expect == "ok" else None,
         "leaf": leaf,

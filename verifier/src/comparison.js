@@ -31,10 +31,11 @@ import { committedMax, freeEffect } from './world.js';
 /** @typedef {import('./policy.js').Judgement} Judgement */
 /** What has to be read before an event moves it, and the verdict that the policy gives on the recorded inputs.
  * @typedef {{ state: EffectState | undefined, now: number, own: Judgement | null }} Before */
-/** What the report says of one effect beside its state; `intent` is kept while its claim is open.
+/** What the report says of one effect beside its state; `intent` is kept while its claim is open, `sworn` is whether an
+ * oath let an intent be claimed after a recovery, and `earlier` what `reliesOn` was before the event that settled last.
  * @typedef {{
- *   purpose: string, events: Hex[], grade: string | null, reliesOn: string[], reference: string | null,
- *   intent: Event | null,
+ *   purpose: string, events: Hex[], grade: string | null, reliesOn: string[], sworn: boolean,
+ *   earlier: string[], reference: string | null, intent: Event | null,
  * }} Life */
 /** One naming of an attachment: the leaf, the size where it is said, or a snapshot's profile and what was copied of it.
  * @typedef {{ index: number, size: number | null, profile: Reader | null, inline: ValueMap, reads: Set<string> }} Named */
@@ -192,7 +193,8 @@ export class Comparison {
   #lifeOf(effect) {
     const known = this.#lives.get(effect);
     if (known !== undefined) return known;
-    const life = { purpose: '', events: [], grade: null, reliesOn: [], reference: null, intent: null };
+    const settled = { grade: null, reliesOn: [], earlier: [], reference: null };
+    const life = { purpose: '', events: [], ...settled, sworn: false, intent: null };
     this.#lives.set(effect, life);
     return life;
   }
@@ -214,6 +216,7 @@ export class Comparison {
     if (kind === 'intent') {
       life.purpose = data.purpose;
       life.intent = event;
+      life.sworn ||= this.#claimedOnOath(event, before, after);
     }
     if ((kind === 'intent' || kind === 'start') && life.intent !== null)
       this.#compareVerdict(life.intent, event, before);
@@ -230,9 +233,22 @@ export class Comparison {
     if (settledBy(event, before, after)) {
       const byExecutor = this.fold.startedBy(after.effect, event.by);
       life.grade = gradeOf(event, contract, { observers: this.#observers(event), byExecutor });
-      life.reliesOn = relianceOf(event, contract, life.grade);
+      if (!contradicts(before.state, after.generation)) life.earlier = life.reliesOn;
+      life.reliesOn = relianceOf(event, contract, life.grade, life);
       life.reference = data.evidence?.reference ?? null;
     }
+  }
+
+  /**
+   * Whether a recovery would have made a claim unknown, had nobody sworn.
+   *
+   * @param {Event} intent
+   * @param {Before} before
+   * @param {EffectState} after
+   */
+  #claimedOnOath({ data }, { state }, after) {
+    const accounted = data.again === null ? (state?.absorbed ?? 0) : 0;
+    return after.status === CLAIMED && accounted < this.fold.governance.recoveries.length;
   }
 
   /** @param {Event} event @param {EffectState} state */
@@ -253,7 +269,7 @@ export class Comparison {
   /** @param {any} data @param {Before} before @param {Life} life */
   #comparePresence({ generation, evidence: { reference } }, { state }, life) {
     if (state === undefined) return;
-    if (state.status === NOT_COMMITTED && generation === state.generation) {
+    if (contradicts(state, generation)) {
       this.#find('contradiction', 'present after not_committed: the effect happened after all');
     }
     if (
@@ -375,6 +391,14 @@ const settledBy = ({ kind }, { state }, after) =>
   (state === undefined || state.status !== after.status || state.generation !== after.generation) &&
   kind !== 'denial' &&
   kind !== 'release';
+
+/**
+ * Whether a presence of this generation shows that the last closing was wrong.
+ *
+ * @param {EffectState | undefined} state
+ * @param {number} generation
+ */
+const contradicts = (state, generation) => state?.status === NOT_COMMITTED && state.generation === generation;
 
 /** Every `{attachment, size}` that an event's data names. @param {Event} event @returns {Reference[]} */
 function referencesOf({ kind, data }) {

@@ -227,11 +227,14 @@ export function gradeOf(event, contract, { observers, byExecutor }) {
  * @param {Event} event
  * @param {Contract | undefined} contract
  * @param {string} grade
+ * @param {{ sworn: boolean, earlier: string[] }} life  whether an oath let an intent of it be claimed after a recovery,
+ *   and the words of what settled its earlier attempts and generations
  */
-export function relianceOf(event, contract, grade) {
-  const relies = ['store-not-rolled-back', ...relianceOnEvidence(event, grade)];
-  if (contract?.keyed) relies.push('provider-key');
-  return relies.sort();
+export function relianceOf(event, contract, grade, { sworn, earlier }) {
+  const relies = new Set(['store-not-rolled-back', ...earlier, ...relianceOnEvidence(event, grade)]);
+  if (contract?.keyed) relies.add('provider-key');
+  if (sworn) relies.add('oath');
+  return [...relies].sort();
 }
 
 /** @param {Event} event @param {string} grade */

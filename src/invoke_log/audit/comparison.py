@@ -54,12 +54,18 @@ Find = Callable[[str, int | None, str], None]
 
 @dataclass(slots=True)
 class _Life:
-    """What the report says of one effect beside its state, and what is kept while a claim is open."""
+    """What the report says of one effect beside its state, and what is kept while a claim is open.
+
+    sworn: whether an oath let an intent be claimed after a recovery; earlier: what `relies_on` was before the event that
+    settled the effect last.
+    """
 
     purpose: str = ""
     events: list[bytes] = field(default_factory=list)
     grade: str | None = None
     relies_on: tuple[str, ...] = ()
+    sworn: bool = False
+    earlier: tuple[str, ...] = ()
     reference: str | None = None
     intent: Event | None = None
     committed: tuple[int, ...] = ()
@@ -222,6 +228,7 @@ class Comparison:
         match event.data:
             case Intent() as data:
                 life.purpose, life.intent = data.purpose, event
+                life.sworn |= self._claimed_on_oath(data, before.state, after)
                 self._compare_verdict(life.intent, data, index, before)
             case Start() as data if life.intent is not None:
                 self._compare_verdict(life.intent, data, index, before)
@@ -245,8 +252,17 @@ class Comparison:
         ):
             own = self._fold.started_by(event.effect, event.resource or "", event.by)
             life.grade = evidence.grade_of(event, contract, observers=self._observers(event), by_executor=own)
-            life.relies_on = self._same(evidence.reliance_of(event, contract, grade=life.grade))
+            if not _contradicts(before.state, after.generation):
+                life.earlier = life.relies_on
+            life.relies_on = self._same(
+                evidence.reliance_of(event, contract, grade=life.grade, sworn=life.sworn, earlier=life.earlier)
+            )
             life.reference = event.data.evidence.reference if isinstance(event.data, Outcome | Resolution) else None
+
+    def _claimed_on_oath(self, intent: Intent, before: EffectState | None, after: EffectState) -> bool:
+        """Return whether a recovery would have made this claim unknown, had nobody sworn [REC-4], [REC-5]."""
+        accounted = 0 if before is None or intent.again is not None else before.absorbed
+        return after.status == CLAIMED and accounted < len(self._fold.governance.recoveries)
 
     def _same(self, value: _Kept) -> _Kept:
         """Return the one tuple that stands for all that are equal to it: most effects end alike."""
@@ -281,7 +297,7 @@ class Comparison:
         state = before.state
         if state is None:
             return
-        if state.status == NOT_COMMITTED and data.generation == state.generation:
+        if _contradicts(state, data.generation):
             self._find("contradiction", index, "present after not_committed: the effect happened after all")
         reference = data.evidence.reference
         if (
@@ -391,3 +407,8 @@ class Comparison:
             # Compared as bytes: in Python True equals 1, and a field that is not there reads as null.
             if not there or cbor.encode(value[name]) != cbor.encode(named.inline[name]):
                 self._find("inputs-differ", named.index, f"the verdict's snapshot field {name} is not the snapshot's")
+
+
+def _contradicts(state: EffectState | None, generation: int) -> bool:
+    """Return whether a presence of this generation shows that the last closing was wrong."""
+    return state is not None and state.status == NOT_COMMITTED and state.generation == generation

@@ -29,6 +29,7 @@ CHECKED: Final = (
 NOT_CHECKED: Final = (
     "that nothing happened to this effect after the checkpoint",
     "the resource's other decisions: its state hash is taken from the intents",
+    "the same call's effects under classes that are retired: they are other effects, with receipts of their own",
     "that no tick and no governance event stands between those that are shown",
     "what the budgets of a policy count: they rest on other effects",
     "witnesses: the receipt carries the log's own signature",

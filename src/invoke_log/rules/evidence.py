@@ -232,9 +232,17 @@ def grade_of(event: Event, contract: Contract | None, *, observers: Iterable[byt
             return ATTESTED
 
 
-def reliance_of(event: Event, contract: Contract | None, *, grade: str) -> tuple[str, ...]:
-    """Return what a settled status rests on beside the log itself, sorted: SPEC §10's words [PRF-9]."""
-    relies = {"store-not-rolled-back"}
+def reliance_of(
+    event: Event, contract: Contract | None, *, grade: str, sworn: bool = False, earlier: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return what a settled status rests on beside the log itself, sorted: SPEC §10's words [PRF-9].
+
+    Args:
+        event: what settled it.
+        sworn: whether an oath let an intent of it be claimed after a recovery.
+        earlier: the words of what settled its earlier attempts and generations.
+    """
+    relies = {"store-not-rolled-back", *earlier}
     match event.data:
         case Outcome() as data:
             relies.add("executor")
@@ -250,4 +258,6 @@ def reliance_of(event: Event, contract: Contract | None, *, grade: str) -> tuple
             relies |= {"attestor", "log-clock", "quiescence-bound"}
     if contract is not None and contract.keyed:
         relies.add("provider-key")
+    if sworn:
+        relies.add("oath")
     return tuple(sorted(relies))
