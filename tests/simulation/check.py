@@ -27,7 +27,6 @@ from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.effect import OPEN
 from invoke_log.rules.event import CHAINED_KINDS, Event, parse_event
-from invoke_log.rules.evidence import ATTESTED
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.intent import bind
 from invoke_log.rules.kind import (
@@ -334,13 +333,18 @@ class Judge:
         if live != {e: (state.status, state.generation, state.last) for e, state in self.fold.effects.items()}:
             raise Violation("S13", "what the store remembers of its effects is not what its leaves say")
         self._check_notes()
+        leaves = [digest.event_id(body) for body, _ in self.world.store._entries]
+        contradictions = {leaves[f.index] for f in report.findings if f.code == "contradiction" and f.index is not None}
         for effect in report.effects:
-            timed = digest.tag(effect.effect, effect.generation).hex() in self.excused
-            if effect.status in (COMMITTED, NOT_COMMITTED) and (effect.grade is None or not effect.relies_on):
+            if effect.status not in (COMMITTED, NOT_COMMITTED):
+                continue
+            if effect.grade is None or not effect.relies_on:
                 raise Violation("S14", f"{effect.resource} is settled, and neither grade nor reliance is named")
-            by_a_person = timed and effect.grade == ATTESTED
-            if by_a_person and effect.status == NOT_COMMITTED and "log-clock" not in effect.relies_on:
-                raise Violation("S14", f"{effect.resource} rests on the log's clock and does not say so")
+            found = (self.fold.chained(effect.effect, effect.resource, event) for event in effect.events)
+            by_a_person = any(placed is not None and isinstance(placed[1].data, Attestation) for placed in found)
+            contradicted = not contradictions.isdisjoint(effect.events)
+            if by_a_person and not contradicted and not {"attestor", "log-clock"} <= set(effect.relies_on):
+                raise Violation("S14", f"{effect.resource} rests on a person and the log's clock and does not say so")
         if report.effects:
             chosen = self.world.rng.choice(report.effects)
             shown = verify_receipt(log.receipt(chosen.effect), trust=log.verifier_key).effect

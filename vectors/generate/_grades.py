@@ -168,7 +168,10 @@ def earlier_attempts() -> Cases:
     story.intent(effect)
     story.start(effect)
     story.resolution(effect)
-    yield "relies-seen-while-sent", story.case("whichever of two was seen: once, if the read was right [PRF-9]", "grade")
+    yield (
+        "relies-seen-while-sent",
+        story.case("whichever was seen: once, if the read was right [PRF-9]", "grade"),
+    )
     story, effect = attested()
     once_more(story, effect, "not_committed", "definite_failure")
     story.resolution(effect, finds=("contradiction",))

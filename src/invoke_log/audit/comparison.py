@@ -56,8 +56,8 @@ Find = Callable[[str, int | None, str], None]
 class _Life:
     """What the report says of one effect beside its state, and what is kept while a claim is open.
 
-    sworn: whether an oath let an intent be claimed after a recovery; earlier: what `relies_on` was before the event that
-    settled the effect last.
+    sworn: whether an oath let an intent be claimed after a recovery; earlier: what `relies_on` was before the event
+    that settled the effect last.
     """
 
     purpose: str = ""
