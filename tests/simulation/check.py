@@ -109,6 +109,8 @@ class Judge:
         """Leaves that were judged before: what a provider did meanwhile does not make them untrue."""
         self.used: set[bytes] = set()
         self.started: set[bytes] = set()
+        self.attested: set[bytes] = set()
+        """Events by which a person settled an effect, whatever became of it since."""
         self.amounts: dict[bytes, int] = {}
         """What each intent may spend of the budget."""
         self.spent: dict[tuple[bytes, int], int] = {}
@@ -195,6 +197,8 @@ class Judge:
         if state is None:
             return
         self._check_spent(event, state)
+        if isinstance(data, Attestation):
+            self.attested.add(event.id)
         if isinstance(data, Start):
             self._check_start(event, data, before, state)
         elif isinstance(data, Redrive):
@@ -340,10 +344,8 @@ class Judge:
                 continue
             if effect.grade is None or not effect.relies_on:
                 raise Violation("S14", f"{effect.resource} is settled, and neither grade nor reliance is named")
-            found = (self.fold.chained(effect.effect, effect.resource, event) for event in effect.events)
-            by_a_person = any(placed is not None and isinstance(placed[1].data, Attestation) for placed in found)
-            contradicted = not contradictions.isdisjoint(effect.events)
-            if by_a_person and not contradicted and not {"attestor", "log-clock"} <= set(effect.relies_on):
+            by_a_person = not self.attested.isdisjoint(effect.events) and contradictions.isdisjoint(effect.events)
+            if by_a_person and not {"attestor", "log-clock"} <= set(effect.relies_on):
                 raise Violation("S14", f"{effect.resource} rests on a person and the log's clock and does not say so")
         if report.effects:
             chosen = self.world.rng.choice(report.effects)

@@ -11,12 +11,13 @@ from vectors.generate import _wire as wire
 from vectors.generate._effect import Effect
 from vectors.generate._grades import attested as first_attested
 from vectors.generate._grades import once_more
-from vectors.generate._lives import ATTESTED, settle, started, unknown
+from vectors.generate._intents import SECOND
+from vectors.generate._lives import ATTESTED, absent, settle, started, unknown
 from vectors.generate._proofs import observe, reading
 from vectors.generate._recoveries import swear
-from vectors.generate._sample import GOVERNING
+from vectors.generate._sample import EVERYTHING, GOVERNING
 from vectors.generate._story import CHARGES, Story
-from vectors.generate._wire import LOG, ORIGIN, RECONCILER, SECOND_RECONCILER, STRANGER, Case, Value
+from vectors.generate._wire import AGENT, LOG, ORIGIN, RECONCILER, SECOND_RECONCILER, STRANGER, Case, Value
 
 AREAS = ("receipt",)
 ALWAYS = (*GOVERNING, "tick", "observation")
@@ -77,6 +78,7 @@ def valid() -> Iterator[tuple[str, Case]]:
         "attempts": ("a person's word of the first attempt, an answer to the second [PRF-9]", attempts),
         "generations": ("two generations, the first of two attempts [PRF-9]", generations),
         "sworn": ("a call that an oath let through after a recovery [PRF-9]", sworn),
+        "retired": ("what a retired class's effect came to after a recovery is not shown [RCP-5] [REC-7]", retired),
         "among-others": ("between another effect's leaves, on the same resource [RCP-5]", among_others),
     }
     for name, (comment, tell) in tellers.items():
@@ -136,6 +138,20 @@ def sworn() -> Told:
     swear(story, CHARGES)
     story, effect = started(story)
     story.outcome(effect)
+    return story, effect
+
+
+def retired() -> Told:
+    story = Story(grants=())
+    story.grant("agent", AGENT, EVERYTHING)
+    story.grant("reconciler", RECONCILER, EVERYTHING)
+    before = story.effect()
+    story.recover()
+    story.intent(before, status="unknown")
+    absent(story, before)
+    story.contract(SECOND)
+    effect = story.effect()
+    story.intent(effect, status="unknown")
     return story, effect
 
 

@@ -98,7 +98,7 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
     header = reader.header
     if (opened.checkpoint.origin, opened.checkpoint.size) != (header.origin, header.size):
         raise ReceiptInvalidError("receipt: the checkpoint is of another log or size than the header says")
-    fold, findings = Fold(), list[Finding]()
+    fold, findings = Fold(shown=header.effect), list[Finding]()
     comparison = Comparison(
         fold,
         lambda code, index, message: findings.append(Finding(code=code, index=index, message=message)),

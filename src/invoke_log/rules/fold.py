@@ -34,7 +34,9 @@ class Fold:
     It keeps every effect and resource, the ids of notes and ticks, and the approvals of open claims; no bodies.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shown: bytes | None = None) -> None:
+        """Args: shown: the one effect whose events are applied, as in a receipt; None: every effect's are."""
+        self._shown = shown
         self._governance: Governance | None = None
         self.effects: dict[bytes, EffectState] = {}
         """Every effect with an event on its chain, by key."""
@@ -71,7 +73,9 @@ class Fold:
         return self._tick_times[position] if position < len(self._tick_leaves) else None
 
     def effect(self, effect: bytes, resource: str) -> EffectState:
-        return self.effects.get(effect) or EffectState(effect=effect, resource=resource)
+        # Of an effect that is not shown nothing is known, so nothing is held against it, nor a recovery [RCP-5].
+        accounted = len(self.governance.recoveries) if self._shown not in (None, effect) else 0
+        return self.effects.get(effect) or EffectState(effect=effect, resource=resource, absorbed=accounted)
 
     def state_hash(self, resource: str) -> bytes:
         return self._states.get(resource) or digest.state_zero(self.governance.log_id, resource)
