@@ -22,6 +22,7 @@ def cases() -> Cases:
     yield from recoveries()
     yield from after_recovery()
     yield from oaths()
+    yield from oaths_relied_on()
     yield from retired_classes()
     yield from bad_recoveries()
 
@@ -246,6 +247,16 @@ def oaths() -> Cases:
         story.start(effect)
         story.outcome(effect)
     yield "oath-generations", story.case("it covers every generation [REC-4] [REC-5]", "recovery")
+    story = Story(also=ATTESTED)
+    swear(story, CHARGES, void="recovery-unknown")
+    yield "oath-no-recovery", story.case("about what is no recovery [REC-2]", "recovery")
+    story = Story(also=ATTESTED)
+    story.recover(amnesia=False, checkpoint=story.note())
+    swear(story, CHARGES, void="recovery-unknown")
+    yield "oath-planned", story.case("about a recovery that forgot nothing [REC-2]", "recovery")
+
+
+def oaths_relied_on() -> Cases:
     story, effect = unknown(Story(also=ATTESTED))
     absent(story, effect)
     story.recover()
@@ -284,13 +295,6 @@ def oaths() -> Cases:
     story.start(effect)
     story.outcome(effect)
     yield "oath-again", story.case("a repeat that it lets through relies on it [PRF-9] [REC-4]", "recovery")
-    story = Story(also=ATTESTED)
-    swear(story, CHARGES, void="recovery-unknown")
-    yield "oath-no-recovery", story.case("about what is no recovery [REC-2]", "recovery")
-    story = Story(also=ATTESTED)
-    story.recover(amnesia=False, checkpoint=story.note())
-    swear(story, CHARGES, void="recovery-unknown")
-    yield "oath-planned", story.case("about a recovery that forgot nothing [REC-2]", "recovery")
 
 
 def retired_classes() -> Cases:

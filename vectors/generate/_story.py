@@ -71,9 +71,8 @@ class Story:
         self.policies: Map = {}
         self.policy_data: Map = {}
         self.contract_data: Map = {}
-        self.now = 0
+        self.now = self.forgotten = 0
         self.leaves: list[Leaf] = []
-        self.forgotten = 0
         self.effects: dict[bytes, Effect] = {}
         self.states: dict[str, bytes] = {}
         self.findings: list[Find] = []
