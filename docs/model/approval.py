@@ -1,7 +1,8 @@
 """What a START may rest on, as SPEC tells it in EFF-5 and EFF-8: who consented, to which intent, when, by which keys.
 
-A model beside `effect.py`, of one effect that asks: two approvers, an issuer and an executor who hold that role, too,
-and a clock. What a START lists is chosen freely: also what nobody should take. Time is counted in TTLs of an approval.
+A model beside `effect.py`, of one effect that asks: two approvers, an issuer and an executor who hold that role, too, a
+clock, and a log that hears of it where somebody ticks. What a START lists is chosen freely: also what nobody should
+take. Time is counted in TTLs of an approval.
 """
 
 from collections.abc import Iterator
@@ -24,31 +25,39 @@ class Rules(NamedTuple):
     never_issuer: bool = True  # 9.4 approval: not by the intent's issuer
     never_executor: bool = True  # EFF-8: not by the START's own key
     not_expired: bool = True  # EFF-8: not older than the contract's TTL
+    own_clock: bool = True  # CALL-8: nor by the clock of who starts
     still_holds: bool = True  # EFF-8: by a key that still holds the role
     distinct_keys: bool = True  # EFF-8: as many keys as are wanted, not as many approvals
 
 
 class World(NamedTuple):
-    """The bounds of the search. wanted: approvals that a START needs."""
+    """The bounds of the search. wanted: approvals that a START needs. ticks: whether somebody ticks at all times; then
+    the log's time is everybody's.
+    """
 
     wanted: int = 2
     intents: int = 2
     approvals: int = 3
     revokes: int = 1
     ends: int = 2
+    ticks: bool = False
 
 
 class Consent(NamedTuple):
-    """An approval on the log. at: the log's time before it."""
+    """An approval on the log. at: the log's time before it; given: when it came."""
 
     intent: int
     by: str
     at: int
+    given: int
 
 
 class State(NamedTuple):
-    """The log. claim: the number of the open intent, 0 where none is; started: what was listed, for which, and when."""
+    """The log, and the time. claim: the number of the open intent, 0 where none is; started: what was listed, for
+    which, and when.
+    """
 
+    now: int = 0
     lo: int = 0
     claim: int = 0
     intents: int = 0
@@ -68,7 +77,7 @@ def judge(rules: Rules, world: World, state: State, event: Label) -> State | Non
             named = intent == state.claim or not rules.open_claim
             if not state.claim or not named or by not in state.holders or (by == ISSUER and rules.never_issuer):
                 return None
-            return state._replace(approvals=(*state.approvals, Consent(intent, by, state.lo)))
+            return state._replace(approvals=(*state.approvals, Consent(intent, by, state.lo, state.now)))
         case ("deny", str(by)):
             if not state.claim or by not in state.holders or by == ISSUER:
                 return None
@@ -80,7 +89,7 @@ def judge(rules: Rules, world: World, state: State, event: Label) -> State | Non
             if not state.claim or not all(_counts(rules, state, each) for each in listed):
                 return None
             count = len({each.by for each in listed}) if rules.distinct_keys else len(listed)
-            return state._replace(claim=0, started=(listed, state.claim, state.lo)) if count >= world.wanted else None
+            return state._replace(claim=0, started=(listed, state.claim, state.now)) if count >= world.wanted else None
         case _:
             raise ValueError(event)
 
@@ -110,15 +119,25 @@ def events(world: World, state: State) -> Iterator[Label]:
 
 def moves(rules: Rules, world: World, state: State) -> Iterator[tuple[Label, State]]:
     """Yield whatever can happen next."""
-    if state.lo < world.ends:
-        yield ("tick",), state._replace(lo=state.lo + 1)
+    if state.now < world.ends:
+        now = state.now + 1
+        yield ("wait",), state._replace(now=now, lo=now if world.ticks else state.lo)
+    if state.lo < state.now:
+        yield ("tick",), state._replace(lo=state.now)
     for by in (ONE, TWO):
         if by in state.holders and len(PEOPLE) - len(state.holders) < world.revokes:
             yield ("revoke", by), state._replace(holders=tuple(each for each in state.holders if each != by))
     for event in events(world, state):
         after = judge(rules, world, state, event)
-        if after is not None:
-            yield event, after
+        if after is None or (rules.own_clock and not world.ticks and _too_late(state, after)):
+            continue
+        yield event, after
+
+
+def _too_late(before: State, after: State) -> bool:
+    """Whether a START lists what is too old by the clock of who starts, counted as the log does."""
+    listed = after.started[0] if after.started and not before.started else ()
+    return any(before.now > approval.at + 1 for approval in listed)
 
 
 def broken_in(world: World, state: State) -> str | None:
@@ -129,7 +148,7 @@ def broken_in(world: World, state: State) -> str | None:
     others = {
         consent.by
         for consent in listed
-        if consent.intent == intent and at - consent.at <= 1 and consent.by in state.holders
+        if consent.intent == intent and at - consent.given <= 1 and consent.by in state.holders
     }
     return None if len(others - {ISSUER, EXECUTOR}) >= world.wanted else "S9"
 
@@ -165,7 +184,8 @@ ROWS: Final = (
     Row(name="the issuer approves", off="never_issuer", world=World(wanted=1), breaks="S9"),
     Row(name="the executor approves", off="never_executor", world=World(wanted=1), breaks="S9"),
     Row(name="an approval of another intent", off="this_intent", world=World(wanted=1), breaks="S9"),
-    Row(name="an approval that had expired", off="not_expired", world=World(wanted=1), breaks="S9"),
+    Row(name="an approval that had expired", off="not_expired", world=World(wanted=1, ticks=True), breaks="S9"),
+    Row(name="an approval, by the log's time alone", off="own_clock", world=World(wanted=1), breaks="S9"),
     Row(name="an approver who is none any more", off="still_holds", world=World(wanted=1), breaks="S9"),
     Row(name="one approver twice", off="distinct_keys", breaks="S9"),
 )

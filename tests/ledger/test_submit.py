@@ -92,9 +92,9 @@ def test_one_claim_that_waits_is_found_without_showing_the_others(live: Live, mo
     live.put(*claims)
     shown: list[bytes] = []
 
-    def pending(world: LiveWorld, state: EffectState) -> PendingIntent | None:
+    def pending(world: LiveWorld, state: EffectState, *, at_ms: int) -> PendingIntent | None:
         shown.append(state.effect)
-        return approval.pending(world, state)
+        return approval.pending(world, state, at_ms=at_ms)
 
     monkeypatch.setattr(log, "pending", pending)
     assert live.log.approval(id_of(claims[1])).effect == live.bound(customer="cus_1").effect

@@ -31,6 +31,8 @@ LONG: Final = bool(os.environ.get("INVOKE_LOG_MODEL"))
 LIVES: Final = 2_000 if LONG else 40
 STEPS: Final = 20
 KEYS: Final = {ISSUER: AGENT, EXECUTOR: EXECUTOR_KEY, ONE: APPROVER, TWO: SECOND}
+OF_THE_GUARD: Final = ("own_clock",)
+"""Nothing that is appended shows whether it holds: tests/guard/test_standing_time.py does."""
 KINDS: Final = frozenset(("intent", "approve", "deny", "release", "start"))
 
 
@@ -38,6 +40,7 @@ class Twin:
     """A log under the real rules, led by the model's labels."""
 
     def __init__(self, world: World) -> None:
+        self.ticks = world.ticks
         self.play = Play(contract(approvals={"count": world.wanted, "ttl_ms": TTL_MS}))
         self.intents: list[bytes] = []
         self.approvals: list[bytes] = []
@@ -51,8 +54,8 @@ class Twin:
 
     def pass_on(self, move: Label, before: State) -> None:
         """Take part in a move that is no event of the effect."""
-        if move[0] == "tick":
-            must(self.play.tick((before.lo + 1) * TTL_MS))
+        if move[0] == "tick" or (move[0] == "wait" and self.ticks):
+            must(self.play.tick((before.now + (move[0] == "wait")) * TTL_MS))
         elif move[0] == "revoke":
             key = KEYS[str(move[1])].public_key
             must(self.play.say(Revoke(key=key, grant=None, suspect_from=None), ADMIN))
@@ -81,7 +84,9 @@ def test_a_row_ends_as_it_says(row: Row) -> None:
     assert row.run().broken == row.breaks
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.off], ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.off and row.off not in OF_THE_GUARD], ids=lambda row: row.name
+)
 def test_a_counter_example_is_refused_by_the_real_rules(row: Row) -> None:
     twin, state = Twin(row.world), State()
     trace = row.run().trace

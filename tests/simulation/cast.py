@@ -106,7 +106,9 @@ def founded() -> Founded:
 
 @dataclass(slots=True)
 class Sending:
-    """A permission to send, as the log gave it: by which START or re-drive, to which process, when, for what."""
+    """A permission to send, as the log gave it: by which START or re-drive, to which process, when, for what; and on
+    whose consent.
+    """
 
     id: bytes
     effect: bytes
@@ -114,6 +116,8 @@ class Sending:
     contract_id: bytes
     request: bytes
     stored_ms: int
+    approvals: tuple[bytes, ...]
+    approvals_ttl_ms: int
     used: bool = False
 
 
@@ -225,7 +229,7 @@ def sweep(process: Process) -> None:
         process.world.note(f"{process.name} swept {one.tool} {one.reference}: {one.finding}: {one.note}")
 
 
-def approve(process: Process) -> None:
+def approve(process: Process, *, denies: float = 0.35) -> None:
     """Show each waiting intent to a person, who mostly consents."""
     for live, state in looked_at(process):
         if state.status != CLAIMED or state.claim is None or not state.claim.asks:
@@ -233,7 +237,7 @@ def approve(process: Process) -> None:
         contract = live.log.governance.contracts[state.claim.contract_id]
         shown = rendering_digest(intent_of(live, state), contract)
         data: Approval | Denial = Approval(intent=state.claim.id, shown=shown)
-        if process.world.rng.random() < 0.35:
+        if process.world.rng.random() < denies:
             data = Denial(intent=state.claim.id, shown=shown, reason="no")
         put(process, say(live, data, process.signer, state))
 

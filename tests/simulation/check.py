@@ -23,6 +23,7 @@ from invoke_log.format.merkle import EMPTY_FRONTIER, leaf_hash
 from invoke_log.format.note import parse_note
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import Call
+from invoke_log.ledger.log import TICK_AGE_MS_MAX
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.effect import OPEN
@@ -61,6 +62,7 @@ ROLE_OF: Final[dict[type, tuple[str, ...]]] = {
     Attestation: ("attestor",),
 }
 CLASS: Final = f"{BUDGETED}/1"
+SET_BACK: Final = "clock set backwards"
 NEVER: Final = (Accepted, Duplicate, Stale, Unavailable)
 
 
@@ -95,6 +97,8 @@ class Judge:
         """Permissions that the log says came to nothing, and will."""
         self.excused: set[str] = set()
         """Tags of which the log was told by a clock that had leapt, and says that it relied on it."""
+        self.consented: dict[bytes, tuple[int, int]] = {}
+        """When each approval was stored, on the clock that nobody sets, and how often the other had been set back."""
         self.landed = 0
         self.happened: Counter[str] = Counter()
         """Kinds of events, and the ways that effects went, by how often."""
@@ -172,9 +176,18 @@ class Judge:
             raise Violation("S4", f"{process.name} sends {call.tag[:8]} twice under one START")
         if self.world.boot_ms > permission.stored_ms + D_MS:
             raise Violation("S4", f"{process.name} sends {call.tag[:8]} after its deadline")
+        self._check_consented(process, permission)
         if (tool.contract.id, bind(tool.contract, arguments).request) != (permission.contract_id, permission.request):
             raise Violation("S10", f"{process.name} sends {call.tag[:8]} under another contract or with other content")
         permission.used = True
+
+    def _check_consented(self, process: Process, permission: Sending) -> None:
+        """[CALL-8]: each approval was young enough when it was looked at, and D has not passed since."""
+        counts_ms = permission.approvals_ttl_ms + TICK_AGE_MS_MAX + D_MS
+        for given_ms, set_back in map(self.consented.__getitem__, permission.approvals):
+            unsure = set_back != self.world.faults[SET_BACK]
+            if self.world.boot_ms > given_ms + counts_ms and not unsure:
+                raise Violation("S9", f"{process.name} sends {permission.tag[:8]} on an approval that has lapsed")
 
     def _count(self, event: Event, before: Mapping[bytes, EffectState]) -> None:
         """Keep what came by this leaf, and how effects went by it: by its own where it has one, else by all."""
@@ -199,6 +212,8 @@ class Judge:
         self._check_spent(event, state)
         if isinstance(data, Attestation):
             self.attested.add(event.id)
+        elif isinstance(data, Approval):
+            self._note_consent(event)
         if isinstance(data, Start):
             self._check_start(event, data, before, state)
         elif isinstance(data, Redrive):
@@ -247,9 +262,15 @@ class Judge:
         wanted = max(1, contract.approvals_count, before.claim.approvals, data.verdict.approvals)
         if (before.claim.asks or data.verdict.answer == "ask") and len(approvers) < wanted:
             raise Violation("S9", f"a START with {len(approvers)} approvals of the {wanted} that were asked for")
-        self._permit(event, state)
+        self._permit(event, state, approvals=data.approvals)
 
-    def _permit(self, event: Event, state: EffectState) -> None:
+    def _note_consent(self, event: Event) -> None:
+        """Keep when an approval came; where the log's time was ahead of the wall clock, nobody can tell its age."""
+        _, stored_ms = self.world.authors.get(self.at, (None, self.world.boot_ms))
+        ahead = self.fold.lo(self.at) > self.world.wall_ms + stored_ms
+        self.consented.setdefault(event.id, (stored_ms, -1 if ahead else self.world.faults[SET_BACK]))
+
+    def _permit(self, event: Event, state: EffectState, *, approvals: tuple[bytes, ...] = ()) -> None:
         """A START or a re-drive: its process may send once, and knows it where it lives."""
         tag = digest.tag(state.effect, state.generation).hex()
         process, stored_ms = self.world.authors.get(self.at, (None, self.world.boot_ms))
@@ -263,6 +284,8 @@ class Judge:
             contract_id=state.claim.contract_id,
             request=state.claim.request,
             stored_ms=stored_ms,
+            approvals=approvals,
+            approvals_ttl_ms=self.fold.governance.contracts[state.claim.contract_id].approvals_ttl_ms,
         )
         self.starts[tag].append(sending)
         if process is not None and not process.doomed:

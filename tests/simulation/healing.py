@@ -12,6 +12,8 @@ from tests.simulation.provider import SETTLE_MS
 from tests.simulation.world import Process, Turns, Violation, World, copied
 
 REST_STEPS_MAX: Final = 4_000
+LAPSES: Final = 0.25
+"""In how many runs nobody ticks, at the end, until an approval is too old."""
 RELAPSES: Final = 0.25
 """How many runs lose their store once more, at a moment when all effects are settled."""
 PEOPLE_ONLY: Final = ("blind", "lagging", "telling")
@@ -29,7 +31,7 @@ class Healing:
         self.by_name = {process.name: process for process in world.processes}
 
     def script(self) -> Turns:
-        self.world.faulty = False
+        self.world.faulty, self.world.ticks_again_ms = False, 0
         self.world.pass_time(D_MS + 1_000)
         yield from self.rest(*READERS)  # who meet answers that come late
         # Somebody sets the wall clock right: until it has caught up with the log's time, nothing that waits goes on.
@@ -42,6 +44,8 @@ class Healing:
             yield from self.relapse()
             yield from self.settle()
         yield from self.race()
+        if not self.world.restores and self.world.ticker.random() < LAPSES:
+            yield from self.lapse()
 
     def rest(self, *names: str) -> Turns:
         """Let these do their job once, and everybody who is in the middle of one finish it."""
@@ -110,6 +114,25 @@ class Healing:
         landed = len(self.world.provider.landed) - before
         if landed != 1 or not any(state.status == COMMITTED for state in self.judge.fold.effects.values()):
             raise Violation("L3", f"of two that raced for a fresh effect {landed} landed")
+
+    def lapse(self) -> Turns:
+        """[CALL-8]: people consent, nobody ticks, and who asked comes back too late: nothing is sent, nothing lost."""
+        agent, approver = self.by_name["agent a"], self.by_name["approver"]
+        tool = next(name for name in self.world.called if name != cast.BUDGETED)
+        agent.job = partial(cast.call, tool=tool, order="asked", amount=2)
+        approver.job = partial(cast.approve, denies=0)
+        before = len(self.world.provider.landed)
+        self.world.ticks_again_ms = self.world.boot_ms + 2 * TTL_MS
+        yield from self.rest("agent a")
+        yield from self.rest("approver")
+        self.world.pass_time(TTL_MS + D_MS + 2_000)
+        yield from self.rest("agent a")
+        self.world.ticks_again_ms = 0
+        yield from self.rest("approver")
+        yield from self.rest("agent a")
+        landed = len(self.world.provider.landed) - before
+        if landed != 1:
+            raise Violation("L1", f"of a call that people have consented to twice {landed} landed")
 
     def left(self, *statuses: str) -> list[tuple[str, str]]:
         """The tool and status of each effect that stands so."""

@@ -27,6 +27,7 @@ from invoke_log.guard.guard import Guard
 from invoke_log.guard.registry import Tool
 from invoke_log.ledger import log as ledger
 from invoke_log.ledger.log import Log
+from invoke_log.ledger.state import LiveWorld
 from invoke_log.log import home
 from invoke_log.log.engine import Engine
 from invoke_log.log.signer import FileSigner
@@ -61,6 +62,7 @@ FAULTS: Final = (
     "process sleeps",
     "clock set forwards",
     "clock set backwards",
+    "nobody ticks",
     "store does not open",
     "store full",
     "commit fails, and was not stored",
@@ -276,6 +278,12 @@ class Heard(Log):
         self.process, self.store = process, store
         self._memory.governance = world.founded.governance  # folded once: every process would find the same
 
+    def due_tick(self, world: LiveWorld) -> tuple[Envelope, int] | None:
+        return super().due_tick(world) if self.process.world.ticking else None
+
+    def tick(self) -> Answer | None:
+        return super().tick() if self.process.world.ticking else None
+
     def append_many(self, envelopes: Sequence[Envelope]) -> list[Answer]:
         answers = super().append_many(envelopes)
         world = self.process.world
@@ -299,6 +307,10 @@ class World:
         self.wall_ms = T0 + 1_000  # what the wall clock shows at boot
         self.leapt = False
         """Whether the wall clock ever went faster than time."""
+        self.ticker = random.Random(f"ticker {seed}")
+        """Decides when nobody ticks: dice of its own, so that a seed is otherwise what it was without."""
+        self.silence = 0.004 * self.ticker.choice(ODDS)
+        self.ticks_again_ms = 0
         self.faulty = True
         self.over = False
         self.failure: BaseException | None = None
@@ -334,6 +346,11 @@ class World:
     def now_ms(self) -> int:
         """What the wall clock shows."""
         return self.wall_ms + self.boot_ms
+
+    @property
+    def ticking(self) -> bool:
+        """Whether those who hold the log key tick: else the log's time stands still."""
+        return self.boot_ms >= self.ticks_again_ms
 
     def chance(self, what: str) -> float:
         """A number that decides about a fault, which comes where it is small; 1 while there are none."""
@@ -408,6 +425,9 @@ class World:
             return
         if self.chance("clock") < (0.02 if self.provider.silent else 0.004):  # it does most harm to what is under way
             self.jump()
+        if self.faulty and self.ticker.random() < self.silence:
+            self.ticks_again_ms = self.boot_ms + self.ticker.choice((D_MS, TTL_MS, 3 * TTL_MS))
+            self.fault("nobody ticks", f"until {self.ticks_again_ms}")
         fate = self.chance("store")
         if fate < 0.003 and self.backups:
             self.restore()

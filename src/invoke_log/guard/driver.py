@@ -138,6 +138,8 @@ class Driver:
             self._tick, now_ms = due if due is not None else (None, world.now_ms())
             state, governance = world.effect(self._bound.effect, self._bound.resource), world.governance
             self._log_id = governance.log_id
+            own_ms = self._log.own_ms(now_ms)
+            still = own_ms != now_ms
             return Seen(
                 state=state,
                 state_hash=world.state_hash(self._bound.resource),
@@ -145,15 +147,17 @@ class Driver:
                 now_ms=now_ms,
                 nonce=secrets.token_bytes(16),
                 clock=time.clock_gettime(CLOCK),
-                approvals=self._approvals(world, state, now_ms),
+                approvals=self._approvals(world, state),
                 decided_on=self._decided_on(world, state),
                 budgets=world.budgets(self._tool.contract, self._bound, state, now_ms=now_ms),
+                own_ms=own_ms,
+                own_budgets=world.budgets(self._tool.contract, self._bound, state, now_ms=own_ms) if still else {},
             )
 
-    def _approvals(self, world: LiveWorld, state: EffectState, now_ms: int) -> tuple[bytes, ...]:
-        """The approvals of the open intent that a START of ours may list."""
-        found = given(world, state, self._tool.contract, now_ms=now_ms)
-        return tuple(sorted(approval.id for approval in found if approval.by != self._signer.public_key))
+    def _approvals(self, world: LiveWorld, state: EffectState) -> tuple[tuple[bytes, int], ...]:
+        """The approvals of the open intent that a START of ours may list, each until a time."""
+        found = given(world, state, self._tool.contract)
+        return tuple(sorted((each.id, each.until_ms) for each in found if each.by != self._signer.public_key))
 
     def _decided_on(self, world: LiveWorld, state: EffectState) -> dict[str, Value] | None:
         if state.claim is None or state.status != CLAIMED or self._tool.contract.profile is None:

@@ -13,7 +13,16 @@ from invoke_log.format.cbor import Value
 from invoke_log.guard import aio, reconcile
 from invoke_log.guard.driver import Driver
 from invoke_log.guard.first_sight import FirstSights
-from invoke_log.guard.outcome import Blocked, Committed, Denied, Ending, NotCommitted, OutcomeUnknown, Pending
+from invoke_log.guard.outcome import (
+    HINTS,
+    Blocked,
+    Committed,
+    Denied,
+    Ending,
+    NotCommitted,
+    OutcomeUnknown,
+    Pending,
+)
 from invoke_log.guard.patience import EVERY_S_DEFAULT, Patience
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.registry import Tool, contract_of, make_tool, register
@@ -201,7 +210,8 @@ class Guard:
         facts: dict[str, Any] = {"effect_key": bound.effect, "by": ended.by, "next": ended.next, "status": ended.status}
         name = tool.contract.name
         if ended.status == "unavailable":
-            raise StoreError(f"{name}: nothing was sent: {ended.reason}", hint="call again: nothing was sent")
+            hint = HINTS.get(ended.next, "call again: nothing was sent")
+            raise StoreError(f"{name}: nothing was sent: {ended.reason}", hint=hint)
         if ended.status == UNKNOWN:
             not_before = _not_before(self.log, bound, tool.contract)
             unknown = OutcomeUnknown(f"{name}: sent, and the outcome is unknown", not_before=not_before, **facts)

@@ -116,6 +116,7 @@ HINTS = {
     "attest": 'do not call again: a person has to find out and run "invoke-log attest"',
     "receipt": 'it is settled: "invoke-log receipt make" hands out the proof',
     "decide_again": "it did not happen: look at the world again and decide again",
+    "tick": 'whoever holds the log key has to tick: "invoke-log checkpoint" does; then make the same call again',
 }
 """What to do next, in a sentence, by the word in `next`."""
 

@@ -48,8 +48,8 @@ class PendingIntent:
     release_from_ms: int | None
 
 
-def pending(world: LiveWorld, state: EffectState) -> PendingIntent | None:
-    """Return an effect's open claim as an approver sees it; None: it is not claimed, or waits for nobody."""
+def pending(world: LiveWorld, state: EffectState, *, at_ms: int) -> PendingIntent | None:
+    """Return an effect's open claim as an approver sees it at a time; None: it is not claimed, or waits for nobody."""
     claim = state.claim
     if claim is None or state.status != CLAIMED:
         return None
@@ -67,7 +67,7 @@ def pending(world: LiveWorld, state: EffectState) -> PendingIntent | None:
         text=text,
         shown=digest.attachment_digest(text.encode()),
         wanted=max(1, contract.approvals_count, claim.approvals, asked or 0),
-        given=tuple(given(world, state, contract, now_ms=world.now_ms())),
+        given=tuple(each for each in given(world, state, contract) if at_ms <= each.until_ms),
         release_from_ms=claimed_ms + contract.claim_ttl_ms if claimed_ms is not None else None,
     )
 
@@ -86,16 +86,16 @@ def _asked_now(world: LiveWorld, state: EffectState, intent: Event, contract: Co
     return judged.approvals if judged is not None and judged.answer == ASK else None
 
 
-def given(world: LiveWorld, state: EffectState, contract: Contract, *, now_ms: int) -> Iterator[Given]:
-    """Return the approvals of an open claim that count at a time, the latest of each key [EFF-8]."""
+def given(world: LiveWorld, state: EffectState, contract: Contract) -> Iterator[Given]:
+    """Return an open claim's approvals, however old, by who may give them still, the latest of each key [EFF-8]."""
     if state.claim is None or state.status != CLAIMED:
         return
     latest: dict[bytes, Given] = {}
     for index, event in world.events_of(state.effect, state.resource):
         if not isinstance(event.data, Approval) or event.data.intent != state.claim.id:
             continue
-        until_ms = world.lo(index) + contract.approvals_ttl_ms
-        if now_ms <= until_ms and world.governance.holds(event.by, "approver", contract.effect_class, state.resource):
+        if world.governance.holds(event.by, "approver", contract.effect_class, state.resource):
+            until_ms = world.lo(index) + contract.approvals_ttl_ms
             latest[event.by] = Given(id=event.id, by=event.by, until_ms=until_ms)
     yield from latest.values()
 

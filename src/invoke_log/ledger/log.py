@@ -212,6 +212,13 @@ class Log:
         """Return this machine's own time in milliseconds, which no rule reads: for whoever distrusts the log's."""
         return _now_ms()
 
+    def own_ms(self, now_ms: int) -> int:
+        """Return this machine's own time where it is ahead of the log's `now_ms` by more than a tick's age, else
+        `now_ms`: what lapses with time has to hold by that too where nobody ticks [CALL-8].
+        """
+        own_ms = self.clock_ms()
+        return own_ms if own_ms - now_ms > TICK_AGE_MS_MAX else now_ms
+
     @property
     def governance(self) -> Governance:
         """Who may do what, under which contracts and policy, now."""
@@ -250,7 +257,8 @@ class Log:
     def approvals(self) -> list[PendingIntent]:
         """Return the claims that wait for approval, by effect key, as a person is shown them."""
         with self.world() as world:
-            return [found for state in world.effects() if (found := pending(world, state)) is not None]
+            at_ms = self.own_ms(world.now_ms())
+            return [found for state in world.effects() if (found := pending(world, state, at_ms=at_ms)) is not None]
 
     def approval(self, intent: bytes | str) -> PendingIntent:
         """Return one of them by its intent's event id: 32 bytes, or as it prints.
@@ -260,7 +268,7 @@ class Log:
         event_id = digest.parse_id(intent, "evt") if isinstance(intent, str) else intent
         with self.world() as world:
             state = world.claimed_by(event_id)
-            found = pending(world, state) if state is not None else None
+            found = pending(world, state, at_ms=self.own_ms(world.now_ms())) if state is not None else None
         if found is None:
             raise not_pending(event_id)
         return found

@@ -7,8 +7,9 @@ carries the steps out, one after the other, in a thread or on an event loop; it 
     Look -> Observe -> Seal, Seal -> Append -> Send -> Seal -> Append
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from invoke_log.format import digest
@@ -96,10 +97,11 @@ Step = Look | Observe | Seal | Append | Send | Refuse
 class Seen(NamedTuple):
     """The log as it stood: the effect, the resource's state hash, who governs, the time; and a fresh nonce and clock.
 
-    clock: seconds on a clock that runs while the machine sleeps. approvals: ids of the open intent's approvals that a
-    START of this caller may list, one a key.
+    clock: seconds on a clock that runs while the machine sleeps. approvals: the open intent's that a START of this
+    caller may list, one a key: its id, and the time until which it may.
     decided_on: the snapshot that the open intent was decided on, None where it had none or it is not kept here.
-    budgets: what the policy's budgets say of this call [POL-7].
+    budgets: what the policy's budgets say of this call [POL-7]. own_ms, own_budgets: this machine's time, and what they
+    say then, where the log's time stands still beside it; else now_ms, and nothing [CALL-8].
     """
 
     state: EffectState
@@ -108,9 +110,11 @@ class Seen(NamedTuple):
     now_ms: int
     nonce: bytes
     clock: float
-    approvals: tuple[bytes, ...]
+    approvals: tuple[tuple[bytes, int], ...]
     decided_on: dict[str, Value] | None
     budgets: dict[str, Value]
+    own_ms: int
+    own_budgets: dict[str, Value]
 
 
 class Sealed(NamedTuple):
@@ -133,7 +137,7 @@ class Ended(NamedTuple):
 
     status: committed, not_committed, unknown; or why nothing was sent: blocked, collision, conflict, stale, pending,
     denied, unavailable. fresh: this very call sent. by: the event that stands in the way or that settled it. next: a
-    word of `effect.NEXT`, or decide_again.
+    word of `effect.NEXT`, or decide_again, or tick.
     """
 
     status: str
@@ -162,7 +166,10 @@ def guarded_call(contract: Contract, bound: Bound, *, issuer: bytes, engines: En
             changed = difference(seen_before.fields, snapshot.fields)
             return (yield from _refused(None, "stale", f"the world changed while deciding: {changed}", DECIDE_AGAIN))
         seen_before = snapshot
-        verdict = judge_now(contract, bound, seen, snapshot, issuer=issuer, engines=engines)
+        judged = partial(judge_now, contract, bound, snapshot=snapshot, issuer=issuer, engines=engines)
+        verdict = judged(seen)
+        if not _answers_alike(verdict, seen, judged):
+            return _stands_still("the policy answers otherwise")
         if verdict is None or verdict.answer == DENY:
             rule = verdict.rule if verdict is not None else None
             yield Refuse(blocker=None, reason="denied")
@@ -280,22 +287,44 @@ def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Ge
             return (
                 yield from _refused(claim.id, "stale", f"the world changed since the decision: {changed}", DECIDE_AGAIN)
             )
-    verdict = judge_now(contract, bound, seen, snapshot, issuer=claim.issuer, engines=engines)
+    judged = partial(judge_now, contract, bound, snapshot=snapshot, issuer=claim.issuer, engines=engines)
+    verdict = judged(seen)
+    if not _answers_alike(verdict, seen, judged):
+        return _stands_still("the policy answers otherwise", by=claim.id)
     if verdict is None or verdict.answer == DENY:
         yield Refuse(blocker=claim.id, reason="denied")
         return _ended("denied", by=claim.id, reason="the policy in force denies the START of this intent")
     asked = claim.asks or verdict.answer == ASK
     wanted = max(1, contract.approvals_count, claim.approvals, verdict.approvals) if asked else 0
-    if len(seen.approvals) < wanted:
-        return _ended("pending", by=claim.id, after="wait", reason=f"{len(seen.approvals)} of {wanted} approvals")
-    approvals, snapshot_id = seen.approvals[:wanted], snapshot.id if snapshot else None
-    start, send = yield from _seal_start(
-        seen, claim.id, verdict, prev=head, approvals=approvals, snapshot_id=snapshot_id
-    )
+    young = tuple(approval for approval, until_ms in seen.approvals if seen.own_ms <= until_ms)
+    if len(young) < wanted:
+        return _awaited(contract, seen, claim.id, f"{len(young)} of {wanted} approvals")
+    listed, snapshot_id = young[:wanted], snapshot.id if snapshot else None
+    start, send = yield from _seal_start(seen, claim.id, verdict, prev=head, approvals=listed, snapshot_id=snapshot_id)
     answers = yield from _append(start)
     if not _accepted(answers[0]):
         return (yield from _not_started(answers[0], claim.id, contract))
     return (yield from _send(contract, send, nonce=seen.nonce))
+
+
+def _answers_alike(verdict: Verdict | None, seen: Seen, judged: Callable[[Seen], Verdict | None]) -> bool:
+    """Whether the policy says the same at this machine's own time, where the log's stands still [CALL-8]."""
+    if seen.own_ms == seen.now_ms:
+        return True
+    own = judged(seen._replace(now_ms=seen.own_ms, budgets=seen.own_budgets))
+    return (own and (own.answer, own.approvals)) == (verdict and (verdict.answer, verdict.approvals))
+
+
+def _awaited(contract: Contract, seen: Seen, intent: bytes, words: str) -> Ended:
+    """Too few approvals: people are waited for, or a tick where one is too old and even the next would be [CALL-8]."""
+    too_old = any(seen.own_ms > until_ms for _, until_ms in seen.approvals)
+    if too_old and seen.own_ms > seen.now_ms + contract.approvals_ttl_ms:
+        return _stands_still("approval-expired: every approval is too old", by=intent)
+    return _ended("pending", by=intent, after="wait", reason=f"approval-expired: {words}" if too_old else words)
+
+
+def _stands_still(words: str, *, by: bytes | None = None) -> Ended:
+    return _ended("unavailable", by=by, after="tick", reason=f"{words} by this machine's clock; the log's stands still")
 
 
 def _seal_start(

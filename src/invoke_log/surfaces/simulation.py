@@ -69,15 +69,18 @@ def judge(
     world: LiveWorld, contract: Contract, bound: Bound, snapshot: Snapshot | None, state: EffectState, *, issuer: bytes
 ) -> Verdict | None:
     """Return the verdict of the policy in force on a call at this moment; None where there is none to give it."""
+    now_ms = world.now_ms()
     seen = Seen(
         state=state,
         state_hash=world.state_hash(bound.resource),
         governance=world.governance,
-        now_ms=world.now_ms(),
+        now_ms=now_ms,
         nonce=b"",
         clock=0.0,
         approvals=(),
         decided_on=None,
-        budgets=world.budgets(contract, bound, state, now_ms=world.now_ms()),
+        budgets=world.budgets(contract, bound, state, now_ms=now_ms),
+        own_ms=now_ms,
+        own_budgets={},
     )
     return judge_now(contract, bound, seen, snapshot, issuer=issuer, engines=engines())

@@ -1,10 +1,14 @@
-"""`doctor` sees a key file that others may read, and a log that is not there; the speed of this disk is not tested."""
+"""`doctor` sees a key file that others may read, a log that is not there, and one whose time stands still.
+
+The speed of this disk is not tested.
+"""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from invoke_log.ledger import log as ledger
 from invoke_log.surfaces.cli.main import main
 
 
@@ -24,9 +28,10 @@ def test_a_log_as_it_was_made_passes_but_for_what_its_disk_does(
     assert main(["init", str(log), "--origin", "example.com/log"]) == 0
     capsys.readouterr()
     code, found = checks(log, capsys)
-    assert list(found) == ["signatures", "log", "key", "flush", "space"]
+    assert list(found) == ["signatures", "log", "clock", "key", "flush", "space"]
     assert found["signatures"]
     assert found["log"]
+    assert found["clock"]
     assert found["key"]
     assert code == (0 if all(found.values()) else 3)
 
@@ -40,6 +45,38 @@ def test_a_key_that_others_may_read_fails(tmp_path: Path, capsys: pytest.Capture
     assert (code, found["key"]) == (3, False)
 
 
+def test_a_log_whose_time_stands_still_fails_where_its_key_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or where it is ahead of this machine's; with the key at hand, the next append ticks."""
+    log, now_ms = tmp_path / "log", ledger._now_ms()
+    assert main(["init", str(log), "--origin", "example.com/log"]) == 0
+    capsys.readouterr()
+    for ms, here, fine in (
+        (120_000, True, True),
+        (-120_000, True, False),
+        (120_000, False, False),
+        (9_000, False, True),
+    ):
+        if not here:
+            (log / "keys" / "log.key").unlink(missing_ok=True)
+        monkeypatch.setattr(ledger, "_now_ms", lambda ms=ms: now_ms + ms)
+        assert checks(log, capsys)[1]["clock"] is fine, ms
+
+
 def test_a_log_that_is_not_there_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = checks(tmp_path / "none", capsys)
     assert (code, found) == (3, {"signatures": True, "log": False})
+
+
+def test_a_checkpoint_moves_the_time_of_an_idle_log_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """[CALL-8]: what a call is told to have done."""
+    log, now_ms = tmp_path / "log", ledger._now_ms() + 7 * 86_400_000
+    assert main(["init", str(log), "--origin", "example.com/log"]) == 0
+    monkeypatch.setattr(ledger, "_now_ms", lambda: now_ms)
+    assert main(["checkpoint", "--log", str(log)]) == 0
+    (log / "keys" / "log.key").unlink()
+    capsys.readouterr()
+    assert checks(log, capsys)[1]["clock"]

@@ -13,13 +13,15 @@ from invoke_log.surfaces.render import View
 def checkpoint(session: Session) -> None:
     """Sign and print a checkpoint.
 
-    It is a C2SP signed note of everything that is durable now. Keep it somewhere else: "verify --against" then shows
-    whether the log was cut, restored or rewritten.
+    It is a C2SP signed note of everything that is durable now, and of a tick, where the last one is a second old: so a
+    log's time goes on that nothing else is appended to. Keep it somewhere else: "verify --against" then shows whether
+    the log was cut, restored or rewritten.
 
     \b
     Example: invoke-log checkpoint > payments.checkpoint
     """
     with session.open() as log:
+        log.append_many([])
         note = log.checkpoint()
     body = parse_body(parse_note(note).text)
     fields = {"origin": body.origin, "size": body.size, "root": body.root.hex(), "note": note.decode()}

@@ -14,6 +14,7 @@ import click
 from invoke_log.errors import InvokeLogError
 from invoke_log.format import keys
 from invoke_log.ledger.log import Log
+from invoke_log.log.home import key_path
 from invoke_log.log.signer import public_key_of
 from invoke_log.surfaces.cli.session import Session, Verb
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
@@ -23,6 +24,8 @@ FLUSHES: Final = 15
 FLUSH_S_MIN: Final = 0.000_02
 """Seconds. A disk that confirms a write faster than a memory bus could carry it has not written it."""
 FREE_BYTES_MIN: Final = 1 << 30
+CLOCK_MS_MAX: Final = 60_000
+"""How far the log's time may be from this machine's, in milliseconds: no clock that is set is so far off."""
 
 Check = tuple[str, bool, str]
 
@@ -30,7 +33,7 @@ Check = tuple[str, bool, str]
 @click.command("doctor", cls=Verb)
 @click.pass_obj
 def doctor(session: Session) -> int:
-    """Check this machine: library, log, key files, disk.
+    """Check this machine: library, log, clock, key files, disk.
 
     Prints one line a check. The exit code is 3 where a check fails. Whether the log's entries hold together is for
     "verify" to say.
@@ -48,7 +51,10 @@ def doctor(session: Session) -> int:
 
 def _checks(path: Path) -> Iterator[Check]:
     yield _tried("signatures", _self_tested)
-    yield _tried("log", lambda: _opened(path))
+    log = _tried("log", lambda: _opened(path))
+    yield log
+    if log[1]:
+        yield _clock(path)
     for file in sorted((path / "keys").glob("*.key")):
         yield _tried("key", partial(_loaded, file))
     if path.is_dir():
@@ -77,6 +83,25 @@ def _loaded(file: Path) -> str:
 def _opened(path: Path) -> str:
     with Log.open(path, read_only=True) as log, log.world() as world:
         return f"{world.governance.origin}, {world.reader.size} leaves"
+
+
+def _clock(path: Path) -> Check:
+    """Whether the log's time goes on: it stands still where nobody ticks, and waits where it is ahead."""
+    with Log.open(path, read_only=True) as log, log.world() as world:
+        behind_ms = log.clock_ms() - world.now_ms()
+    ticks = key_path(path, "log") is not None
+    words = (
+        f"the log's time is {abs(behind_ms) / 1000:.0f} s {'behind' if behind_ms >= 0 else 'ahead of'} this machine's"
+    )
+    if behind_ms < -CLOCK_MS_MAX:
+        return "clock", False, f"{words}: until that has caught up, no deadline passes; is this machine's right?"
+    if behind_ms > CLOCK_MS_MAX and not ticks:
+        return (
+            "clock",
+            False,
+            f"{words}, and its key is not here: no call that needs the time starts until a holder ticks",
+        )
+    return "clock", True, f"{words}{', and goes on with the next append' if ticks else ''}"
 
 
 def _flushes(path: Path) -> Check:

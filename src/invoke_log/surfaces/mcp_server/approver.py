@@ -120,7 +120,7 @@ class Approver:
             if resource is None:
                 raise NotFoundError(f"effect eff_{effect.hex()}: no event of this log is on its chain")
             state = world.effect(effect, resource)
-            return state, pending(world, state)
+            return state, pending(world, state, at_ms=self._log.own_ms(world.now_ms()))
 
     def _gave(self, found: PendingIntent) -> bool:
         return any(given.by == self._key.public_key for given in found.given)
