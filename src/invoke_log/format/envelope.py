@@ -27,6 +27,7 @@ _HEADER_SUBJECT: Final = b"\x02\x78\x44"
 _SIG_STRUCTURE: Final = b"\x84\x6aSignature1"
 _NO_EXTERNAL_DATA: Final = b"\x40"
 _SIGN1: Final = b"\xd2\x84"
+_HEADER_HEAD: Final = b"\x58\xe7"
 _NO_UNPROTECTED_HEADER: Final = b"\xa0"
 _SIGNATURE_HEAD: Final = b"\x58\x40"
 
@@ -85,7 +86,7 @@ def protected_header(fields: dict[str, cbor.Value]) -> bytes:
 def signed_bytes(fields: dict[str, cbor.Value], body: bytes) -> bytes:
     """Return the COSE Sig_structure that the issuer signs (RFC 9052 §4.4) [ENV-6]."""
     return b"".join(
-        (_SIG_STRUCTURE, cbor.byte_string(protected_header(fields)), _NO_EXTERNAL_DATA, cbor.byte_string(body)),
+        (_SIG_STRUCTURE, _HEADER_HEAD, protected_header(fields), _NO_EXTERNAL_DATA, cbor.byte_string(body)),
     )
 
 
@@ -94,7 +95,8 @@ def compose_entry(fields: dict[str, cbor.Value], body: bytes, signature: bytes) 
     return b"".join(
         (
             _SIGN1,
-            cbor.byte_string(protected_header(fields)),
+            _HEADER_HEAD,
+            protected_header(fields),
             _NO_UNPROTECTED_HEADER,
             cbor.byte_string(body),
             _SIGNATURE_HEAD,

@@ -28,6 +28,10 @@ EMPTY_ROOT: Final = sha256(b"").digest()
 TILE_HEIGHT: Final = 8
 """Levels in one tile of C2SP tlog-tiles: a tile is 256 hashes wide, and its hashes stand at levels 0, 8, 16 …"""
 
+# A hash that has begun is copied for less than OpenSSL takes to look SHA-256 up and begin another.
+_LEAF: Final = sha256(b"\x00")
+_NODE: Final = sha256(b"\x01")
+
 Node = tuple[int, int, bytes]
 """A complete node: level, index, 32-byte hash."""
 ReadNode = Callable[[int, int], bytes]
@@ -38,12 +42,16 @@ ReadHashes = Callable[[int, int, int], Sequence[bytes]]
 
 def leaf_hash(entry: bytes) -> bytes:
     """Return the hash of an entry as a leaf: SHA-256(0x00 || entry), RFC 9162 §2.1.1 [TREE-1]."""
-    return sha256(b"\x00" + entry).digest()
+    hasher = _LEAF.copy()
+    hasher.update(entry)
+    return hasher.digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Return the hash of an inner node: SHA-256(0x01 || left || right), RFC 9162 §2.1.1 [TREE-1]."""
-    return sha256(b"\x01" + left + right).digest()
+    hasher = _NODE.copy()
+    hasher.update(left + right)
+    return hasher.digest()
 
 
 class Frontier(NamedTuple):

@@ -38,8 +38,8 @@ from invoke_log.store.protocol import (
 READER_CHECK_COMMITS: Final = 1_000
 """Commits between two searches for readers that died: until then the file grows by what they still hold."""
 
-ROOM_CHECK_COMMITS: Final = 8
-"""Commits between two looks at how much room the file has left: a small one takes two pages at most, and seldom one."""
+ROOM_CHECK_COMMITS: Final = 16
+"""Commits between two looks at how much room the file has left: a small one seldom takes a page of it."""
 
 _Written = TypeVar("_Written")
 
