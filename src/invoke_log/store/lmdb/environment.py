@@ -103,9 +103,9 @@ class OpenEnvironment:
         """Make the file longer where its pages come near its end; where that fails, it grows with its commits.
 
         For a commit that makes the file longer, the disk is asked to flush the file system's journal too, which takes
-        half as long again.
+        half as long again. Nothing is raised: the commit before it is durable, and its answer has to be given.
         """
-        with suppress(OSError):
+        with suppress(OSError, lmdb.Error):
             # It is appended to: other processes may write to the file meanwhile, and what they write stays.
             descriptor = os.open(self.where / DATA_FILE, os.O_WRONLY | os.O_APPEND)
             try:
