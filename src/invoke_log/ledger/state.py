@@ -88,18 +88,16 @@ class Ahead:
 
 def landed(state: EffectState, leaves: Mapping[int, int]) -> EffectState:
     """Return a state with leaves where places stood, once the store has said which leaf each place became."""
-
-    def leaf(index: int) -> int:
-        return leaves.get(index, index)
-
     claim, base, send = state.claim, state.base_claim, state.send
     if claim is not None and claim.index < 0:
-        state = state._replace(claim=claim._replace(index=leaf(claim.index)))
+        claim = claim._replace(index=leaves[claim.index])
     if base is not None and base.index < 0:
-        state = state._replace(base_claim=base._replace(index=leaf(base.index)))
-    if send is not None and (send.index < 0 or send.last_index < 0):
-        state = state._replace(send=send._replace(index=leaf(send.index), last_index=leaf(send.last_index)))
-    return state
+        base = base._replace(index=leaves[base.index])
+    if send is not None and send.last_index < 0:
+        send = send._replace(index=leaves.get(send.index, send.index), last_index=leaves[send.last_index])
+    if claim is state.claim and base is state.base_claim and send is state.send:
+        return state
+    return state._replace(claim=claim, base_claim=base, send=send)
 
 
 class LiveWorld:
