@@ -20,7 +20,7 @@ from invoke_log.rules.decision import facts_of
 from invoke_log.rules.event import build_body
 from invoke_log.rules.kind import Approval, Attestation, Evidence, Genesis, Intent, Note
 from invoke_log.rules.policy import parse_policy
-from invoke_log.rules.snapshot import difference, drifted, freeze
+from invoke_log.rules.snapshot import difference, drifted, freeze, profile_of
 from tests.harness.play import (
     APPROVER,
     ATTESTOR,
@@ -261,7 +261,7 @@ def profiled(snapshot: bytes | None, **inline: Value) -> Play:
 
 def test_attachments_and_snapshots_are_compared(read: Read) -> None:
     """[EVT-4], [POL-4], [RPL-5], [RPL-6]"""
-    raw = freeze(PROFILE, SEEN).raw
+    raw = freeze(profile_of(PROFILE), SEEN).raw
     play = profiled(raw, vip=True)
     assert codes(read(bundle_of(play, raw))) == []
     assert (codes(read(bundle_of(play))), read(bundle_of(play)).ok) == (["attachment-missing"], True)
@@ -414,7 +414,7 @@ def test_a_snapshot_has_one_form_and_differences_are_named() -> None:
     ]
     for wrong in wrongs:
         with pytest.raises(SnapshotInvalidError):
-            freeze(PROFILE, wrong)
+            freeze(profile_of(PROFILE), wrong)
     later: dict[str, Value] = {"vip": False, "seen_ms": T0 + 1000}
     assert drifted(SEEN, {**SEEN, "seen_ms": T0 + 1000}, frozenset(("seen_ms",))) is None
     assert drifted(SEEN, later, frozenset(("seen_ms",))) == "$.vip: True against False"

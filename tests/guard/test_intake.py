@@ -14,17 +14,17 @@ from invoke_log.format import cbor
 from invoke_log.format.cbor import Value
 from invoke_log.guard.intake import fold
 from invoke_log.rules.schema import Schema
-from invoke_log.rules.snapshot import freeze
+from invoke_log.rules.snapshot import Profile, freeze, profile_of
 
 TOKEN: Schema = {"type": "token", "max": 8, "nullable": False}
 
 
-def profile(nullable: bool = False, **field: Value) -> Schema:
+def profile(nullable: bool = False, **field: Value) -> Profile:
     """A profile of one field, `it`."""
-    return {"type": "record", "nullable": False, "fields": {"it": {"nullable": nullable, **field}}}
+    return profile_of({"type": "record", "nullable": False, "fields": {"it": {"nullable": nullable, **field}}})
 
 
-def frozen(of: Schema, seen: object) -> Value:
+def frozen(of: Profile, seen: object) -> Value:
     return freeze(of, fold(of, {"it": seen})).fields["it"]
 
 
@@ -140,7 +140,7 @@ def test_records_are_folded_field_by_field_and_take_no_field_more_or_less() -> N
 
 def test_a_field_name_is_never_folded_into_another() -> None:
     """U+212A, the Kelvin sign, is K in NFC: two values for one field would be a silent choice."""
-    of: Schema = {"type": "record", "nullable": False, "fields": {"K": TOKEN}}
+    of = profile_of({"type": "record", "nullable": False, "fields": {"K": TOKEN}})
     with pytest.raises(SnapshotInvalidError):
         freeze(of, fold(of, {"\u212a": "x", "K": "y"}))
     with pytest.raises(SnapshotInvalidError):
@@ -185,15 +185,12 @@ def test_nothing_else_is_folded(field: dict[str, Any], seen: object) -> None:
 
 
 def test_two_spellings_of_one_world_are_one_snapshot() -> None:
-    of: Schema = {
-        "type": "record",
-        "nullable": False,
-        "fields": {
-            "total": {"type": "decimal", "scale": 2, "nullable": False},
-            "seen_at": {"type": "time", "unit": "s", "grain": 60, "nullable": False},
-            "items": {"type": "set", "of": TOKEN, "max": 9, "nullable": False},
-        },
+    fields: dict[str, Value] = {
+        "total": {"type": "decimal", "scale": 2, "nullable": False},
+        "seen_at": {"type": "time", "unit": "s", "grain": 60, "nullable": False},
+        "items": {"type": "set", "of": TOKEN, "max": 9, "nullable": False},
     }
+    of = profile_of({"type": "record", "nullable": False, "fields": fields})
     one = fold(of, {"total": Decimal("10"), "seen_at": MOMENT, "items": {"tea", "pot"}})
     other = fold(of, {"items": ["pot", "tea"], "seen_at": int(MOMENT.timestamp()), "total": "10.0"})
     assert freeze(of, one).id == freeze(of, other).id

@@ -6,9 +6,9 @@ from invoke_log.errors import SnapshotInvalidError
 from invoke_log.format import cbor, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules import schema
-from invoke_log.rules.snapshot import difference, drifted, freeze
+from invoke_log.rules.snapshot import difference, drifted, freeze, profile_of
 
-PROFILE = schema.record({name: schema.text(limits.BODY_BYTES_MAX) for name in ("a", "b")})
+PROFILE = profile_of(schema.record({name: schema.text(limits.BODY_BYTES_MAX) for name in ("a", "b")}))
 HALF = "x" * (limits.BODY_BYTES_MAX // 2)
 
 
@@ -27,7 +27,7 @@ def test_a_snapshot_has_at_most_64000_bytes_whatever_its_fields_may_hold() -> No
 
 def test_what_is_not_in_the_profiles_form_is_refused_and_not_repaired() -> None:
     """[SNP-2]"""
-    profile = schema.record({"ids": schema.unique(schema.token(8), 8), "at": schema.time("ms", 1000)})
+    profile = profile_of(schema.record({"ids": schema.unique(schema.token(8), 8), "at": schema.time("ms", 1000)}))
     good: dict[str, Value] = {"ids": ["a", "b"], "at": 1_790_000_000_000}
     assert freeze(profile, good).fields == good
     wrong: list[dict[str, Value]] = [

@@ -11,7 +11,7 @@ import pytest
 from invoke_log.errors import InvokeLogError, SnapshotInvalidError
 from invoke_log.format import cbor
 from invoke_log.guard.intake import fold
-from invoke_log.rules.snapshot import Snapshot, difference, drifted, freeze
+from invoke_log.rules.snapshot import Snapshot, difference, drifted, freeze, profile_of
 from invoke_log.surfaces.cli.main import main
 from tests.vectors.cases import load, mapping, names, untyped
 
@@ -35,8 +35,8 @@ def seen(spelled: object) -> object:
 
 
 def taken(profile: object, spelled: object) -> Snapshot:
-    schema = mapping(profile)
-    return freeze(schema, fold(schema, seen(spelled)))
+    found = profile_of(mapping(profile))
+    return freeze(found, fold(found, seen(spelled)))
 
 
 @pytest.mark.parametrize("name", names("snapshot", "same"))
@@ -60,7 +60,7 @@ def test_two_snapshots_differ_first_at_the_path_of_the_vector(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = load("snapshot", name)
-    profile = mapping(case["profile"])
+    profile = profile_of(mapping(case["profile"]))
     one, other = (freeze(profile, untyped(case[which])) for which in ("one", "other"))
     assert (one.id.hex(), other.id.hex()) == (case["one_id"], case["other_id"])
     found = difference(one.fields, other.fields)
@@ -76,7 +76,7 @@ def test_two_snapshots_differ_first_at_the_path_of_the_vector(
 @pytest.mark.parametrize("name", names("snapshot", "normal"))
 def test_bytes_are_a_snapshot_of_the_profile_or_are_refused(name: str) -> None:
     case = load("snapshot", name)
-    profile, raw = mapping(case["profile"]), bytes.fromhex(case["il1"])
+    profile, raw = profile_of(mapping(case["profile"])), bytes.fromhex(case["il1"])
     if case["expect"] != "ok":
         with pytest.raises(InvokeLogError) as refused:
             freeze(profile, cbor.decode(raw))

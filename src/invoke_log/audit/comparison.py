@@ -16,7 +16,7 @@ from invoke_log.audit.report import EffectReport
 from invoke_log.errors import MalformedError
 from invoke_log.format import cbor, digest, limits
 from invoke_log.format.cbor import Value
-from invoke_log.rules import evidence, schema
+from invoke_log.rules import evidence
 from invoke_log.rules.admission import Admitted
 from invoke_log.rules.budget import Spending, counted_event
 from invoke_log.rules.contract import Contract
@@ -42,8 +42,7 @@ from invoke_log.rules.kind import (
 )
 from invoke_log.rules.policy import NO_ENGINES, Engines, Judgement, judge
 from invoke_log.rules.render import rendering_digest
-from invoke_log.rules.schema import Schema
-from invoke_log.rules.snapshot import drifted
+from invoke_log.rules.snapshot import Profile, drifted
 from invoke_log.rules.world import EffectState
 
 _SUSPECT: Final = "signed by a key that is suspect from leaf {} on"
@@ -80,7 +79,7 @@ class _Named:
 
     index: int
     size: int | None = None
-    profile: Schema | None = None
+    profile: Profile | None = None
     inline: dict[str, Value] = field(default_factory=dict)
     reads: frozenset[str] = frozenset()
 
@@ -392,10 +391,10 @@ class Comparison:
         for key, size in references_of(event).items():
             self._name(key, _Named(index=index, size=size))
 
-    def _check_snapshot(self, key: bytes, raw: bytes, named: _Named, profile: Schema) -> None:
+    def _check_snapshot(self, key: bytes, raw: bytes, named: _Named, profile: Profile) -> None:
         try:
             value = cbor.decode(raw, bytes_max=limits.BODY_BYTES_MAX)
-            schema.compile_schema(profile)(value, "snapshot")
+            profile.check(value, "snapshot")
         except MalformedError as error:
             self._find("snapshot-invalid", named.index, error.message)
             return

@@ -15,17 +15,18 @@ from invoke_log.errors import MalformedError, SnapshotInvalidError
 from invoke_log.format import cbor
 from invoke_log.format.cbor import Value
 from invoke_log.rules.schema import Schema
+from invoke_log.rules.snapshot import Profile
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
 
 
-def fold(profile: Schema, seen: object) -> Value:
+def fold(profile: Profile, seen: object) -> Value:
     """Return a value in the profile's normal form, where there is exactly one; `rules.snapshot.freeze` checks it.
 
     Raises: SnapshotInvalidError: a spelling that cannot be folded without loss; it names the field.
     """
-    return _fold(profile, seen, "snapshot")
+    return _fold(profile.schema, seen, "snapshot")
 
 
 def _fold(profile: Schema, seen: object, path: str) -> Value:

@@ -13,6 +13,7 @@ from invoke_log.format import cbor, digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules import schema
 from invoke_log.rules.schema import Check, Schema
+from invoke_log.rules.snapshot import Profile, profile_of
 
 KEY_TYPES: Final = ("token", "enum", "integer", "decimal", "time")
 OBSERVABILITIES: Final = ("transactional", "queryable", "webhook-confirmable", "fire-and-forget")
@@ -238,7 +239,7 @@ class Contract:
     webhook: Webhook | None
     void: str | None
     handle: str | None
-    profile: Schema | None
+    profile: Profile | None
     may_drift: frozenset[str]
     compensation: str | None
     approvals_count: int
@@ -385,7 +386,7 @@ def _parse(data: dict[str, Value]) -> Contract:
         name: Argument(**value, check=schema.compile_schema(value["schema"]))  # type: ignore[arg-type]
         for name, value in cast("dict[str, dict[str, Schema]]", data["arguments"]).items()
     }
-    approvals = cast("dict[str, int]", data["approvals"])
+    approvals, profile = cast("dict[str, int]", data["approvals"]), cast("Schema | None", data["profile"])
     derived: dict[str, object] = {
         **nested,
         "id": digest.contract_id(data),
@@ -394,6 +395,7 @@ def _parse(data: dict[str, Value]) -> Contract:
         "identity": tuple(sorted(n for n, a in arguments.items() if a.role == "identity" and n != data["purpose"])),
         "content": frozenset(name for name, argument in arguments.items() if argument.role == "content"),
         "definite_failures": frozenset(cast("list[str]", data["definite_failures"])),
+        "profile": profile_of(profile) if profile is not None else None,
         "may_drift": frozenset(cast("list[str]", data["may_drift"])),
         "approvals_count": approvals["count"],
         "approvals_ttl_ms": approvals["ttl_ms"],
@@ -444,11 +446,11 @@ def _check_arguments(contract: Contract) -> None:
     if contract.profile is None and contract.may_drift:
         raise _refuse(contract, "may_drift names fields, and there is no profile that would have them")
     if contract.profile is not None:
-        schema.compile_schema(contract.profile)
-        _check_published(contract.profile, "profile", contract)
-        if contract.profile["type"] != "record" or contract.profile["nullable"]:
+        profile = contract.profile.schema
+        _check_published(profile, "profile", contract)
+        if profile["type"] != "record" or profile["nullable"]:
             raise _refuse(contract, "the profile is not a record that is always there")
-        if not contract.may_drift <= cast("dict[str, Value]", contract.profile["fields"]).keys():
+        if not contract.may_drift <= cast("dict[str, Value]", profile["fields"]).keys():
             raise _refuse(contract, "may_drift names fields that the profile does not have")
 
 

@@ -5,7 +5,6 @@ made of it. `build_body` is the only way back. Each kind is one dataclass whose 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import partial
 from typing import Any, Final, NamedTuple, NewType, TypedDict, Unpack, cast
 
@@ -369,15 +368,15 @@ def _construct(making: _Making, data: Any) -> Any:  # noqa: ANN401  # the kind s
     return made
 
 
-def _to_map(data: object) -> dict[str, Value]:
+def _to_map(data: Any) -> dict[str, Value]:  # noqa: ANN401  # any kind, or what is nested in one
     result: dict[str, Value] = {}
-    for field in fields(data):  # type: ignore[arg-type]
-        value = getattr(data, field.name)
-        if field.name in _NESTED and value is not None:
+    for name in data.__slots__:
+        value = getattr(data, name)
+        if name in _NESTED and value is not None:
             value = _to_map(value)
         elif isinstance(value, tuple):
             value = list(value)
-        result[field.name] = value
+        result[name] = value
     return result
 
 

@@ -6,13 +6,21 @@ SPEC §4.2 [SNP-1] to [SNP-4].
 '$.b[1]: 2 against 3'
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from invoke_log.errors import MalformedError, SnapshotInvalidError
 from invoke_log.format import cbor, digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.rules import schema
-from invoke_log.rules.schema import Schema
+from invoke_log.rules.schema import Check, Schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a snapshot looks like: a closed schema, and what checks a value against it."""
+
+    schema: Schema
+    check: Check = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +32,18 @@ class Snapshot:
     fields: dict[str, Value]
 
 
-def freeze(profile: Schema, value: Value) -> Snapshot:
+def profile_of(found: Schema) -> Profile:
+    """Return the profile that a schema describes. Raises MalformedError: it is not well formed."""
+    return Profile(schema=found, check=schema.compile_schema(found))
+
+
+def freeze(profile: Profile, value: Value) -> Snapshot:
     """Return the snapshot of a value that is in its profile's normal form [SNP-1], [SNP-2].
 
     Raises: SnapshotInvalidError: it is not; it names the field, and nothing is repaired.
     """
     try:
-        schema.compile_schema(profile)(value, "snapshot")
+        profile.check(value, "snapshot")
         raw = cbor.encode(value, bytes_max=limits.BODY_BYTES_MAX)
     except MalformedError as error:
         raise SnapshotInvalidError(error.message) from error
