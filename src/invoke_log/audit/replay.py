@@ -1,6 +1,6 @@
 """Judge every event again from the bytes, and compare. SPEC §12 [RPL-1] to [RPL-11].
 
-One pass in leaf order, one leaf in memory at a time. Nothing here decides what is right: `rules` does, the same
+One pass in leaf order, a few chunks of leaves in memory. Nothing here decides what is right: `rules` does, the same
 functions that admitted the event when it was live.
 """
 

@@ -96,10 +96,10 @@ def _said(leaf: Formed, known: Mapping[Value, Value]) -> Event | Fault:
     _, event_id, fields, fault = leaf
     if fault is not None:
         return Fault("signature-invalid", fault)
-    for name in ("by", "resource"):
-        value = fields.get(name)
-        if type(value) is bytes or type(value) is str:
-            fields[name] = known.get(value, value)
+    by, resource = fields["by"], fields.get("resource")
+    fields["by"] = known.get(by, by)
+    if type(resource) is str:
+        fields["resource"] = known.get(resource, resource)
     try:
         return parse_event(fields, digest.EventId(event_id))
     except MalformedError as error:
