@@ -95,7 +95,7 @@ def read_leaves(entries: Iterable[Pair], known: Mapping[Value, Value]) -> Iterat
 def _said(leaf: Formed, known: Mapping[Value, Value]) -> Event | Fault:
     _, event_id, fields, fault = leaf
     if fault is not None:
-        return Fault("signature-invalid", fault)
+        return Fault(code="signature-invalid", words=fault)
     by, resource = fields["by"], fields.get("resource")
     fields["by"] = known.get(by, by)
     if type(resource) is str:
@@ -103,7 +103,7 @@ def _said(leaf: Formed, known: Mapping[Value, Value]) -> Event | Fault:
     try:
         return parse_event(fields, digest.EventId(event_id))
     except MalformedError as error:
-        return Fault("form-invalid", error.message)
+        return Fault(code="form-invalid", words=error.message)
 
 
 def _chunks(entries: Iterator[Pair]) -> Iterator[_Chunk]:
