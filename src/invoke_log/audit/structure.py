@@ -79,7 +79,7 @@ class _Chunk:
 def read_leaves(entries: Iterable[Pair], known: Mapping[Value, Value]) -> Iterator[Leaf]:
     """Return every leaf in order.
 
-    Args: known: what takes the place of its equal, as an event's signer or its resource: who keeps both keeps it once.
+    Args: known: what takes the place of an equal signer or resource: whoever keeps them keeps each once.
     Raises: UnreadableError: bytes that are not an entry, with the first such index, after the leaves before it.
     """
     index = 0
