@@ -14,6 +14,7 @@ from invoke_log.audit.structure import (
     CHUNK_BYTES,
     CHUNK_LEAVES,
     CHUNKS_ALONE,
+    Fault,
     Leaf,
     UnreadableError,
     read_leaves,
@@ -21,11 +22,11 @@ from invoke_log.audit.structure import (
 from invoke_log.audit.worker import Worker, start_workers
 from invoke_log.errors import CutError
 from invoke_log.format import digest
-from invoke_log.format.envelope import Envelope, seal
+from invoke_log.format.envelope import Envelope, entry_of, seal
 from invoke_log.format.limits import BODY_BYTES_MAX
 from invoke_log.format.merkle import leaf_hash
 from invoke_log.log.signer import FileSigner
-from invoke_log.rules.event import build_body
+from invoke_log.rules.event import Event, build_body, parse_event
 from invoke_log.rules.kind import Intent, Note
 from tests.harness.worked_log import verdict
 
@@ -77,14 +78,14 @@ def test_each_fault_is_its_own_leafs_at_every_edge_of_chunks(
     given: list[tuple[bytes, bytes]], workers: list[Worker], request: pytest.FixtureRequest
 ) -> None:
     leaves: list[Leaf] = []
-    for leaf in read_leaves(given):
+    for leaf in read_leaves(given, {}):
         leaves.append(leaf)
         if "dying" in request.node.name and leaf.index in (ALONE + CHUNK_LEAVES, ALONE + 5 * CHUNK_LEAVES):
             os.kill(workers.pop()._process.pid, signal.SIGKILL)
-    assert [(leaf.index, leaf.id) for leaf in leaves] == [(at, digest.event_id(b)) for at, (b, _) in enumerate(given)]
-    assert {leaf.index for leaf in leaves if isinstance(leaf.said, tuple)} == EDGES
-    assert leaves[3].said == note("3").fields
-    assert leaves[COUNT - 2].hash == leaf_hash(note(str(COUNT - 2)).entry)
+    wanted = [(at, leaf_hash(entry_of(*pair))) for at, pair in enumerate(given)]
+    assert [(leaf.index, leaf.hash) for leaf in leaves] == wanted
+    assert {leaf.index for leaf in leaves if isinstance(leaf.said, Fault)} == EDGES
+    assert leaves[3].said == parse_event(note("3").fields, digest.event_id(given[3][0]))
 
 
 @pytest.mark.parametrize("at", sorted(EDGES))
@@ -95,7 +96,7 @@ def test_the_leaves_before_one_that_is_no_entry_are_read(
     read: list[int] = []
 
     def read_all() -> None:
-        for leaf in read_leaves(broken):
+        for leaf in read_leaves(broken, {}):
             read.append(leaf.index)
 
     with pytest.raises(UnreadableError) as caught:
@@ -113,15 +114,15 @@ def test_what_stops_the_source_comes_after_the_leaves_before_it(
 
     read: list[int] = []
     with pytest.raises(UnreadableError) as caught:
-        read.extend(leaf.index for leaf in read_leaves(cut()))
+        read.extend(leaf.index for leaf in read_leaves(cut(), {}))
     assert (caught.value.index, caught.value.reason_code, caught.value.message) == (at, "cut", "ends here")
 
 
 def test_the_longest_bodies_are_handed_over_and_come_back(workers: list[Worker]) -> None:
     longest = longest_chunk() * (CHUNKS_ALONE + 12)
-    leaves = list(read_leaves(longest))
-    assert [leaf.id for leaf in leaves] == [digest.event_id(body) for body, _ in longest]
-    assert [len(leaf.said["data"]["content"]["zeros"]) for leaf in leaves if isinstance(leaf.said, dict)][-1] > 60_000
+    leaves = list(read_leaves(longest, {}))
+    ids = [leaf.said.id for leaf in leaves if isinstance(leaf.said, Event)]
+    assert ids == [digest.event_id(body) for body, _ in longest]
 
 
 def test_what_a_worker_may_hold_is_handed_over_without_waiting_for_it() -> None:
@@ -168,7 +169,7 @@ def test_no_process_is_left_and_none_is_started_for_a_short_log(
         assert started
     assert all(worker._process.returncode is not None for worker in started)
     monkeypatch.setattr(structure, "start_workers", None)
-    assert len(list(read_leaves(given[:ALONE]))) == ALONE
+    assert len(list(read_leaves(given[:ALONE], {}))) == ALONE
 
 
 def test_a_program_that_embeds_python_is_not_run_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:

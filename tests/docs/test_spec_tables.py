@@ -372,7 +372,6 @@ def test_every_word_of_reliance_is_listed() -> None:
 def codes_in(package: str) -> set[str]:
     """Every code that a module of the package gives: `code=…`, the first argument of `_find`, and `_VOID_CODES`."""
     found: set[str] = set()
-    giving = ("_judge", "_stop_code", *(["_checked"] if package == "audit" else []))
     for path in (ROOT / "src" / "invoke_log" / package).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             named = [k.value for k in node.keywords if k.arg == "code"] if isinstance(node, ast.Call) else []
@@ -381,7 +380,7 @@ def codes_in(package: str) -> set[str]:
             if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "_VOID_CODES":
                 assert isinstance(node.value, ast.Dict)
                 named += node.value.values
-            if isinstance(node, ast.FunctionDef) and node.name in giving:
+            if isinstance(node, ast.FunctionDef) and node.name in ("_judge", "_stop_code"):
                 named += [part.value for part in ast.walk(node) if isinstance(part, ast.Return) and part.value]
             leaves = [leaf for value in named for leaf in ast.walk(value)]
             found |= {leaf.value for leaf in leaves if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)}

@@ -1,4 +1,4 @@
-"""A leaf by itself: its bytes, its names, its signature, its form. SPEC §12 [RPL-1] to [RPL-3].
+"""A leaf by itself: its bytes, its names, its signature. SPEC §12 [RPL-1] to [RPL-3].
 
 Nothing here looks at another leaf, and what comes back is plain tuples: so the work may be done in another process.
 """
@@ -7,16 +7,14 @@ from collections.abc import Iterable
 
 from invoke_log.errors import InvokeLogError, MalformedError
 from invoke_log.format import digest
+from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import SIGNATURE_BYTES, Envelope, decode_body, verify_envelope
 from invoke_log.format.merkle import leaf_hash
-from invoke_log.rules.event import CheckedBody, check_form
 
 Pair = tuple[bytes, bytes]
 """Body and signature, as a store or a bundle has them."""
-Fault = tuple[str, str]
-"""Why a leaf is void, whatever stands before it: a code and the words."""
-Formed = tuple[bytes, bytes, CheckedBody | Fault]
-"""A leaf's event id, its hash in the tree, and what its body says, or why that does not count."""
+Formed = tuple[bytes, bytes, dict[str, Value], str | None]
+"""A leaf's hash in the tree, its event id, its fields, and why its signature does not count, or None."""
 Stopped = tuple[str, str, str | None]
 """Why bytes cannot be composed into an entry: code, words and hint."""
 
@@ -26,9 +24,9 @@ def form(pairs: Iterable[Pair]) -> tuple[list[Formed], Stopped | None]:
     envelopes, stopped = _opened(pairs)
     # All signatures in one go: what verifies and what decodes drive each other out of the processor's caches, which
     # costs 22 us of 190 where they take turns.
-    faults = [_signature_fault(envelope) for envelope in envelopes]
+    faults = [_fault(envelope) for envelope in envelopes]
     formed: list[Formed] = [
-        (digest.event_id(envelope.body), leaf_hash(envelope.entry), fault or _checked(envelope))
+        (leaf_hash(envelope.entry), digest.event_id(envelope.body), envelope.fields, fault)
         for envelope, fault in zip(envelopes, faults, strict=True)
     ]
     return formed, stopped
@@ -46,16 +44,9 @@ def _opened(pairs: Iterable[Pair]) -> tuple[list[Envelope], Stopped | None]:
     return envelopes, None
 
 
-def _signature_fault(envelope: Envelope) -> Fault | None:
+def _fault(envelope: Envelope) -> str | None:
     try:
         verify_envelope(envelope)
     except InvokeLogError as error:
-        return "signature-invalid", error.message
+        return error.message
     return None
-
-
-def _checked(envelope: Envelope) -> CheckedBody | Fault:
-    try:
-        return check_form(envelope.fields)
-    except MalformedError as error:
-        return "form-invalid", error.message

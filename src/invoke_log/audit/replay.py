@@ -1,6 +1,6 @@
 """Judge every event again from the bytes, and compare. SPEC §12 [RPL-1] to [RPL-11].
 
-One pass in leaf order, one leaf in memory at a time. Nothing here decides what is right: `rules` does, the same
+One pass in leaf order, a few chunks of leaves in memory. Nothing here decides what is right: `rules` does, the same
 functions that admitted the event when it was live.
 """
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from invoke_log.audit.comparison import Comparison, Find
 from invoke_log.audit.report import Finding, Report
 from invoke_log.audit.source import Source, open_source
-from invoke_log.audit.structure import Leaf, UnreadableError, read_leaves
+from invoke_log.audit.structure import Fault, Leaf, UnreadableError, read_leaves
 from invoke_log.errors import CutError, InvokeLogError, MalformedError
 from invoke_log.format import checkpoint
 from invoke_log.format.cbor import Value
@@ -18,7 +18,6 @@ from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier
 from invoke_log.ledger.engines import engines
 from invoke_log.rules.budget import Spending
-from invoke_log.rules.event import CheckedBody, make_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.governance import Governance, ReadRoot
 
@@ -83,6 +82,7 @@ class _Audit:
         self._findings: list[Finding] = []
         self._find = _into(self._findings)
         self._known: dict[Value, Value] = {}
+        """What admitted events have said before: an effect keeps its signer and its resource (125 bytes)."""
         self._comparison = Comparison(self._fold, self._find, spending=Spending(), engines=engines())
 
     def run(self, source: Source) -> Report:
@@ -108,7 +108,7 @@ class _Audit:
     def _read(self, source: Source) -> bool:
         """Apply every leaf; False where the bytes do not make a log that could be replayed."""
         try:
-            for leaf in read_leaves(source.entries()):
+            for leaf in read_leaves(source.entries(), self._known):
                 if not self._apply(leaf):
                     return False
         except UnreadableError as error:
@@ -135,10 +135,9 @@ class _Audit:
 
     def _judge(self, leaf: Leaf, root: ReadRoot) -> tuple[str | None, str]:
         """Return the code of the finding that makes a leaf void, or None, and the words for it."""
-        if isinstance(leaf.said, tuple):
-            code, words = leaf.said
-            return code if leaf.index else "genesis-invalid", words
-        event = make_event(self._with_known(leaf.said), leaf.id)
+        event = leaf.said
+        if isinstance(event, Fault):
+            return event.code if leaf.index else "genesis-invalid", event.words
         before = self._comparison.before(event, leaf.index)
         folded = self._fold.apply(event, index=leaf.index, root=root)
         if isinstance(folded, Void):
@@ -147,13 +146,6 @@ class _Audit:
         self._known.setdefault(event.by, event.by)
         self._known.setdefault(event.resource, event.resource)
         return None, ""
-
-    def _with_known(self, body: CheckedBody) -> CheckedBody:
-        """Put what admitted events have said before in the place of its equal: an effect keeps both (125 bytes)."""
-        for name in ("by", "resource"):
-            if name in body:
-                body[name] = self._known.get(body[name], body[name])
-        return body
 
     def _check_checkpoint(self, note: bytes | None) -> OpenedCheckpoint | None:
         """Return the checkpoint if it is the log's own and true of these leaves.

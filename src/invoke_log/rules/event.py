@@ -1,12 +1,12 @@
 """The closed set of event kinds: what each says, in which fields. SPEC §6 [EVT-1] to [EVT-4] and its CDDL.
 
-`parse_event` is the only way from a body to an `Event`, in two steps: the form of a body is checked, and the event is
-made of it. `build_body` is the only way back. Each kind is one dataclass whose fields are exactly the fields of `data`.
+`parse_event` is the only way from a body to an `Event`; `build_body` the only way back. Each kind is one dataclass
+whose fields are exactly the fields of `data`.
 """
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, NamedTuple, NewType, TypedDict, Unpack, cast
+from typing import Any, Final, NamedTuple, TypedDict, Unpack, cast
 
 from invoke_log.errors import ContractInvalidError, MalformedError, PolicyInvalidError
 from invoke_log.format import digest, limits
@@ -239,70 +239,44 @@ class OfEffect(TypedDict, total=False):
     state: bytes | None
 
 
-CheckedBody = NewType("CheckedBody", dict[str, Any])
-"""A decoded body in the form of its kind: `check_form` makes the only ones."""
-
-
-def check_form(body_fields: dict[str, Value]) -> CheckedBody:
-    """Return a decoded body as one whose form was checked; nothing beside it is looked at.
+def parse_event(body_fields: dict[str, Value], event_id: digest.EventId) -> Event:
+    """Return the event that a decoded body says.
 
     Raises: MalformedError: a field missing, unknown, of another type or out of bounds; it names the path.
-    Source: SPEC §6 [EVT-1] to [EVT-3].
+    Source: SPEC §6 [EVT-1], [EVT-2].
     """
     kind = body_fields.get("kind")
     if type(kind) is not str or kind not in KINDS:
         raise MalformedError(f"body: $.kind is {repr(kind)[:40]}, want one of {', '.join(sorted(KINDS))}")
     _BODY_CHECKS[kind](body_fields, "$")
-    _check_data(kind, body_fields["data"])
-    return CheckedBody(body_fields)
-
-
-def make_event(body: CheckedBody, event_id: digest.EventId) -> Event:
-    """Return the event that a checked body says."""
-    kind = body["kind"]
+    known: dict[str, Any] = body_fields
     return Event(
         id=event_id,
         kind=kind,
-        log=body["log"],
-        by=body["by"],
-        at_ms=body["at_ms"],
-        prev=body["prev"],
-        effect=body.get("effect"),
-        resource=body.get("resource"),
-        state=body.get("state"),
-        data=_make_data(kind, body["data"]),
+        log=known["log"],
+        by=known["by"],
+        at_ms=known["at_ms"],
+        prev=known["prev"],
+        effect=known.get("effect"),
+        resource=known.get("resource"),
+        state=known.get("state"),
+        data=parse_data(kind, known["data"]),
     )
-
-
-def parse_event(body_fields: dict[str, Value], event_id: digest.EventId) -> Event:
-    """Return the event that a decoded body says. Raises MalformedError, as `check_form` does."""
-    return make_event(check_form(body_fields), event_id)
 
 
 def parse_data(kind: str, data: Value) -> Data:
     """Return the `data` of an event of this kind. Raises MalformedError."""
-    _check_data(kind, data)
-    return _make_data(kind, data)
-
-
-def _check_data(kind: str, data: Value) -> None:
-    if kind in _PARSERS:
-        _parse(kind, data)
-    else:
-        _DATA_CHECKS[kind](data, "$.data")
-        _check_relations(kind, data)
-
-
-def _make_data(kind: str, data: Value) -> Data:
-    made: Data = _parse(kind, data) if kind in _PARSERS else _construct(_MAKINGS[kind], data)
-    return made
-
-
-def _parse(kind: str, data: Value) -> Contract | Policy:
     try:
-        return _PARSERS[kind](data)
+        if kind == "contract":
+            return parse_contract(data)
+        if kind == "policy":
+            return parse_policy(data)
     except (ContractInvalidError, PolicyInvalidError) as error:
         raise MalformedError(f"$.data: {error.message}") from error
+    _DATA_CHECKS[kind](data, "$.data")
+    parsed: Data = _construct(_MAKINGS[kind], data)
+    _check_shape(parsed)
+    return parsed
 
 
 def data_map(data: Data) -> dict[str, Value]:
@@ -380,35 +354,33 @@ def _to_map(data: Any) -> dict[str, Value]:  # noqa: ANN401  # any kind, or what
     return result
 
 
-def _check_relations(kind: str, data: Any) -> None:  # noqa: ANN401  # the kind says which fields it has
+def _check_shape(data: Data) -> None:
     """Check what a closed schema cannot say: relations between fields of one event [EVT-3]."""
-    match kind:
-        case "intent" | "start" | "outcome":  # most events are one of them
+    match data:
+        case Intent() | Start() | Outcome():  # most events are one of them
             pass
-        case "genesis" if not data["admin_keys"]:
+        case Genesis() if not data.admin_keys:
             raise MalformedError("$.data.admin_keys: found no key, want at least one")
-        case "grant" if data["role"] not in SCOPED_ROLES and data["scope"] != {"effect_class": "*", "prefix": ""}:
+        case Grant() if data.role not in SCOPED_ROLES and data.scope != Scope(effect_class="*", prefix=""):
             raise MalformedError(
-                f"$.data.scope: a scope does not bind the role {data['role']}, want class * and an empty prefix"
+                f"$.data.scope: a scope does not bind the role {data.role}, want class * and an empty prefix"
             )
-        case "grant" | "freeze" | "unfreeze" | "oath" if data["scope"]["prefix"][-1:] not in ("", "/"):
+        case Grant() | Freeze() | Unfreeze() | Oath() if data.scope.prefix and not data.scope.prefix.endswith("/"):
             raise MalformedError(
-                f"$.data.scope.prefix: found {data['scope']['prefix'][:60]!r}, want one that ends at / or is empty"
+                f"$.data.scope.prefix: found {data.scope.prefix[:60]!r}, want one that ends at / or is empty"
             )
-        case "revoke" if (data["key"] is None) == (data["grant"] is None):
+        case Revoke() if (data.key is None) == (data.grant is None):
             raise MalformedError("$.data: want exactly one of key and grant, the other null")
-        case "resolution" if data["presence"] == ABSENT and data["of"] is not None:
+        case Resolution() if data.presence == ABSENT and data.of is not None:
             raise MalformedError("$.data.of: found the parts of a key, want null where an effect is absent")
-        case "attestation" if not data["reason"]:
+        case Attestation() if not data.reason:
             raise MalformedError("$.data.reason: found no text, want what the attestor knows and how")
-        case "tick" if data["map"] is None and data["covers"] != 0:
-            raise MalformedError(f"$.data.covers: found {data['covers']} without a map root, want 0")
+        case Tick() if data.map is None and data.covers != 0:
+            raise MalformedError(f"$.data.covers: found {data.covers} without a map root, want 0")
         case _:
             pass
 
 
-_PARSERS: Final[dict[str, Callable[[Value], Contract | Policy]]] = {"contract": parse_contract, "policy": parse_policy}
-"""Kinds whose form is more than a schema and a few relations: whoever checks it has to make it."""
 _MAKINGS: Final = {kind: _making(made, spec) for kind, (made, spec) in _DATA.items()}
 _KIND_OF: Final[dict[type, str]] = {
     **{kind: name for name, (kind, _) in _DATA.items()},
