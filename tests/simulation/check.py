@@ -127,7 +127,7 @@ class Judge:
         while self.at < len(entries):
             body, _ = entries[self.at]
             event = parse_event(decode_body(body), digest.event_id(body))
-            before = self.fold.effects
+            before = dict(self.fold.effects) if event.kind == "recovery" else {}
             if event.effect is not None:
                 before = {event.effect: before.get(event.effect) or EffectState(effect=event.effect, resource="")}
             folded = self.fold.apply(event, index=self.at, root=None)
@@ -198,7 +198,7 @@ class Judge:
             return
         for effect, state in before.items():
             after = self.fold.effects[effect]
-            if event.effect is not None or state is not after:
+            if event.effect is not None or state != after:
                 self.happened[f"{state.status}>{after.status} by {event.kind}"] += 1
 
     def _leaf(self, event: Event, before: EffectState | None) -> None:

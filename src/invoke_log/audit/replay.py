@@ -12,13 +12,12 @@ from invoke_log.audit.source import Source, open_source
 from invoke_log.audit.structure import Leaf, UnreadableError, read_leaves
 from invoke_log.errors import CutError, InvokeLogError, MalformedError
 from invoke_log.format import checkpoint
-from invoke_log.format.cbor import Value
 from invoke_log.format.checkpoint import OpenedCheckpoint
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier
 from invoke_log.ledger.engines import engines
 from invoke_log.rules.budget import Spending
-from invoke_log.rules.event import CheckedBody, make_event
+from invoke_log.rules.event import make_event
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.governance import Governance, ReadRoot
 
@@ -82,7 +81,6 @@ class _Audit:
         self._covered_under: Governance | None = None
         self._findings: list[Finding] = []
         self._find = _into(self._findings)
-        self._known: dict[Value, Value] = {}
         self._comparison = Comparison(self._fold, self._find, spending=Spending(), engines=engines())
 
     def run(self, source: Source) -> Report:
@@ -138,22 +136,13 @@ class _Audit:
         if isinstance(leaf.said, tuple):
             code, words = leaf.said
             return code if leaf.index else "genesis-invalid", words
-        event = make_event(self._with_known(leaf.said), leaf.id)
-        before = self._comparison.before(event, leaf.index)
+        event = make_event(leaf.said, leaf.id)
+        own = self._comparison.judge(event, leaf.index)
         folded = self._fold.apply(event, index=leaf.index, root=root)
         if isinstance(folded, Void):
             return folded.code, folded.reason
-        self._comparison.after(event, leaf.index, before, folded)
-        self._known.setdefault(event.by, event.by)
-        self._known.setdefault(event.resource, event.resource)
+        self._comparison.compare(event, leaf.index, own, folded)
         return None, ""
-
-    def _with_known(self, body: CheckedBody) -> CheckedBody:
-        """Put what admitted events have said before in the place of its equal: an effect keeps both (125 bytes)."""
-        for name in ("by", "resource"):
-            if name in body:
-                body[name] = self._known.get(body[name], body[name])
-        return body
 
     def _check_checkpoint(self, note: bytes | None) -> OpenedCheckpoint | None:
         """Return the checkpoint if it is the log's own and true of these leaves.
