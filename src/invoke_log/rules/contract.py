@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Final, cast
-from urllib.parse import quote
 
 from invoke_log.errors import ContractInvalidError, MalformedError
 from invoke_log.format import cbor, digest, limits
@@ -143,6 +142,7 @@ DEFAULTS: Final[dict[str, Value]] = {
 }
 _EFFECT_CLASS: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*/[1-9][0-9]{0,8}")
 _NEVER_DEFINITE_STATUS: Final = re.compile(r"(?:http_?)?(?:408|409|425|429|5xx|5[0-9]{2})")
+_RESERVED: Final = re.compile(rb"[^A-Za-z0-9\-._~]")
 _PLACE: Final = re.compile(r"\{([^{}]*)\}")
 
 
@@ -340,7 +340,7 @@ def expand(template: str, values: dict[str, Value]) -> str:
 
 def percent_encode(value: str) -> str:
     """Return text with every byte but RFC 3986's unreserved ones as %XX in upper case."""
-    return quote(value, safe="")
+    return _RESERVED.sub(lambda byte: b"%%%02X" % ord(byte[0]), value.encode()).decode()
 
 
 def _complete_argument(value: Value) -> Value:
