@@ -47,6 +47,7 @@ from invoke_log.rules.kind import (
     Revoke,
     Start,
 )
+from invoke_log.rules.states import States
 from invoke_log.rules.world import EffectState
 from invoke_log.store.memory import MemoryStore
 from tests.harness.live import D_MS
@@ -71,7 +72,7 @@ def as_founded(founded: Founded) -> tuple[Fold, set[tuple[bytes, str]]]:
     fold, held = _founded(founded.store)
     copied = Fold()
     for name, value in vars(fold).items():
-        setattr(copied, name, copy.copy(value))
+        setattr(copied, name, copy.deepcopy(value) if isinstance(value, States) else copy.copy(value))
     return copied, set(held)
 
 
@@ -129,7 +130,8 @@ class Judge:
             event = parse_event(decode_body(body), digest.event_id(body))
             before = dict(self.fold.effects) if event.kind == "recovery" else {}
             if event.effect is not None:
-                before = {event.effect: before.get(event.effect) or EffectState(effect=event.effect, resource="")}
+                standing = self.fold.effects.get(event.effect)
+                before = {event.effect: standing or EffectState(effect=event.effect, resource="")}
             folded = self.fold.apply(event, index=self.at, root=None)
             if isinstance(folded, Void):
                 raise Violation("S7", f"leaf {self.at} ({event.kind}) is void: {folded.code}: {folded.reason}")
