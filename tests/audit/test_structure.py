@@ -78,7 +78,7 @@ def test_each_fault_is_its_own_leafs_at_every_edge_of_chunks(
     given: list[tuple[bytes, bytes]], workers: list[Worker], request: pytest.FixtureRequest
 ) -> None:
     leaves: list[Leaf] = []
-    for leaf in read_leaves(given, {}):
+    for leaf in read_leaves(given):
         leaves.append(leaf)
         if "dying" in request.node.name and leaf.index in (ALONE + CHUNK_LEAVES, ALONE + 5 * CHUNK_LEAVES):
             os.kill(workers.pop()._process.pid, signal.SIGKILL)
@@ -96,7 +96,7 @@ def test_the_leaves_before_one_that_is_no_entry_are_read(
     read: list[int] = []
 
     def read_all() -> None:
-        for leaf in read_leaves(broken, {}):
+        for leaf in read_leaves(broken):
             read.append(leaf.index)
 
     with pytest.raises(UnreadableError) as caught:
@@ -114,13 +114,13 @@ def test_what_stops_the_source_comes_after_the_leaves_before_it(
 
     read: list[int] = []
     with pytest.raises(UnreadableError) as caught:
-        read.extend(leaf.index for leaf in read_leaves(cut(), {}))
+        read.extend(leaf.index for leaf in read_leaves(cut()))
     assert (caught.value.index, caught.value.reason_code, caught.value.message) == (at, "cut", "ends here")
 
 
 def test_the_longest_bodies_are_handed_over_and_come_back(workers: list[Worker]) -> None:
     longest = longest_chunk() * (CHUNKS_ALONE + 12)
-    leaves = list(read_leaves(longest, {}))
+    leaves = list(read_leaves(longest))
     ids = [leaf.said.id for leaf in leaves if isinstance(leaf.said, Event)]
     assert ids == [digest.event_id(body) for body, _ in longest]
 
@@ -169,7 +169,7 @@ def test_no_process_is_left_and_none_is_started_for_a_short_log(
         assert started
     assert all(worker._process.returncode is not None for worker in started)
     monkeypatch.setattr(structure, "start_workers", None)
-    assert len(list(read_leaves(given[:ALONE], {}))) == ALONE
+    assert len(list(read_leaves(given[:ALONE]))) == ALONE
 
 
 def test_a_program_that_embeds_python_is_not_run_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, PRESENT, UNKNOWN, Data, Evidence, Scope
 from invoke_log.rules.policy import ALLOW_COVERED, parse_policy
+from invoke_log.rules.states import States
 from invoke_log.rules.world import EffectState
 
 ORIGIN: Final = "example.com/payments"
@@ -484,6 +485,8 @@ def _copied(fold: Fold) -> Fold:
     """A fold that goes its own way: what it holds is immutable, so only what holds it is copied."""
     twin = Fold()
     for name, held in vars(fold).items():
+        if isinstance(held, States):
+            held = copy.deepcopy(held)
         setattr(twin, name, copy.copy(held) if isinstance(held, dict | list | set) else held)
     return twin
 

@@ -327,18 +327,18 @@ class LogWriter:
             event = parse_event(sealed.fields, digest.event_id(sealed.body))
         except MalformedError:
             return None
-        state, now_ms = self.fold.effects.get(event.effect or b""), self.fold.now_ms()
+        now_ms = self.fold.now_ms()
         answer = self.fold.apply(event, index=index, root=root)
-        if isinstance(answer, Admitted) and answer.effect is not None:
-            after, contracts = self.fold.effects[answer.effect.effect], self.fold.governance.contracts
-            self.spending.follow(event, state, after, contracts=contracts, index=index, at_ms=now_ms)
+        if isinstance(answer, Admitted) and answer.effect is not None and answer.before is not None:
+            before, after, contracts = answer.before, answer.effect, self.fold.governance.contracts
+            self.spending.follow(event, before, after, contracts=contracts, index=index, at_ms=now_ms)
         return answer
 
     def _map_after(self, before: dict[bytes, EffectState], index: int) -> PrefixTree:
         """The map with what the last leaf changed. Its values are made here, of the states' history."""
         tree = self._maps[-1]
         for key, state in self.fold.effects.items():
-            if state is before.get(key):
+            if state == before.get(key):
                 continue
             committed = self._committed.setdefault(key, [])
             if state.status == COMMITTED and state.generation not in committed:

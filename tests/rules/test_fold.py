@@ -164,7 +164,7 @@ def test_the_state_root_is_over_governance_effects_and_moved_resources_in_order(
     resources = [[f"{prefix}{name}", story.fold.state_hash(f"{prefix}{name}")] for name in ("a", "ab", "b")]
     head = story.fold.governance.head
     assert head == next(leaf for leaf in reversed(story.leaves) if leaf.event.kind == "policy").id
-    wanted = digest.state_root(7, head, cast("list[Value]", effects), cast("list[Value]", resources))
+    wanted = digest.state_root(7, head, (3, cast("list[Value]", effects)), (3, cast("list[Value]", resources)))
     assert story.fold.state_root(7) == wanted
     assert story.fold.state_root(8) != wanted
 
@@ -221,4 +221,6 @@ def test_the_state_root_is_over_more_effects_than_an_item_can_hold() -> None:
     encoded = cbor.array_head(count) + b"".join(map(cbor.encode, rows))
     assert len(encoded) > limits.ITEM_BYTES_MAX
     hashed = [digest.derive("effects", encoded), digest.derive("resources", cbor.encode([]))]
-    assert digest.state_root(1, bytes(32), rows, []) == digest.derive_item("root", [1, bytes(32), *hashed])
+    assert digest.state_root(1, bytes(32), (count, rows), (0, [])) == digest.derive_item(
+        "root", [1, bytes(32), *hashed]
+    )

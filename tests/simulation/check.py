@@ -47,6 +47,7 @@ from invoke_log.rules.kind import (
     Revoke,
     Start,
 )
+from invoke_log.rules.states import States
 from invoke_log.rules.world import EffectState
 from invoke_log.store.memory import MemoryStore
 from tests.harness.live import D_MS
@@ -71,7 +72,7 @@ def as_founded(founded: Founded) -> tuple[Fold, set[tuple[bytes, str]]]:
     fold, held = _founded(founded.store)
     copied = Fold()
     for name, value in vars(fold).items():
-        setattr(copied, name, copy.copy(value))
+        setattr(copied, name, copy.deepcopy(value) if isinstance(value, States) else copy.copy(value))
     return copied, set(held)
 
 
@@ -127,9 +128,10 @@ class Judge:
         while self.at < len(entries):
             body, _ = entries[self.at]
             event = parse_event(decode_body(body), digest.event_id(body))
-            before = self.fold.effects
+            before = dict(self.fold.effects) if event.kind == "recovery" else {}
             if event.effect is not None:
-                before = {event.effect: before.get(event.effect) or EffectState(effect=event.effect, resource="")}
+                standing = self.fold.effects.get(event.effect)
+                before = {event.effect: standing or EffectState(effect=event.effect, resource="")}
             folded = self.fold.apply(event, index=self.at, root=None)
             if isinstance(folded, Void):
                 raise Violation("S7", f"leaf {self.at} ({event.kind}) is void: {folded.code}: {folded.reason}")
@@ -198,7 +200,7 @@ class Judge:
             return
         for effect, state in before.items():
             after = self.fold.effects[effect]
-            if event.effect is not None or state is not after:
+            if event.effect is not None or state != after:
                 self.happened[f"{state.status}>{after.status} by {event.kind}"] += 1
 
     def _leaf(self, event: Event, before: EffectState | None) -> None:

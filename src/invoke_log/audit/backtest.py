@@ -84,17 +84,17 @@ class _Run:
         self._spending = Spending()
 
     def apply(self, event: Event, index: int) -> None:
-        before, now_ms = self._fold.effects.get(event.effect or b""), self._fold.now_ms()
+        now_ms = self._fold.now_ms()
         admitted = self._fold.apply(event, index=index, root=None)
         if not isinstance(admitted, Admitted):
             return
         if isinstance(event.data, Refusal) and event.data.reason == DENIED:
             self.denied_calls += event.data.count
-        if admitted.effect is None:
+        if admitted.effect is None or admitted.before is None:
             return
         if isinstance(event.data, Intent):
             self._judge(event, event.data, admitted.effect, index, now_ms)
-        contracts, after = self._fold.governance.contracts, self._fold.effects[admitted.effect.effect]
+        before, after, contracts = admitted.before, admitted.effect, self._fold.governance.contracts
         self._spending.follow(event, before, after, contracts=contracts, index=index, at_ms=now_ms)
 
     def _judge(self, event: Event, data: Intent, after: EffectState, index: int, now_ms: int) -> None:

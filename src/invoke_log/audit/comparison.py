@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final
 
-from invoke_log.audit.map_history import MapHistory
+from invoke_log.audit.history import History
 from invoke_log.audit.report import EffectReport
 from invoke_log.errors import MalformedError
 from invoke_log.format import cbor, digest, limits
@@ -21,7 +21,6 @@ from invoke_log.rules.admission import Admitted
 from invoke_log.rules.budget import Spending, counted_event
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import facts_of
-from invoke_log.rules.effect import OPEN
 from invoke_log.rules.event import Event, references_of
 from invoke_log.rules.fold import Fold
 from invoke_log.rules.kind import (
@@ -38,37 +37,18 @@ from invoke_log.rules.kind import (
     Revoke,
     Start,
     Tick,
-    Verdict,
 )
-from invoke_log.rules.policy import NO_ENGINES, Engines, Judgement, judge
+from invoke_log.rules.policy import NO_ENGINES, Engines, Judgement, Policy, judge
 from invoke_log.rules.render import rendering_digest
 from invoke_log.rules.snapshot import Profile, drifted
+from invoke_log.rules.states import Ended, Kept
 from invoke_log.rules.world import EffectState
 
 _SUSPECT: Final = "signed by a key that is suspect from leaf {} on"
 
-_Kept = TypeVar("_Kept", bound=tuple[object, ...])
 Find = Callable[[str, int | None, str], None]
 
-
-@dataclass(slots=True)
-class _Life:
-    """What the report says of one effect beside its state, and what is kept while a claim is open.
-
-    sworn: whether an oath let an intent be claimed after a recovery; earlier: what `relies_on` was before the event
-    that settled the effect last.
-    """
-
-    purpose: str = ""
-    events: list[bytes] = field(default_factory=list)
-    grade: str | None = None
-    relies_on: tuple[str, ...] = ()
-    sworn: bool = False
-    earlier: tuple[str, ...] = ()
-    reference: str | None = None
-    intent: Event | None = None
-    committed: tuple[int, ...] = ()
-    last_index: int = 0
+_NEVER: Final = Ended(grade="", relies_on=(), earlier=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +74,6 @@ class _Drift:
     may_drift: frozenset[str]
 
 
-class Before(NamedTuple):
-    """What has to be read before an event moves it, and the verdict that the policy gives on the recorded inputs."""
-
-    state: EffectState | None
-    now_ms: int
-    verdict: Judgement | None
-
-
 class Comparison:
     """Everything an audit compares beside admission itself."""
 
@@ -111,42 +83,57 @@ class Comparison:
         self._find = find
         self._spending = spending
         self._engines = engines
-        self._lives: defaultdict[bytes, _Life] = defaultdict(_Life)
+        self._intents: dict[bytes, Event] = {}
+        """Those of open claims, by effect."""
+        self._history = History()
         self._named: dict[bytes, list[_Named]] = {}
         self._drifts: list[_Drift] = []
         self._snapshots: dict[bytes, dict[str, Value] | None] = {}
-        self._map = MapHistory()
-        self._tuples: dict[Any, Any] = {}
         self._signed: defaultdict[bytes, array[int]] = defaultdict(partial(array, "Q"))
         self._suspects: dict[bytes, int] = {}
 
-    def before(self, event: Event, index: int) -> Before:
-        """Return what `after` needs of the state that the event is about to move, and nothing recorded."""
-        state = self._fold.effects.get(event.effect) if event.effect is not None else None
-        return Before(state=state, now_ms=self._fold.now_ms(), verdict=self._judge(event, state) if index else None)
+    def judge(self, event: Event, index: int) -> Judgement | None:
+        """Return what the policy says on the inputs that an event recorded; None: there is no verdict to be judged.
 
-    def after(self, event: Event, index: int, before: Before, admitted: Admitted) -> None:
-        """Compare an event that was admitted with what it recorded."""
+        Asked before the fold applies the event, which reads the recorded answer: here only `policy_id` and `inputs` are
+        read of a verdict.
+        """
+        match event.data:
+            case Intent() as data if index:
+                intent, verdict, again = event, data.verdict, data.again is not None
+            case Start() as start if (claimed := self._intents.get(event.effect or b"")) is not None:
+                intent, verdict, again = claimed, start.verdict, False
+            case _:
+                return None
+        assert isinstance(intent.data, Intent) and intent.effect is not None and intent.resource is not None
+        governance, state = self._fold.governance, self._fold.effects.get(intent.effect)
+        contract = governance.contracts.get(intent.data.contract_id)
+        policy = governance.policies.get(verdict.policy_id)
+        if contract is None or policy is None:
+            return None
+        generation = (state.generation if state is not None else 1) + again
+        facts = facts_of(contract, intent.data, resource=intent.resource, issuer=intent.by, generation=generation)
+        return judge(policy, facts, verdict.inputs, engines=self._engines)
+
+    def compare(self, event: Event, index: int, own: Judgement | None, admitted: Admitted) -> None:
+        """Compare what an event recorded with `own`, what `judge` said of it, and with the fold that has applied it."""
         self._name_attachments(event, index)
         self._suspect(event, index)
+        if admitted.effect is not None and admitted.before is not None:
+            self._compare_effect(event, index, own, admitted.before, admitted.effect)
+            return
         match event.data:
             case Tick() as data:
-                if data.time_ms < before.now_ms:
-                    self._find("tick-backwards", index, f"tick at {data.time_ms} ms after one at {before.now_ms} ms")
-                if data.map is not None and data.map != self._map.root_at(data.covers):
+                if data.time_ms < (last_ms := self._fold.lo(index)):
+                    self._find("tick-backwards", index, f"tick at {data.time_ms} ms after one at {last_ms} ms")
+                if data.map is not None and data.map != self._history.root_at(data.covers):
                     self._find("map-differs", index, f"the map root is not that of the first {data.covers} leaves")
             case Revoke() as data if data.suspect_from is not None:
                 self._find(
                     "suspect", index, f"what rests on this key or grant is suspect from leaf {data.suspect_from} on"
                 )
-            case Recovery() if admitted.governance is not None:
+            case Recovery():
                 self._note_recovered(index)
-            case _ if admitted.effect is not None:
-                self._compare_effect(event, index, before, admitted.effect)
-                if self._spending is not None and event.effect is not None:
-                    after, contracts = self._fold.effects[event.effect], self._fold.governance.contracts
-                    now_ms = before.now_ms
-                    self._spending.follow(event, before.state, after, contracts=contracts, index=index, at_ms=now_ms)
             case _:
                 pass
 
@@ -164,7 +151,8 @@ class Comparison:
 
     def effects(self) -> tuple[EffectReport, ...]:
         """Return the report of every effect, by key. Asked once: each takes the place of what it is made from."""
-        return tuple(self._effect(key, self._fold.effects[key], self._lives.pop(key)) for key in sorted(self._lives))
+        self._spending = None
+        return tuple(_report(self._fold.effects.pop(key), event_ids) for key, event_ids in self._history.events())
 
     @property
     def named(self) -> list[bytes]:
@@ -201,135 +189,86 @@ class Comparison:
             if found is not None:
                 self._find("snapshot-drifted", drift.index, f"the START's snapshot is not the intent's: {found}")
 
-    def _effect(self, key: bytes, state: EffectState, life: _Life) -> EffectReport:
-        return EffectReport(
-            effect=key,
-            resource=state.resource,
-            effect_class=state.effect_class,
-            purpose=life.purpose,
-            status=state.status,
-            generation=state.generation,
-            attempts=state.attempt,
-            grade=life.grade if state.status in (COMMITTED, NOT_COMMITTED) else None,
-            relies_on=life.relies_on if state.status in (COMMITTED, NOT_COMMITTED) else (),
-            events=tuple(life.events),
-        )
-
-    def _compare_effect(self, event: Event, index: int, before: Before, after: EffectState) -> None:
-        assert event.effect is not None
-        life = self._lives[event.effect]
-        life.events.append(event.id)
-        life.last_index = index
-        if after.committed_max > (before.state.committed_max if before.state is not None else 0):
-            life.committed = self._same((*life.committed, after.committed_max))
-        self._note(after, life, index)
-        contract = self._contract_of(event, after if after.claim else before.state or after)
+    def _compare_effect(
+        self, event: Event, index: int, own: Judgement | None, before: EffectState, after: EffectState
+    ) -> None:
+        effect, kept, now_ms = after.effect, self._fold.effects.kept(after.effect), self._fold.now_ms()
+        self._history.note(index, after)
         match event.data:
             case Intent() as data:
-                life.purpose, life.intent = data.purpose, event
-                life.sworn |= self._claimed_on_oath(data, before.state, after)
-                self._compare_verdict(life.intent, data, index, before)
-            case Start() as data if life.intent is not None:
-                self._compare_verdict(life.intent, data, index, before)
-            case Approval() | Denial() as data if life.intent is not None:
-                self._compare_rendering(life.intent, data, index)
+                kept.purpose = data.purpose
+                kept.sworn |= self._claimed_on_oath(data, before, after)
+                self._intents[effect] = event
+                self._compare_verdict(event, data, index, own, now_ms)
+            case Start() as data if effect in self._intents:
+                self._compare_verdict(self._intents[effect], data, index, own, now_ms)
+            case Approval() | Denial() as data if effect in self._intents:
+                self._compare_rendering(self._intents[effect], data, index)
             case Resolution() as data if data.presence == PRESENT:
-                life.purpose = data.of.purpose if data.of is not None else life.purpose
-                self._compare_presence(data, index, before, after, life)
+                kept.purpose = data.of.purpose if data.of is not None else kept.purpose
+                self._compare_presence(data, index, before, kept.reference)
             case _:
                 pass
         if after.status != CLAIMED:
-            life.intent = None
-        settled = (
-            before.state is None or before.state.status != after.status or before.state.generation != after.generation
-        )
+            self._intents.pop(effect, None)
         if (
-            settled
+            (before.status, before.generation) != (after.status, after.generation)
             and after.status in (COMMITTED, NOT_COMMITTED)
             and not isinstance(event.data, Denial)
             and event.kind != "release"
         ):
-            own = self._fold.started_by(event.effect, event.resource or "", event.by)
-            life.grade = evidence.grade_of(event, contract, observers=self._observers(event), by_executor=own)
-            if not _contradicts(before.state, after.generation):
-                life.earlier = life.relies_on
-            life.relies_on = self._same(
-                evidence.reliance_of(event, contract, grade=life.grade, sworn=life.sworn, earlier=life.earlier)
+            contract = self._contract_of(event, after if after.claim else before)
+            grade = evidence.grade_of(
+                event, contract, observers=self._observers(event), by_executor=event.by in kept.starters
             )
-            life.reference = event.data.evidence.reference if isinstance(event.data, Outcome | Resolution) else None
+            ended = kept.ended or _NEVER
+            earlier = ended.earlier if _contradicts(before, after.generation) else ended.relies_on
+            relies_on = evidence.reliance_of(event, contract, grade=grade, sworn=kept.sworn, earlier=earlier)
+            kept.ended = Ended(grade=grade, relies_on=relies_on, earlier=earlier)
+            kept.reference = event.data.evidence.reference if isinstance(event.data, Outcome | Resolution) else None
+        if self._spending is not None:
+            contracts = self._fold.governance.contracts
+            self._spending.follow(event, before, after, contracts=contracts, index=index, at_ms=now_ms)
 
-    def _claimed_on_oath(self, intent: Intent, before: EffectState | None, after: EffectState) -> bool:
+    def _claimed_on_oath(self, intent: Intent, before: EffectState, after: EffectState) -> bool:
         """Return whether a recovery would have made this claim unknown, had nobody sworn [REC-4], [REC-5]."""
-        accounted = 0 if before is None or intent.again is not None else before.absorbed
+        accounted = before.absorbed if intent.again is None else 0
         return after.status == CLAIMED and accounted < len(self._fold.governance.recoveries)
-
-    def _same(self, value: _Kept) -> _Kept:
-        """Return the one tuple that stands for all that are equal to it: most effects end alike."""
-        same: _Kept = self._tuples.setdefault(value, value)
-        return same
-
-    def _note(self, state: EffectState, life: _Life, index: int) -> None:
-        assert state.last is not None
-        noted = (state.status, state.generation, life.committed, state.last, life.last_index)
-        self._map.note(index, state.effect, noted)
 
     def _note_recovered(self, index: int) -> None:
         """A recovery moves statuses at its own leaf, and no head."""
-        for key, state in self._fold.effects.items():
+        for state in self._fold.effects.values():
             if state.tainted == index:
-                self._note(state, self._lives[key], index)
+                self._history.note_recovered(index, state)
 
     def _contract_of(self, event: Event, state: EffectState) -> Contract | None:
         contracts = self._fold.governance.contracts
-        if isinstance(event.data, Intent | Resolution):
-            return contracts.get(event.data.contract_id)
-        return contracts.get(state.claim.contract_id) if state.claim is not None else None
+        match event.data:
+            case Intent() | Resolution() as data:
+                return contracts.get(data.contract_id)
+            case _:
+                return contracts.get(state.claim.contract_id) if state.claim is not None else None
 
     def _observers(self, event: Event) -> list[bytes]:
-        assert isinstance(event.data, Outcome | Resolution) or event.kind == "attestation"
         if not isinstance(event.data, Resolution):
             return []
         found = (self._fold.unchained(key, event.resource or "") for key in event.data.evidence.observations)
         return [observed[1].by for observed in found if observed is not None]
 
-    def _compare_presence(self, data: Resolution, index: int, before: Before, after: EffectState, life: _Life) -> None:
-        state = before.state
-        if state is None:
-            return
+    def _compare_presence(self, data: Resolution, index: int, state: EffectState, known: str | None) -> None:
+        """Args: state: from before it. known: the provider's object that settled the effect then."""
         if _contradicts(state, data.generation):
             self._find("contradiction", index, "present after not_committed: the effect happened after all")
         reference = data.evidence.reference
-        if (
-            data.generation == state.committed_max
-            and None not in (reference, life.reference)
-            and reference != life.reference
-        ):
-            self._find(
-                "duplicate-effect", index, f"a second object {reference!r} under one tag, beside {life.reference!r}"
-            )
+        if data.generation == state.committed_max and None not in (reference, known) and reference != known:
+            self._find("duplicate-effect", index, f"a second object {reference!r} under one tag, beside {known!r}")
 
-    def _judge(self, event: Event, state: EffectState | None) -> Judgement | None:
-        """Judge before the recorded answer is read: of the verdict, only `policy_id` and `inputs` are."""
-        intent, generation = event, 1 if state is None else state.generation
-        if isinstance(event.data, Start) and (life := self._lives.get(event.effect or b"")) is not None:
-            intent = life.intent or event
-        elif isinstance(event.data, Intent):
-            generation += event.data.again is not None
-        if not isinstance(event.data, Intent | Start) or not isinstance(intent.data, Intent):
-            return None
-        contract = self._fold.governance.contracts.get(intent.data.contract_id)
-        policy = self._fold.governance.policies.get(event.data.verdict.policy_id)
-        if contract is None or policy is None:
-            return None
-        resource = intent.resource or ""
-        facts = facts_of(contract, intent.data, resource=resource, issuer=intent.by, generation=generation)
-        return judge(policy, facts, event.data.verdict.inputs, engines=self._engines)
-
-    def _compare_verdict(self, intent: Event, data: Intent | Start, index: int, before: Before) -> None:
+    def _compare_verdict(
+        self, intent: Event, data: Intent | Start, index: int, own: Judgement | None, now_ms: int
+    ) -> None:
         assert isinstance(intent.data, Intent)
-        contract = self._fold.governance.contracts[intent.data.contract_id]
-        verdict, own = data.verdict, before.verdict
-        policy = self._fold.governance.policies[verdict.policy_id]
+        governance, verdict = self._fold.governance, data.verdict
+        contract, policy = governance.contracts[intent.data.contract_id], governance.policies[verdict.policy_id]
         if own is None:
             self._find("policy-unchecked", index, f"no engine {policy.engine!r} here: the verdict is not checked")
         elif (own.answer, own.rule, own.approvals) != (verdict.answer, verdict.rule, verdict.approvals):
@@ -338,11 +277,11 @@ class Comparison:
                 index,
                 f"recorded {verdict.answer} by {verdict.rule!r}, replayed {own.answer} by {own.rule!r}",
             )
-        if verdict.inputs["now_ms"] != before.now_ms:
+        if verdict.inputs["now_ms"] != now_ms:
             self._find(
                 "now-differs",
                 index,
-                f"the verdict says now is {verdict.inputs['now_ms']!r} ms, the log says {before.now_ms} ms",
+                f"the verdict says now is {verdict.inputs['now_ms']!r} ms, the log says {now_ms} ms",
             )
         inline = verdict.inputs["snapshot"]
         assert isinstance(inline, dict)
@@ -350,7 +289,8 @@ class Comparison:
         unread = own is not None and inline != {} and not inline.keys() <= policy.snapshot_fields
         if unseen or unread:
             self._find("inputs-differ", index, "the verdict's inputs are not those that the policy reads")
-        self._compare_budgets(intent, verdict, index, before)
+        if policy.budgets or verdict.inputs["budgets"] != {}:
+            self._compare_budgets(intent, data, policy, index, now_ms)
         if data.snapshot_id is not None:
             self._name(
                 data.snapshot_id,
@@ -363,20 +303,17 @@ class Comparison:
             self._drifts.append(_Drift(index=index, decided=decided, started=seen, may_drift=may_drift))
             self._snapshots |= {decided: None, seen: None}
 
-    def _compare_budgets(self, intent: Event, verdict: Verdict, index: int, before: Before) -> None:
-        policy, recorded = self._fold.governance.policies[verdict.policy_id], verdict.inputs["budgets"]
-        if not policy.budgets and recorded != {}:
+    def _compare_budgets(self, intent: Event, data: Intent | Start, policy: Policy, index: int, now_ms: int) -> None:
+        if not policy.budgets:
             self._find("budgets-differ", index, "the verdict says what budgets count, and its policy has none")
-        if not policy.budgets or self._spending is None:
-            return
-        assert isinstance(intent.data, Intent)
-        contract = self._fold.governance.contracts[intent.data.contract_id]
-        own = counted_event(intent, contract, at_ms=before.now_ms)
-        state = before.state
-        claim = state.claim.id if state is not None and state.claim is not None and state.status in OPEN else None
-        holds = self._spending.holds
-        if not holds(policy.budgets, recorded, own, claim=claim, now_ms=before.now_ms, index=index):
-            self._find("budgets-differ", index, "the verdict's budgets are not what is counted at this leaf")
+        elif self._spending is not None:
+            assert isinstance(intent.data, Intent)
+            contract = self._fold.governance.contracts[intent.data.contract_id]
+            own = counted_event(intent, contract, at_ms=now_ms)
+            recorded, holds = data.verdict.inputs["budgets"], self._spending.holds
+            claim = intent.id if isinstance(data, Start) else None
+            if not holds(policy.budgets, recorded, own, claim=claim, now_ms=now_ms, index=index):
+                self._find("budgets-differ", index, "the verdict's budgets are not what is counted at this leaf")
 
     def _compare_rendering(self, intent: Event, data: Approval | Denial, index: int) -> None:
         assert isinstance(intent.data, Intent)
@@ -408,6 +345,23 @@ class Comparison:
                 self._find("inputs-differ", named.index, f"the verdict's snapshot field {name} is not the snapshot's")
 
 
-def _contradicts(state: EffectState | None, generation: int) -> bool:
+def _report(kept: Kept, event_ids: bytes) -> EffectReport:
+    state = kept.state
+    ended = kept.ended if state.status in (COMMITTED, NOT_COMMITTED) else None
+    return EffectReport(
+        effect=state.effect,
+        resource=state.resource,
+        effect_class=state.effect_class,
+        purpose=kept.purpose,
+        status=state.status,
+        generation=state.generation,
+        attempts=state.attempt,
+        grade=ended.grade if ended is not None else None,
+        relies_on=ended.relies_on if ended is not None else (),
+        event_ids=event_ids,
+    )
+
+
+def _contradicts(state: EffectState, generation: int) -> bool:
     """Return whether a presence of this generation shows that the last closing was wrong."""
-    return state is not None and state.status == NOT_COMMITTED and state.generation == generation
+    return state.status == NOT_COMMITTED and state.generation == generation

@@ -149,8 +149,8 @@ def _apply(leaf: Shown, opened: OpenedCheckpoint, fold: Fold, comparison: Compar
         raise ReceiptInvalidError(f"receipt: leaf {leaf.index}: {error.message}") from error
     if event.state is not None and event.resource is not None:
         fold.assume(event.resource, event.state)
-    before = comparison.before(event, leaf.index)
+    own = comparison.judge(event, leaf.index)
     folded = fold.apply(event, index=leaf.index, root=None)
     if isinstance(folded, Void):
         raise ReceiptInvalidError(f"receipt: leaf {leaf.index} does not stand: {folded.code}: {folded.reason}")
-    comparison.after(event, leaf.index, before, folded)
+    comparison.compare(event, leaf.index, own, folded)

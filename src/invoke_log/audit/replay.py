@@ -12,7 +12,6 @@ from invoke_log.audit.source import Source, open_source
 from invoke_log.audit.structure import Fault, Leaf, UnreadableError, read_leaves
 from invoke_log.errors import CutError, InvokeLogError, MalformedError
 from invoke_log.format import checkpoint
-from invoke_log.format.cbor import Value
 from invoke_log.format.checkpoint import OpenedCheckpoint
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.merkle import EMPTY_FRONTIER, Frontier
@@ -81,8 +80,6 @@ class _Audit:
         self._covered_under: Governance | None = None
         self._findings: list[Finding] = []
         self._find = _into(self._findings)
-        self._known: dict[Value, Value] = {}
-        """What admitted events have said before: an effect keeps its signer and its resource (125 bytes)."""
         self._comparison = Comparison(self._fold, self._find, spending=Spending(), engines=engines())
 
     def run(self, source: Source) -> Report:
@@ -108,7 +105,7 @@ class _Audit:
     def _read(self, source: Source) -> bool:
         """Apply every leaf; False where the bytes do not make a log that could be replayed."""
         try:
-            for leaf in read_leaves(source.entries(), self._known):
+            for leaf in read_leaves(source.entries()):
                 if not self._apply(leaf):
                     return False
         except UnreadableError as error:
@@ -138,13 +135,11 @@ class _Audit:
         event = leaf.said
         if isinstance(event, Fault):
             return event.code if leaf.index else "genesis-invalid", event.words
-        before = self._comparison.before(event, leaf.index)
+        own = self._comparison.judge(event, leaf.index)
         folded = self._fold.apply(event, index=leaf.index, root=root)
         if isinstance(folded, Void):
             return folded.code, folded.reason
-        self._comparison.after(event, leaf.index, before, folded)
-        self._known.setdefault(event.by, event.by)
-        self._known.setdefault(event.resource, event.resource)
+        self._comparison.compare(event, leaf.index, own, folded)
         return None, ""
 
     def _check_checkpoint(self, note: bytes | None) -> OpenedCheckpoint | None:

@@ -7,7 +7,7 @@ and in which order, does not depend on it.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Final, NamedTuple
 
@@ -15,7 +15,6 @@ from invoke_log.audit.leaf import Formed, Pair, Stopped, form
 from invoke_log.audit.worker import Worker, start_workers
 from invoke_log.errors import InvokeLogError, MalformedError
 from invoke_log.format import digest
-from invoke_log.format.cbor import Value
 from invoke_log.rules.event import Event, parse_event
 
 CHUNK_LEAVES: Final = 64
@@ -76,30 +75,25 @@ class _Chunk:
         return formed, stopped or self.stopped
 
 
-def read_leaves(entries: Iterable[Pair], known: Mapping[Value, Value]) -> Iterator[Leaf]:
+def read_leaves(entries: Iterable[Pair]) -> Iterator[Leaf]:
     """Return every leaf in order.
 
-    Args: known: what takes the place of an equal signer or resource: whoever keeps them keeps each once.
     Raises: UnreadableError: bytes that are not an entry, with the first such index, after the leaves before it.
     """
     index = 0
     for formed, stopped in _formed(_chunks(iter(entries))):
         # The events of a chunk in one go: to judge between two of them makes each dearer (10 us of 36).
-        leaves = [Leaf(at, leaf[0], _said(leaf, known)) for at, leaf in enumerate(formed, index)]
+        leaves = [Leaf(at, leaf[0], _said(leaf)) for at, leaf in enumerate(formed, index)]
         yield from leaves
         index += len(leaves)
         if stopped is not None:
             raise UnreadableError(stopped, index)
 
 
-def _said(leaf: Formed, known: Mapping[Value, Value]) -> Event | Fault:
+def _said(leaf: Formed) -> Event | Fault:
     _, event_id, fields, fault = leaf
     if fault is not None:
         return Fault(code="signature-invalid", words=fault)
-    by, resource = fields["by"], fields.get("resource")
-    fields["by"] = known.get(by, by)
-    if type(resource) is str:
-        fields["resource"] = known.get(resource, resource)
     try:
         return parse_event(fields, digest.EventId(event_id))
     except MalformedError as error:

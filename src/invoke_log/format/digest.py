@@ -8,7 +8,7 @@ FILE` checks them.
 'af1349b9f5f9a1a6'
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NewType
 
 from blake3 import blake3
@@ -28,6 +28,9 @@ Digest = NewType("Digest", bytes)
 LeafIndex = NewType("LeafIndex", int)
 TreeSize = NewType("TreeSize", int)
 UnixMs = NewType("UnixMs", int)
+
+Rows = tuple[int, Iterable[cbor.Value]]
+"""How many there are, and they: nobody needs to hold them all."""
 
 CONTEXT_NAMES: Final = (
     "event",
@@ -60,10 +63,10 @@ def derive(context: str, raw: bytes) -> bytes:
     return hasher.digest()
 
 
-def _derive_list(context: str, rows: list[cbor.Value]) -> bytes:
+def _derive_list(context: str, count: int, rows: Iterable[cbor.Value]) -> bytes:
     """The hash of an IL1 array that may be larger than any item: its head, then its rows, fed one by one."""
     hasher = _HASHERS[context].copy()
-    hasher.update(cbor.array_head(len(rows)))
+    hasher.update(cbor.array_head(count))
     for row in rows:
         hasher.update(cbor.encode(row))
     return hasher.digest()
@@ -142,14 +145,14 @@ def nonce_hash(nonce: bytes) -> bytes:
     return _derive_flat("nonce", [nonce])
 
 
-def state_root(size: int, governance_head: bytes, effects: list[cbor.Value], resources: list[cbor.Value]) -> bytes:
+def state_root(size: int, governance_head: bytes, effects: Rows, resources: Rows) -> bytes:
     """Return the hash of what a replay derived from `size` leaves, void ones included [ID-14].
 
     Args: effects, resources: the rows of SPEC §12, already in order. They are hashed as one IL1 array each, of any
     length.
     """
     return derive_item(
-        "root", [size, governance_head, _derive_list("effects", effects), _derive_list("resources", resources)]
+        "root", [size, governance_head, _derive_list("effects", *effects), _derive_list("resources", *resources)]
     )
 
 

@@ -137,11 +137,15 @@ def verify_inclusion(leaf: bytes, index: LeafIndex, size: TreeSize, proof: Seque
 
     Raises: ProofInvalidError: no such leaf, a hash that is not 32 bytes, one too few or too many, or another root.
     """
-    siblings = _inclusion_siblings(index, size)
-    _check_hashes(proof, len(siblings), leaf, root)
+    _check_index(index, size)
+    # Below the level where the paths of the leaf and of the last leaf meet, each bit of the index says on which side
+    # the leaf lies; from there up it lies on the right edge, where only what lies left of it has a hash of its own.
+    edge = (index ^ size - 1).bit_length()
+    _check_hashes(proof, edge + (index >> edge).bit_count(), leaf, root)
     node = leaf
-    for sibling, (start, _) in zip(proof, siblings, strict=True):
-        node = node_hash(sibling, node) if start < index else node_hash(node, sibling)
+    for level, sibling in enumerate(proof):
+        right = level >= edge or index >> level & 1
+        node = node_hash(sibling, node) if right else node_hash(node, sibling)
     if node != root:
         raise ProofInvalidError(
             f"inclusion proof of leaf {index} in size {size}: leads to root {node.hex()}, want {root.hex()}"
@@ -188,8 +192,7 @@ _Subtree = tuple[int, int]
 
 def _inclusion_siblings(index: int, size: int) -> list[_Subtree]:
     """Return the subtrees whose roots an inclusion proof holds, in its order: from the leaf to the root."""
-    if not 0 <= index < size <= limits.INTEGER_MAX:
-        raise ProofInvalidError(f"inclusion proof: no leaf {index} in a tree of size {size}")
+    _check_index(index, size)
     siblings: list[_Subtree] = []
     start, stop = 0, size
     while stop - start > 1:
@@ -201,6 +204,11 @@ def _inclusion_siblings(index: int, size: int) -> list[_Subtree]:
             siblings.append((start, middle))
             start = middle
     return siblings[::-1]
+
+
+def _check_index(index: int, size: int) -> None:
+    if not 0 <= index < size <= limits.INTEGER_MAX:
+        raise ProofInvalidError(f"inclusion proof: no leaf {index} in a tree of size {size}")
 
 
 def _consistency_subtrees(old_size: int, new_size: int) -> tuple[_Subtree, list[_Subtree]]:
@@ -227,7 +235,7 @@ def _is_whole_old_tree(seed: _Subtree) -> bool:
 
 def _check_hashes(hashes: Sequence[bytes], count: int, *roots: bytes) -> None:
     # Lengths first: a 31-byte hash beside a 33-byte one would join to the bytes of another, true pair.
-    if any(len(each) != HASH_BYTES for each in (*hashes, *roots)):
+    if not set(map(len, (*hashes, *roots))) <= {HASH_BYTES}:
         raise ProofInvalidError(f"proof: a hash is not {HASH_BYTES} bytes")
     if len(hashes) != count:
         raise ProofInvalidError(f"proof: {len(hashes)} hashes to fold, want {count}")

@@ -6,6 +6,8 @@ the rows of one chain. Both ask it the same two questions: what does a budget sa
 recorded still hold.
 """
 
+import io
+import marshal
 from array import array
 from bisect import insort
 from collections import defaultdict, deque
@@ -84,6 +86,8 @@ class Spending:
     """
 
     def __init__(self) -> None:
+        # What no budget has read yet is kept packed: a third of the memory of what it is read into.
+        self._unread = bytearray()
         self._known: dict[bytes, Counted] = {}
         # The changes, one column each: as tuples they would take six times as much.
         self._leaves = array("Q")
@@ -93,16 +97,14 @@ class Spending:
 
     def note(self, index: int, change: Change, new: Counted | None) -> None:
         """Keep what the event at a leaf changed; `new` is the event itself, where that is what begins to count."""
-        if new is not None:
-            self._known[change.id] = new
-        self._leaves.append(index)
-        self._ids.append(change.id)
-        self._counts.append(change.counts)
+        amounts = [part for amount in new.amounts.items() for part in amount] if new is not None else []
+        begins = [new.at_ms, new.effect_class, new.resource, *amounts] if new is not None else []
+        self._unread += marshal.dumps((index, change.id, change.counts, *begins))
 
     def follow(
         self,
         event: Event,
-        before: EffectState | None,
+        before: EffectState,
         after: EffectState,
         *,
         contracts: Mapping[bytes, Contract],
@@ -111,7 +113,7 @@ class Spending:
     ) -> None:
         """Keep what an accepted event on an effect's chain changes. at_ms: lo of its leaf."""
         assert event.effect is not None and event.resource is not None
-        change = change_of(before or EffectState(effect=event.effect, resource=event.resource), after, event.id)
+        change = change_of(before, after, event.id)
         if change is None:
             return
         new = None
@@ -159,6 +161,7 @@ class Spending:
         )
 
     def _tally(self, budget: Budget) -> "_Tally":
+        self._read()
         tally = self._tallies.get(budget)
         if tally is None:
             tally = self._tallies[budget] = _Tally(budget)
@@ -167,6 +170,24 @@ class Spending:
             tally.apply(self._leaves[at], change, self._known[change.id])
         tally.applied = len(self._ids)
         return tally
+
+    def _read(self) -> None:
+        """Read what is packed into the columns."""
+        size, rows, self._unread = len(self._unread), io.BytesIO(self._unread), bytearray()
+        while rows.tell() < size:
+            index, counted_id, counts, *begins = marshal.load(rows)
+            if begins:
+                at_ms, effect_class, resource, *amounts = begins
+                self._known[counted_id] = Counted(
+                    id=counted_id,
+                    at_ms=at_ms,
+                    effect_class=effect_class,
+                    resource=resource,
+                    amounts=dict(zip(amounts[::2], amounts[1::2], strict=True)),
+                )
+            self._leaves.append(index)
+            self._ids.append(counted_id)
+            self._counts.append(counts)
 
 
 class _Tally:

@@ -400,6 +400,8 @@ def references_of(event: Event) -> dict[bytes, int]:
             named = [data.attachment] if data.attachment is not None else []
         case _:
             return {}
+    if not named:
+        return {}
     references = ((value.get("attachment"), value.get("size")) for value in named if len(value) == 2)
     return {key: size for key, size in references if type(key) is bytes and len(key) == 32 and type(size) is int}
 

@@ -5,6 +5,7 @@ state. It is the auditor's `World`. An event that it does not admit moves nothin
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,7 @@ from invoke_log.rules.effect import OPEN, absorb
 from invoke_log.rules.event import ABOUT_KINDS, Event
 from invoke_log.rules.governance import Governance, ReadRoot, Refused, found
 from invoke_log.rules.kind import Approval, Observation, Start, Tick
+from invoke_log.rules.states import States
 from invoke_log.rules.world import EffectState
 
 _VOID_CODES: Final[dict[type, str]] = {Collision: "collision", Conflict: "conflict", Blocked: "blocked"}
@@ -38,7 +40,7 @@ class Fold:
         """Args: shown: the one effect whose events are applied, as in a receipt; None: every effect's are."""
         self._shown = shown
         self._governance: Governance | None = None
-        self.effects: dict[bytes, EffectState] = {}
+        self.effects: Final = States()
         """Every effect with an event on its chain, by key."""
         self._states: dict[str, bytes] = {}
         self._tick_leaves: list[int] = []
@@ -47,8 +49,6 @@ class Fold:
         self._observations: dict[bytes, tuple[int, Event]] = {}
         self._others: set[bytes] = set()
         self._approvals: dict[bytes, dict[bytes, tuple[int, Event]]] = {}
-        self._starters: dict[bytes, frozenset[bytes]] = {}
-        self._starter_sets: dict[frozenset[bytes], frozenset[bytes]] = {}
         self._absorbed = 0
 
     @property
@@ -91,7 +91,7 @@ class Fold:
         return observed if observed is not None and observed[1].resource == resource else None
 
     def started_by(self, effect: bytes, resource: str, key: bytes) -> bool:
-        return key in self._starters.get(effect, frozenset())
+        return effect in self.effects and key in self.effects.kept(effect).starters
 
     def apply(self, event: Event, *, index: int, root: ReadRoot | None) -> Admitted | Void:
         """Return what the event at a leaf left behind, or why it is void [RPL-4].
@@ -121,12 +121,11 @@ class Fold:
 
     def state_root(self, size: int) -> bytes:
         """Return the hash of everything that was derived: two replays agree on it or one of them is wrong [RPL-7]."""
-        effects: list[Value] = [
-            [key, state.status, state.generation, state.attempt, state.last]
-            for key, state in sorted(self.effects.items())
-        ]
-        resources: list[Value] = [[name, state] for name, state in sorted(self._states.items(), key=_by_utf8)]
-        return digest.state_root(size, self.governance.head, effects, resources)
+        effects: Iterator[Value] = ([key, *self.effects.row(key)] for key in sorted(self.effects))
+        resources: Iterator[Value] = ([name, self._states[name]] for name in sorted(self._states, key=str.encode))
+        return digest.state_root(
+            size, self.governance.head, (len(self.effects), effects), (len(self._states), resources)
+        )
 
     def _begin(self, event: Event) -> Admitted | Void:
         founded = found(event)
@@ -141,9 +140,9 @@ class Fold:
             self._absorb()
         if admitted.effect is not None:
             self._keep_effect(event, admitted.effect, index)
-        if admitted.state_hash is not None and event.resource is not None:
-            self._states[event.resource] = admitted.state_hash
-        if isinstance(event.data, Tick):
+            if admitted.state_hash is not None:
+                self._states[admitted.effect.resource] = admitted.state_hash
+        elif isinstance(event.data, Tick):
             self._tick_leaves.append(index)
             self._tick_times.append(max(event.data.time_ms, self.now_ms()))
             self._ticks[event.id] = (index, event)
@@ -153,23 +152,17 @@ class Fold:
             self._others.add(event.id)
 
     def _keep_effect(self, event: Event, state: EffectState, index: int) -> None:
-        self.effects[state.effect] = state
+        self.effects.move(state, starter=event.by if isinstance(event.data, Start) else None)
         if state.status not in OPEN:
             self._approvals.pop(state.effect, None)
         elif isinstance(event.data, Approval):
             self._approvals.setdefault(state.effect, {})[event.id] = (index, event)
-        if isinstance(event.data, Start):
-            starters = self._starters.get(state.effect, frozenset()) | {event.by}
-            # Few keys start most effects: one set stands for all that have the same (216 bytes an effect).
-            self._starters[state.effect] = self._starter_sets.setdefault(starters, starters)
 
     def _absorb(self) -> None:
         """A recovery moves every open effect at once; those without a chain pay at their first intent."""
         recoveries = self.governance.recoveries
         if len(recoveries) > self._absorbed:
             self._absorbed = len(recoveries)
-            self.effects = {key: absorb(state, recoveries) for key, state in self.effects.items()}
-
-
-def _by_utf8(item: tuple[str, bytes]) -> bytes:
-    return item[0].encode()
+            for state in self.effects.values():
+                if state.status in OPEN:
+                    self.effects.move(absorb(state, recoveries))

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 import invoke_log as il
-from invoke_log.audit.map_history import MapHistory
+from invoke_log.audit.history import History
 from invoke_log.audit.source import Closing
 from invoke_log.format import digest
 from invoke_log.format.prefix_tree import EMPTY_TREE
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import Tick
+from invoke_log.rules.world import EffectState
 from tests.harness.play import Play, claimed, committed, must, recovered
 
 
@@ -124,9 +125,10 @@ def test_every_committed_generation_is_in_the_value() -> None:
 
 
 def test_the_history_goes_back_and_forth() -> None:
-    history = MapHistory()
+    history = History()
     for index in range(10):
-        history.note(index, bytes(31) + bytes([index % 3]), ("committed", index, (), bytes(32), index))
+        state = EffectState(effect=bytes(31) + bytes([index % 3]), resource="r", last=bytes([index] * 32))
+        history.note(index, state._replace(generation=index))
     roots = [history.root_at(size) for size in range(11)]
     assert roots[0] == bytes(32)
     assert len(set(roots)) == 11
