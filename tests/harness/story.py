@@ -126,7 +126,7 @@ class Story:
     def _begin(self) -> None:
         """Genesis, a tick and the grants: told once, and copied into every later story."""
         if _BEGUN:
-            self.fold, self.leaves, self.frontier = _copied(_BEGUN[0].fold), [*_BEGUN[0].leaves], _BEGUN[0].frontier
+            self.fold, self.leaves, self.frontier = copied_fold(_BEGUN[0].fold), [*_BEGUN[0].leaves], _BEGUN[0].frontier
             return
         admins, log_key = (KEYS["admin"].public_key,), KEYS["log"].public_key
         genesis = say.Genesis(format=1, origin=ORIGIN, log_key=log_key, admin_keys=admins)
@@ -478,10 +478,7 @@ def name_of(key: bytes) -> str:
     return next(name for name, signer in KEYS.items() if signer.public_key == key)
 
 
-_BEGUN: Final[list[Story]] = []
-
-
-def _copied(fold: Fold) -> Fold:
+def copied_fold(fold: Fold) -> Fold:
     """A fold that goes its own way: what it holds is immutable, so only what holds it is copied."""
     twin = Fold()
     for name, held in vars(fold).items():
@@ -489,6 +486,9 @@ def _copied(fold: Fold) -> Fold:
             held = copy.deepcopy(held)
         setattr(twin, name, copy.copy(held) if isinstance(held, dict | list | set) else held)
     return twin
+
+
+_BEGUN: Final[list[Story]] = []
 
 
 def _nonce(index: int) -> bytes:

@@ -3,7 +3,6 @@
 The judge has its own fold of the log and the provider's own ledger, and asks the code under test for nothing.
 """
 
-import copy
 import functools
 import io
 from collections import Counter, defaultdict
@@ -47,10 +46,10 @@ from invoke_log.rules.kind import (
     Revoke,
     Start,
 )
-from invoke_log.rules.states import States
 from invoke_log.rules.world import EffectState
 from invoke_log.store.memory import MemoryStore
 from tests.harness.live import D_MS
+from tests.harness.story import copied_fold
 from tests.simulation.cast import BUDGETED, SPENT_MAX, Sending
 from tests.simulation.world import Founded, Process, Violation, World
 
@@ -70,10 +69,7 @@ NEVER: Final = (Accepted, Duplicate, Stale, Unavailable)
 def as_founded(founded: Founded) -> tuple[Fold, set[tuple[bytes, str]]]:
     """The fold of the leaves that every run begins with, and the roles that they give, to go on from."""
     fold, held = _founded(founded.store)
-    copied = Fold()
-    for name, value in vars(fold).items():
-        setattr(copied, name, copy.deepcopy(value) if isinstance(value, States) else copy.copy(value))
-    return copied, set(held)
+    return copied_fold(fold), set(held)
 
 
 @functools.cache

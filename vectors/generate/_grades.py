@@ -1,7 +1,7 @@
 """Logs whose point is how good the proof is: who says it, and which observations are listed and count."""
 
 from vectors.generate._effect import Effect
-from vectors.generate._lives import ATTESTED, REPEATED, WEBHOOK, absent, charge, settle, started, unknown
+from vectors.generate._lives import ATTESTED, REPEATED, WEBHOOK, absent, call, charge, settle, started, unknown
 from vectors.generate._proofs import READERS, observe
 from vectors.generate._story import Cases, Story
 from vectors.generate._wire import AGENT, RECONCILER, SECOND_RECONCILER, Given, Key, Map
@@ -122,38 +122,31 @@ def attested(status: str = "not_committed") -> tuple[Story, Effect]:
     return story, effect
 
 
-def once_more(story: Story, effect: Effect, status: str = "committed", kind: str = "") -> None:
-    """Decide it again, send it again, and hear an answer."""
-    story.intent(effect, again=effect.head if effect.status == "committed" else None)
-    story.start(effect)
-    story.outcome(effect, status, kind)
-
-
 def earlier_attempts() -> Cases:
     """What is said of an effect rests on how each of its attempts was closed."""
     story, effect = attested()
-    once_more(story, effect, "not_committed", "definite_failure")
+    call(story, effect, "not_committed", "definite_failure")
     yield "relies-attested-failed", story.case("a person's word of the first, an answer to the second [PRF-9]", "grade")
     story, effect = attested()
-    once_more(story, effect)
+    call(story, effect)
     yield "relies-attested-committed", story.case("it happened once if the first did not happen [PRF-9]", "grade")
     story, effect = unknown(Story(contract=charge(**UNKEYED)))
     absent(story, effect)
-    once_more(story, effect)
+    call(story, effect)
     yield "relies-absent-committed", story.case("a read of the first, the second committed [PRF-9]", "grade")
     webhook = charge(**UNKEYED, **CONFIRMABLE)
     story, effect = unknown(Story(contract=webhook, also=ATTESTED))
     story.resolution(effect, "webhook")
-    once_more(story, effect, "unknown")
+    call(story, effect, "unknown")
     settle(story)
     story.attest(effect, "not_committed")
-    once_more(story, effect)
+    call(story, effect)
     yield "relies-three", story.case("three attempts, each with words of its own [PRF-9]", "grade")
     story, effect = started()
     story.outcome(effect, "not_committed")
     story.contract(charge(version=2, **UNKEYED))
     effect.contract = story.contract_data
-    once_more(story, effect)
+    call(story, effect)
     yield "relies-keyed-once", story.case("only the first attempt's contract had a key [PRF-9] [CTR-8]", "grade")
     story, effect = attested()
     story.intent(effect)
@@ -173,7 +166,7 @@ def earlier_attempts() -> Cases:
         story.case("whichever was seen: once, if the read was right [PRF-9]", "grade"),
     )
     story, effect = attested()
-    once_more(story, effect, "not_committed", "definite_failure")
+    call(story, effect, "not_committed", "definite_failure")
     story.resolution(effect, finds=("contradiction",))
     yield (
         "relies-contradicted",
@@ -183,11 +176,11 @@ def earlier_attempts() -> Cases:
 
 def earlier_generations() -> Cases:
     story, effect = attested("committed")
-    once_more(story, effect)
+    call(story, effect)
     yield "relies-again", story.case("generation 1 by a person's word, 2 by the executor's [PRF-9]", "grade")
     story, effect = attested()
-    once_more(story, effect)
-    once_more(story, effect, "not_committed", "never_sent")
+    call(story, effect)
+    call(story, effect, "not_committed", "never_sent")
     yield "relies-again-failed", story.case("generation 2 did not happen, 1 did: three attempts [PRF-9]", "grade")
     story, effect = attested()
     story.resolution(effect, generation=2)

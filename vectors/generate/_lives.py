@@ -44,6 +44,13 @@ def unknown(story: Story | None = None) -> tuple[Story, Effect]:
     return story, effect
 
 
+def call(story: Story, effect: Effect, status: str = "committed", kind: str = "") -> None:
+    """Decide it, again where it has committed; send it, and hear an answer."""
+    story.intent(effect, again=effect.head if effect.status == "committed" else None)
+    story.start(effect)
+    story.outcome(effect, status, kind)
+
+
 def settle(story: Story) -> bytes:
     """Wait until what was sent last must have shown, and return the tick that says so."""
     story.wait(1)
@@ -168,9 +175,7 @@ def attempts() -> Cases:
     story, effect = started()
     story.outcome(effect, "not_committed", "definite_failure")
     effect.content = {"amount": 4000}
-    story.intent(effect)
-    story.start(effect)
-    story.outcome(effect)
+    call(story, effect)
     yield "life-after-failure", story.case("after a definite failure the content may differ [EFF-3] [PRF-9]", "life")
     story, effect = unknown()
     absent(story, effect)
@@ -224,9 +229,7 @@ def repeats() -> Cases:
     yield "life-again-denied", story.case("denied: it returns where it came from [EFF-4]", "life")
     story, effect = started(Story(also=REPEATED))
     story.outcome(effect, "not_committed", "stored_failure")
-    story.intent(effect)
-    story.start(effect)
-    story.outcome(effect)
+    call(story, effect)
     story.intent(effect, again=effect.head)
     story.start(effect)
     yield "life-again-turn-0", story.case("a generation begins at turn 0 [EFF-4] [EFF-7]", "life")

@@ -2,7 +2,7 @@
 
 from vectors.generate import _wire as wire
 from vectors.generate._intents import SECOND, claimed
-from vectors.generate._lives import ATTESTED, REPEATED, absent, charge, settle, started, unknown
+from vectors.generate._lives import ATTESTED, REPEATED, absent, call, charge, settle, started, unknown
 from vectors.generate._sample import EVERYTHING
 from vectors.generate._story import CHARGES, Cases, D, Q, Story
 from vectors.generate._wire import (
@@ -99,9 +99,7 @@ def generations() -> Cases:
     story.resolution(effect)
     story.intent(effect, again=effect.head, status="unknown")
     absent(story, effect)
-    story.intent(effect)
-    story.start(effect)
-    story.outcome(effect)
+    call(story, effect)
     story.intent(effect, again=effect.head, status="unknown")
     yield (
         "recovery-generations",
@@ -198,9 +196,7 @@ def oaths() -> Cases:
     story.recover()
     swear(story, CHARGES)
     effect = story.effect()
-    story.intent(effect)
-    story.start(effect)
-    story.outcome(effect)
+    call(story, effect)
     yield (
         "oath",
         story.case("the lost tail did not touch these keys: the normal rules hold [REC-2] [REC-4]", "recovery"),
@@ -261,23 +257,17 @@ def oaths_relied_on() -> Cases:
     absent(story, effect)
     story.recover()
     swear(story, CHARGES)
-    story.intent(effect)
-    story.start(effect)
-    story.outcome(effect)
+    call(story, effect)
     yield "oath-relied", story.case("a second attempt that it lets through relies on it [PRF-9]", "recovery")
     story = Story(also=(*ATTESTED, *REPEATED))
     effect, other = story.effect(), story.effect(order="790")
-    story.intent(effect)
-    story.start(effect)
-    story.outcome(effect)
+    call(story, effect)
     story.recover()
     story.wait(1)
     story.intent(other, status="unknown")
     swear(story, CHARGES)
     absent(story, other)
-    story.intent(other)
-    story.start(other)
-    story.outcome(other)
+    call(story, other)
     yield (
         "oath-not-relied",
         story.case("settled before, or looked at since: neither relies on it [PRF-9]", "recovery"),
@@ -291,9 +281,7 @@ def oaths_relied_on() -> Cases:
     story.intent(effect, status="unknown")
     story.resolution(effect)
     swear(story, CHARGES)
-    story.intent(effect, again=effect.head)
-    story.start(effect)
-    story.outcome(effect)
+    call(story, effect)
     yield "oath-again", story.case("a repeat that it lets through relies on it [PRF-9] [REC-4]", "recovery")
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 from vectors.generate import _wire as wire
 from vectors.generate._effect import Effect
 from vectors.generate._grades import attested as first_attested
-from vectors.generate._grades import once_more
 from vectors.generate._intents import SECOND
-from vectors.generate._lives import ATTESTED, absent, settle, started, unknown
+from vectors.generate._lives import ATTESTED, absent, call, settle, started, unknown
 from vectors.generate._proofs import observe, reading
 from vectors.generate._recoveries import swear
 from vectors.generate._sample import EVERYTHING, GOVERNING
@@ -121,14 +120,14 @@ def attested() -> Told:
 
 def attempts() -> Told:
     story, effect = first_attested()
-    once_more(story, effect, "not_committed", "definite_failure")
+    call(story, effect, "not_committed", "definite_failure")
     return story, effect
 
 
 def generations() -> Told:
     story, effect = first_attested()
-    once_more(story, effect)
-    once_more(story, effect)
+    call(story, effect)
+    call(story, effect)
     return story, effect
 
 
