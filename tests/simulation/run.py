@@ -26,6 +26,8 @@ CONCLUDED: Final = 0.3
 """How many runs end in a whole replay of what is exported, which costs as much as the run; all are folded meanwhile."""
 TRACE_LINES: Final = 60
 """Lines that a seed that fails is printed with, among others."""
+TOLD_EVERY_S: Final = 60
+"""How often a long run says on stderr how far it is."""
 KEYS: Final = {"listener": "second reconciler", "sweeper": "reconciler"}
 """Whose key a process has, where it is not its own; who has none has the admin's."""
 
@@ -132,10 +134,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=STEPS, help="with faults, before the world heals")
     given = parser.parse_args(argv)
     first, _, last = given.seeds.partition(":")
-    results = (
-        sweep(range(int(first), int(last)), steps=given.steps) if last else iter([run(int(first), steps=given.steps)])
-    )
-    began_s, count, happened, faults = time.monotonic(), Counter[str](), Counter[str](), Counter[str]()
+    seeds = range(int(first), int(last or int(first) + 1))
+    results = sweep(seeds, steps=given.steps) if last else iter([run(int(first), steps=given.steps)])
+    count, happened, faults = Counter[str](), Counter[str](), Counter[str]()
+    began_s = told_s = time.monotonic()
     for ran in results:
         count.update(seeds=1, steps=ran.steps, leaves=ran.leaves, landings=ran.landed, failed=bool(ran.failed))
         happened.update(ran.happened)
@@ -144,6 +146,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(*ran.trace[-TRACE_LINES if last else 0 :], sep="\n")
         if ran.failed:
             print(f"seed {ran.seed} after {ran.steps} steps: {ran.failed}", flush=True)
+        if (now_s := time.monotonic()) - told_s >= TOLD_EVERY_S:
+            told_s = now_s
+            told = f"{count['seeds']} of {len(seeds)} seeds, {count['failed']} failed, {now_s - began_s:.0f} s"
+            print(told, file=sys.stderr, flush=True)
     print(coverage.table(happened, faults))
     print(", ".join(f"{number} {name}" for name, number in count.items()), f"in {time.monotonic() - began_s:.0f} s")
     return 1 if count["failed"] else 0
