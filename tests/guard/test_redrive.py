@@ -150,6 +150,26 @@ def test_a_stored_failure_is_no_proof_and_turns_the_key_once_it_is_absent(tmp_pa
         assert shop.live.audit().findings == ()
 
 
+def test_after_a_recovery_a_stored_failure_counts_for_nothing_and_an_empty_read_settles_it(
+    tmp_path: Path, provider: Provider
+) -> None:
+    """[REC-6], L2"""
+    provider.declines = True
+    with open_shop(tmp_path) as shop:
+        open_redriving(shop, provider)
+        lose(shop)
+        shop.live.wait(D_MS)
+        assert "its stored answer is card_declined" in shop.reconcile().note
+        recover(shop.live)
+        shop.live.wait(1)
+        shop.begin_to_watch()
+        shop.live.wait(SETTLE_MS)
+        assert shop.reconcile().status == NOT_COMMITTED
+        [data] = [event.data for event in shop.chain() if isinstance(event.data, Resolution)]
+        assert (data.evidence.kind, shop.live.state().turn) == ("absence", 0)
+        assert shop.live.audit().findings == ()
+
+
 def test_a_reconciler_that_looks_less_often_than_d_and_q_sends_again_once_and_settles_it(
     tmp_path: Path, provider: Provider
 ) -> None:

@@ -75,8 +75,11 @@ def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
 
 
 def burnt(case: Case, state: EffectState) -> bool:
-    """Return whether a re-drive of the open attempt was answered with a failure that the provider stores."""
-    if state.send is None:
+    """Return whether a re-drive of the open attempt was answered with a failure that the provider stores.
+
+    After a recovery it counts for nothing: what the lost tail sent may have gone under another key [REC-6].
+    """
+    if state.send is None or state.tainted is not None:
         return False
     with case.log.world() as world:
         return any(
