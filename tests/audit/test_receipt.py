@@ -162,14 +162,14 @@ def test_a_receipt_names_the_checkpoint_that_it_carries(made: tuple[bytes, Verif
             verify_receipt(joined(wrong, shown, note), trust=trust)
 
 
-def test_a_checkpoint_under_a_trusted_key_that_genesis_does_not_name_proves_nothing(
+def test_a_checkpoint_under_a_trusted_key_that_no_leaf_names_proves_nothing(
     made: tuple[bytes, VerifierKey],
 ) -> None:
     """[RCP-5]"""
     header, shown, note = parts(made[0])
     resigned = sign_checkpoint(parse_body(parse_note(note).text), STRANGER)
     trust = VerifierKey(name=ORIGIN, key_type=LOG_KEY, public_key=STRANGER.public_key)
-    with pytest.raises(ReceiptInvalidError, match="not the log key that its own genesis names"):
+    with pytest.raises(ReceiptInvalidError, match="not the log key that its own leaves name"):
         verify_receipt(joined(header, shown, resigned), trust=trust)
 
 

@@ -17,7 +17,7 @@ from invoke_log.format.receipt import ReceiptReader, Shown
 from invoke_log.ledger.engines import engines
 from invoke_log.rules.event import Event, parse_event
 from invoke_log.rules.fold import Fold, Void
-from invoke_log.rules.kind import Genesis
+from invoke_log.rules.kind import Genesis, Recovery
 
 CHECKED: Final = (
     "every event shown: canonical bytes, signature, inclusion under the checkpoint",
@@ -109,7 +109,7 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
         _apply(leaf, opened, fold, comparison)
     governance = fold.governance
     if (governance.origin, governance.log_key) != (log_key.name, log_key.public_key):
-        raise ReceiptInvalidError("receipt: the checkpoint's key is not the log key that its own genesis names")
+        raise ReceiptInvalidError("receipt: the checkpoint's key is not the log key that its own leaves name")
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         raise ReceiptInvalidError(f"receipt: leaf {errors[0].index}: {errors[0].code}: {errors[0].message}")
@@ -126,11 +126,18 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
 
 
 def _own_key(shown: list[Shown]) -> VerifierKey:
-    """The key that the receipt's own genesis names: self-consistent at best."""
-    data = _open(shown[0].body, shown[0].signature)[0].data
-    if not isinstance(data, Genesis):
+    """The key that the receipt's own genesis names, or the last recovery: self-consistent at best."""
+    founding = [event.data for event, _ in map(_opened, shown) if isinstance(event.data, Genesis | Recovery)]
+    if not founding:
         raise ReceiptInvalidError("receipt: leaf 0 is no genesis")
-    return VerifierKey(name=data.origin, key_type=keys.LOG_KEY, public_key=data.log_key)
+    return VerifierKey(name=founding[-1].origin, key_type=keys.LOG_KEY, public_key=founding[-1].log_key)
+
+
+def _opened(leaf: Shown) -> tuple[Event, bytes]:
+    try:
+        return _open(leaf.body, leaf.signature)
+    except InvokeLogError as error:
+        raise ReceiptInvalidError(f"receipt: leaf {leaf.index}: {error.message}") from error
 
 
 @lru_cache(_OPENED_MAX)
@@ -141,9 +148,9 @@ def _open(body: bytes, signature: bytes) -> tuple[Event, bytes]:
 
 
 def _apply(leaf: Shown, opened: OpenedCheckpoint, fold: Fold, comparison: Comparison) -> None:
+    event, entry_hash = _opened(leaf)
+    size, root = opened.checkpoint.size, opened.checkpoint.root
     try:
-        event, entry_hash = _open(leaf.body, leaf.signature)
-        size, root = opened.checkpoint.size, opened.checkpoint.root
         verify_inclusion(entry_hash, digest.LeafIndex(leaf.index), size, leaf.proof, root)
     except InvokeLogError as error:
         raise ReceiptInvalidError(f"receipt: leaf {leaf.index}: {error.message}") from error
