@@ -253,7 +253,7 @@ class _Look:
 
     def _tick(self) -> tuple[bytes, int] | None:
         """The tick that this reader holds before its read begins, and the log's time then."""
-        self._log.append_many([])  # a tick goes into it where the last one is old
+        self._log.flush()
         with self._log.world() as world:
             head = world.head(chain.TICKS)
             return (head, world.now_ms()) if head is not None else None

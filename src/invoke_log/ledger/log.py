@@ -165,8 +165,12 @@ class Log:
         answer = self.append(self._seal_tick(self._log_signer))
         if not isinstance(answer, Duplicate):
             return answer
-        self.append_many([])
+        self.flush()
         return Accepted(id=answer.of, index=answer.index)
+
+    def flush(self) -> None:
+        """Append what waits for an append to ride on: the refusals, and a tick where one is due."""
+        self.append_many([])
 
     def draft(
         self,
@@ -199,7 +203,7 @@ class Log:
             self._refusals[key] = (signer, refusal)
             full = len(self._refusals) > REFUSALS_WAITING_MAX
         if full:
-            self.append_many([])
+            self.flush()
 
     @contextmanager
     def world(self) -> Iterator[LiveWorld]:
@@ -308,7 +312,7 @@ class Log:
         """Append the refusals that wait, and give the store back, in any case. Closing twice does nothing."""
         try:
             if self._refusals or self._unsure:
-                self.append_many([])
+                self.flush()
         except StoreReadOnlyError:
             pass  # nobody can put them on record through a log that was opened for reading
         finally:

@@ -21,7 +21,7 @@ def checkpoint(session: Session) -> None:
     Example: invoke-log checkpoint > payments.checkpoint
     """
     with session.open() as log:
-        log.append_many([])
+        log.flush()
         note = log.checkpoint()
     body = parse_body(parse_note(note).text)
     fields = {"origin": body.origin, "size": body.size, "root": body.root.hex(), "note": note.decode()}
