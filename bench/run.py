@@ -52,6 +52,7 @@ class Bench:
 
     def rows(self) -> Iterator[tuple[str, Callable[[], Figure | Amount]]]:
         """Every row by its name; nothing is measured before it is called."""
+        yield "engine-bound", self.engine_bound
         yield "engine", self.engine_one
         yield "engine-many", self.engine_many
         yield "engine-size", self.engine_at_size
@@ -67,6 +68,7 @@ class Bench:
         yield "open", self.open
         yield "guard", lambda: self._guarded
         yield "guard-excess", self.guard_excess
+        yield "guard-signatures", self.guard_signatures
         yield "disk", self.disk
         yield "memory", self.replay_memory
 
@@ -104,6 +106,29 @@ class Bench:
             return BLOCK
 
         return self._against_a("engine, one at a time, durable", block, least_ratio=0.6)
+
+    def engine_bound(self) -> Figure:
+        """What is left of floor A for whoever verifies and has an index: the same, its signature verified, and one row
+        under a hash. No engine that does both can be faster, whatever it is written in.
+        """
+
+        store = lmdb.open(str(self.place / "indexed"), map_size=1 << 34, max_dbs=1)
+        by = bytes(self.key.verify_key)
+
+        def block() -> int:
+            for _ in range(BLOCK):
+                serial = next(self.serial)
+                body = cbor2.dumps(self._fields(serial))
+                signature = self.key.sign(body).signature
+                assert keys.verify(by, body, signature)
+                with store.begin(write=True) as txn:
+                    txn.put(b"c" + digest.event_id(body), body[:32])
+                    txn.put(b"t" + serial.to_bytes(8, "big"), body + signature, append=True)
+            return BLOCK
+
+        figure = self._against_a("floor A, verified and with one index row", block)
+        store.close()
+        return figure
 
     def engine_many(self) -> Figure:
         engine = self._engine("many")
@@ -279,6 +304,18 @@ class Bench:
     def guard_excess(self) -> Amount:
         excess = 1_000 / self._guarded.per_s - 1_000 / self._guarded.floor_per_s
         return Amount(name="guarded call over the bare tool and two commits", value=excess, unit="ms", most=0.5)
+
+    def guard_signatures(self) -> Amount:
+        """What the three events of a guarded call take to be signed, and verified before they are stored."""
+        messages = [body for _, body, _ in self._signed[: 3 * BLOCK]]
+
+        def block() -> int:
+            for message in messages:
+                keys.verify(bytes(self.key.verify_key), message, self.key.sign(message).signature)
+            return BLOCK
+
+        per_s = self._against_a("signatures of a guarded call", block).per_s
+        return Amount(name="of that, three signatures made and verified", value=1_000 / per_s, unit="ms", most=0.5)
 
     def disk(self) -> Amount:
         """In appends of 100, as above: the pages that a commit has copied lie free until the one after the next. Of
