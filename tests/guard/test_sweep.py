@@ -118,7 +118,7 @@ def test_a_listing_that_breaks_off_says_so_and_what_it_had_counts(shop: Shop) ->
         raise ConnectionError("reset")
 
     shop.open(sweep=broken)
-    assert found(shop.guard.sweep()) == [(UNTAGGED, "pi_2"), (UNCLEAR, None), (FOUND, "pi_1")]
+    assert found(shop.guard.sweep()) == [(FOUND, "pi_1"), (UNTAGGED, "pi_2"), (UNCLEAR, None)]
     assert shop.status == COMMITTED
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from invoke_log.errors import KeyInvalidError, KeyLockedError, StoreFullError
-from invoke_log.format import digest
+from invoke_log.format import digest, limits
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import Committed
 from invoke_log.guard.tool_call import Call
@@ -46,7 +46,6 @@ def verify(body: bytes, headers: Mapping[str, str]) -> Notice:
         event=said["event"],
         tag=metadata.get("tag"),
         reference=said.get("id"),
-        effect_key=metadata.get("effect"),
     )
 
 
@@ -157,14 +156,10 @@ def test_a_message_about_a_second_object_is_an_incident(shop: Shop) -> None:
     assert second.incident.startswith("duplicate")
 
 
-def test_a_message_that_carries_the_effect_key_too_is_found_without_a_search(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_message_is_found_by_its_tag_without_a_search(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     lose(shop)
     monkeypatch.setattr(type(shop.live.log), "effects", None)
-    effect = digest.format_id("eff", shop.live.bound().effect)
-    body = sealed("paid", metadata={"tag": tag(shop), "effect": effect})
-    assert shop.guard.webhook(*body, verify).answer == "recorded"
+    assert told(shop, "paid").answer == "recorded"
 
 
 def test_a_message_names_the_generation_by_its_tag(shop: Shop) -> None:
@@ -175,6 +170,17 @@ def test_a_message_names_the_generation_by_its_tag(shop: Shop) -> None:
     second = digest.tag(shop.live.bound().effect, 2).hex()
     heard = shop.guard.webhook(*sealed("paid", second), verify)
     assert (heard.answer, shop.live.state().committed_max) == ("recorded", 2)
+
+
+def test_a_message_about_an_effect_that_only_a_presence_has_named_is_found_by_the_generation_that_it_named(
+    shop: Shop,
+) -> None:
+    """Generations in between were never on this log, however many: they are not gone through."""
+    last, effect = limits.INTEGER_MAX, shop.live.bound().effect
+    shop.live.put(shop.live.present(generation=last))
+    assert told(shop, "paid").effect_key is None
+    named = shop.guard.webhook(*sealed("paid", digest.tag(effect, last).hex()), verify)
+    assert named.effect_key == digest.format_id("eff", effect)
 
 
 # --- negative

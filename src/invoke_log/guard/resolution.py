@@ -5,7 +5,8 @@ append is conditional; who loses a race reads again, and finds that there is not
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +46,7 @@ KNOWN: Final = "known"
 REFUSED: Final = "refused"
 UNAVAILABLE: Final = "unavailable"
 REFERENCE_BYTES_MAX: Final = 512
+_TAG: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,11 +204,12 @@ class Case:
         return isinstance(answer, Accepted) or self.log.governance.frozen(scope.effect_class, self.resource)
 
 
-def tags_of(states: Iterable[EffectState]) -> Iterator[tuple[str, EffectState, int]]:
-    """Yield every tag that was made for these effects, in hex, each with its effect and generation."""
-    for state in states:
-        for generation in range(1, state.generation + 1):
-            yield digest.tag(state.effect, generation).hex(), state, generation
+def tagged(log: Log, tag: str | None) -> tuple[EffectState, int] | None:
+    """Return the effect and the generation that a provider's object belongs to by its tag; None: none of this log's."""
+    if tag is None or not _TAG.fullmatch(tag):
+        return None
+    with log.world() as world:
+        return world.tagged(bytes.fromhex(tag))
 
 
 def readings(world: LiveWorld, state: EffectState, contract: Contract, bound_ms: int | None) -> dict[bytes, bytes]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from invoke_log.format import digest
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.resolution import KNOWN, RECORDED, Case, check_reference, tags_of
+from invoke_log.guard.resolution import KNOWN, RECORDED, Case, check_reference, tagged
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
 from invoke_log.rules.kind import Evidence
@@ -37,28 +37,28 @@ class Swept:
 
 def sweep(log: Log, tools: Iterable[Tool], signer: Signer) -> Iterator[Swept]:
     """List what each tool's provider has, yield what is not ours, and put on record what is and was not."""
-    swept = [tool for tool in tools if tool.sweep is not None]
-    ours = _tags(log) if swept else {}
-    for tool in swept:
-        name = tool.contract.name
-        tagged: dict[str, list[str]] = {}
+    for tool in tools:
+        if tool.sweep is None:
+            continue
+        name, listed, broken = tool.contract.name, dict[str | None, list[str]](), ""
         try:
-            assert tool.sweep is not None
             for reference, tag in tool.sweep():
-                check_reference(reference)
-                if tag in ours:
-                    tagged.setdefault(tag, []).append(reference)
-                else:
-                    finding, note = (FOREIGN, "another's tag") if tag else (UNTAGGED, "no tag: not sent through a log")
-                    yield Swept(tool=name, finding=finding, reference=reference, tag=tag, note=note)
+                listed.setdefault(tag, []).append(check_reference(reference))
         except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, the listing is not complete
-            note = f"the listing broke off: {type(error).__name__}"
-            yield Swept(tool=name, finding=UNCLEAR, reference=None, tag=None, note=note)
-        for tag, references in tagged.items():
-            state, generation = ours[tag]
+            broken = f"the listing broke off: {type(error).__name__}"
+        for tag, references in listed.items():
+            ours = tagged(log, tag)
+            if ours is None:
+                finding, note = (FOREIGN, "another's tag") if tag else (UNTAGGED, "no tag: not sent through a log")
+                for reference in references:
+                    yield Swept(tool=name, finding=finding, reference=reference, tag=tag, note=note)
+                continue
+            state, generation = ours
             found = _bring(log, signer, tool, state, generation=generation, references=references)
             if found is not None:
                 yield found
+        if broken:
+            yield Swept(tool=name, finding=UNCLEAR, reference=None, tag=None, note=broken)
 
 
 def _bring(
@@ -86,8 +86,3 @@ def _bring(
         effect_key=case.name,
         incident=brought.incident,
     )
-
-
-def _tags(log: Log) -> dict[str, tuple[EffectState, int]]:
-    """Every tag that this log has made."""
-    return {tag: (state, generation) for tag, state, generation in tags_of(log.effects())}

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from invoke_log.errors import InvokeLogError, KeyInvalidError, KeyLockedError, MalformedError, NotFoundError, StoreError
+from invoke_log.errors import InvokeLogError, KeyInvalidError, KeyLockedError, StoreError
 from invoke_log.format import digest
-from invoke_log.guard.resolution import KNOWN, RECORDED, REFUSED, UNAVAILABLE, Brought, Case, check_reference, tags_of
+from invoke_log.guard.resolution import KNOWN, RECORDED, REFUSED, UNAVAILABLE, Brought, Case, check_reference, tagged
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
 from invoke_log.rules.contract import Contract
@@ -31,15 +31,13 @@ class Notice:
     """What an authenticated message says: the provider's event, the object that it is about, and the tag on that.
 
     key_id: which key it was authenticated with, as the contract names it. tag: 64 hex digits. reference: the
-    object by the name that a read-back and a sweep give it, since another name is another object. effect_key: where the
-    object carries that too, it is found without a search.
+    object by the name that a read-back and a sweep give it, since another name is another object.
     """
 
     key_id: str
     event: str
     tag: str | None
     reference: str | None
-    effect_key: str | None = None
 
 
 Verify = Callable[[bytes, Mapping[str, str]], Notice]
@@ -82,7 +80,7 @@ def hear(log: Log, signer: Signer, body: bytes, headers: Mapping[str, str], veri
 
 
 def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
-    found = _find(log, notice)
+    found = tagged(log, notice.tag)
     if found is None:
         return Heard(answer=IGNORED, note="it carries no tag that this log has made")
     state, generation = found
@@ -146,17 +144,6 @@ def _evidence(log: Log, body: bytes, reference: str | None, failure: str | None)
     return Evidence(
         kind="webhook", reference=reference, failure=failure, attachment={"attachment": kept, "size": len(body)}
     )
-
-
-def _find(log: Log, notice: Notice) -> tuple[EffectState, int] | None:
-    """The effect and generation whose tag a message carries; None: none of this log's."""
-    if notice.tag is None:
-        return None
-    try:
-        states = log.effects() if notice.effect_key is None else iter([log.effect(notice.effect_key).state])
-    except (NotFoundError, MalformedError):
-        return None
-    return next(((state, generation) for tag, state, generation in tags_of(states) if tag == notice.tag), None)
 
 
 def _said(governance: Governance, state: EffectState, event: str) -> tuple[Contract | None, str]:

@@ -344,6 +344,9 @@ def _effect_rows(world: LiveWorld, event: Event, admitted: Admitted) -> _Rows:
     ahead.effects[event.effect] = after
     if before.last is None:
         rows.append((chain.of_binding(event.effect), chain.resource_hash(event.resource), b""))
+    if before.last is None or after.generation > before.generation:
+        tag, generation = digest.tag(event.effect, after.generation), after.generation.to_bytes(8, "big")
+        rows.append((chain.of_tag(tag), event.id, generation))
     if admitted.state_hash is not None:
         rows.append((chain.of_state(event.resource), admitted.state_hash, b""))
     change = change_of(before, after, event.id)

@@ -38,6 +38,13 @@ def of_binding(effect: bytes) -> bytes:
     return BINDINGS + effect
 
 
+def of_tag(tag: bytes) -> bytes:
+    """Each event that began a generation under this tag. The memo is the generation, 8 bytes. Finds an effect by what
+    its provider's objects carry.
+    """
+    return _NO_RESOURCE + b"y" + tag
+
+
 def of_state(resource: str) -> bytes:
     """The resource's state hashes."""
     hashed = resource_hash(resource)

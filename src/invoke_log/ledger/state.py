@@ -297,6 +297,15 @@ class LiveWorld:
         bound = self.binding(effect)
         return self.event(bound).resource if bound is not None else None
 
+    def tagged(self, tag: bytes) -> tuple[EffectState, int] | None:
+        """Return the effect and the generation that a tag was made for; None: none of this log's."""
+        row = self._row(chain.of_tag(tag))
+        if row is None:
+            return None
+        event = self.event(row.index)
+        assert event.effect is not None and event.resource is not None
+        return self.effect(event.effect, event.resource), int.from_bytes(row.memo, "big")
+
     def effects(self) -> Iterator[EffectState]:
         """Return the state of every effect with an event on its chain, by key."""
         for name, _ in self.reader.heads(chain.BINDINGS, chain.BINDING_BYTES):
