@@ -27,11 +27,14 @@ from invoke_log.ledger.admit import OPENED_IN_THREADS, OPENED_TOGETHER
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.answer import Accepted, Duplicate
+from invoke_log.rules.effect import OPEN
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import COMMITTED, UNKNOWN, Evidence, Note, Outcome, Refusal
+from invoke_log.rules.world import EffectState
 from invoke_log.store.lmdb import LmdbStore
 from invoke_log.store.protocol import Answer, Pending
 from tests.harness.live import NONCE, ORIGIN, T0, Live, audit, id_of, open_live
+from tests.harness.player import recover
 
 
 @pytest.fixture
@@ -304,6 +307,25 @@ def test_effects_come_by_key_as_they_stood_when_they_were_asked_for(live: Live) 
     live.append(live.intent(live.bound(order="later", customer="cus_later")))
     assert [first.effect, *(state.effect for state in effects)] == sorted(keys)
     assert len(list(live.log.effects())) == 5
+
+
+def test_open_effects_are_those_that_are_claimed_started_or_unknown_before_and_after_a_recovery(live: Live) -> None:
+    bounds = [live.bound(order=order, customer=f"cus_{order}") for order in "abcde"]
+    for bound in bounds:
+        live.put(live.begun(bound))
+    for bound, status in zip(bounds, (COMMITTED, COMMITTED, UNKNOWN, UNKNOWN), strict=False):
+        live.put(live.outcome(status, bound=bound))
+    for claimed in (live.bound(order="f"), live.bound(order="g")):
+        live.put(live.intent(claimed))
+
+    def open_now() -> list[EffectState]:
+        found = list(live.log.open_effects())
+        assert found == [state for state in live.log.effects() if state.status in OPEN]
+        return found
+
+    assert len(open_now()) == 5
+    recover(live)
+    assert [state.status for state in open_now()] == [UNKNOWN] * 5
 
 
 def test_an_older_view_of_the_log_keeps_its_own_governance(live: Live) -> None:

@@ -357,6 +357,8 @@ class Judge:
         live = {state.effect: (state.status, state.generation, state.last) for state in log.effects()}
         if live != {e: (state.status, state.generation, state.last) for e, state in self.fold.effects.items()}:
             raise Violation("S13", "what the store remembers of its effects is not what its leaves say")
+        if [state.effect for state in log.open_effects()] != sorted(e for e in live if live[e][0] in OPEN):
+            raise Violation("S13", "what the store counts as open is not what its leaves say")
         self._check_notes()
         leaves = [digest.event_id(body) for body, _ in self.world.store._entries]
         contradictions = {leaves[f.index] for f in report.findings if f.code == "contradiction" and f.index is not None}

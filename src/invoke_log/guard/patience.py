@@ -58,7 +58,7 @@ class Patience:
         with log.world() as world:
             size = int(world.reader.size)
         if self._size is None:
-            states = [state for state in log.effects() if state.status in OUT]
+            states = [state for state in log.open_effects() if state.status in OUT]
             for state in states:
                 self.see(state)
             self._first_sights.keep_only([(state, bound_leaf(state)) for state in states])

@@ -9,7 +9,7 @@ from invoke_log.guard.resolution import holders, readings
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.contract import Contract
-from invoke_log.rules.effect import OPEN, absence_bound
+from invoke_log.rules.effect import absence_bound
 from invoke_log.rules.kind import CLAIMED, STARTED
 from invoke_log.rules.world import EffectState
 
@@ -32,8 +32,8 @@ def waiting(log: Log, tools: Iterable[Tool]) -> Iterator[Waiting]:
     """Yield what each open effect of the log waits for; tools: those that this process can ask with."""
     at_hand = {tool.contract.name for tool in tools}
     with log.world() as world:
-        for state in world.effects():
-            if state.status in OPEN and state.claim is not None:
+        for state in world.open_effects():
+            if state.claim is not None:
                 contract = world.governance.contracts[state.claim.contract_id]
                 yield waiting_for(world, state, contract, at_hand=contract.name in at_hand)
 

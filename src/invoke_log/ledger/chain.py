@@ -30,7 +30,12 @@ def resource_hash(resource: str) -> bytes:
 
 def of_effect(effect: bytes, resource: str) -> bytes:
     """The effect's events; the memo is its folded state."""
-    return resource_hash(resource)[:16] + b"e" + effect
+    return of_bound_effect(effect, resource_hash(resource))
+
+
+def of_bound_effect(effect: bytes, hashed: bytes) -> bytes:
+    """The same, by what the effect's binding says of its resource."""
+    return hashed[:16] + b"e" + effect
 
 
 def of_binding(effect: bytes) -> bytes:

@@ -258,11 +258,17 @@ class Log:
         with self.world() as world:
             yield from world.effects()
 
+    def open_effects(self) -> Iterator[EffectState]:
+        """Return the state of every effect that is claimed, started or unknown, by key, at one moment."""
+        with self.world() as world:
+            yield from world.open_effects()
+
     def approvals(self) -> list[PendingIntent]:
         """Return the claims that wait for approval, by effect key, as a person is shown them."""
         with self.world() as world:
             at_ms = self.own_ms(world.now_ms())
-            return [found for state in world.effects() if (found := pending(world, state, at_ms=at_ms)) is not None]
+            claims = (pending(world, state, at_ms=at_ms) for state in world.open_effects())
+            return [claim for claim in claims if claim is not None]
 
     def approval(self, intent: bytes | str) -> PendingIntent:
         """Return one of them by its intent's event id: 32 bytes, or as it prints.

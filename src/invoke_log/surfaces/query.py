@@ -12,7 +12,7 @@ from invoke_log.format.receipt import ReceiptReader
 from invoke_log.ledger.log import Entry, Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.contract import Contract
-from invoke_log.rules.effect import absence_bound, next_step
+from invoke_log.rules.effect import OPEN, absence_bound, next_step
 from invoke_log.rules.governance import Governance
 from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, STARTED, UNKNOWN
 from invoke_log.rules.world import EffectState
@@ -33,7 +33,7 @@ STATUSES: Final = (FREE, CLAIMED, STARTED, COMMITTED, NOT_COMMITTED, UNKNOWN)
 def listed(log: Log, status: str | None) -> Iterator[View]:
     """Yield the effects of a status, or of every status, by key."""
     with log.world() as world:
-        for state in world.effects():
+        for state in world.open_effects() if status in OPEN else world.effects():
             if status in (None, state.status):
                 yield effect_view(state, purpose=_purpose(world, state))
 

@@ -90,7 +90,7 @@ def _hint_what_is_sound(report: Report) -> None:
 def _say_what_is_new(session: Session) -> None:
     with session.open_to_read() as log:
         trust = format_verifier_key(log.verifier_key)
-        unknown = sum(state.status == UNKNOWN for state in log.effects())
+        unknown = sum(state.status == UNKNOWN for state in log.open_effects())
         found = next(log.entries(log.governance.recoveries[-1].index))
     assert isinstance(found.event.data, Recovery)
     note = found.event.data.checkpoint
