@@ -28,6 +28,7 @@ def says(story: Story, value: int | None, *, as_of: int | None = None, deny: boo
 def cases() -> Cases:
     yield from counting()
     yield from ends()
+    yield from given_back()
     yield from covering()
     yield from windows()
     yield from too_old()
@@ -106,6 +107,28 @@ def ends() -> Cases:
     story.policy(limited(9))
     story.intent(story.effect(order="b"), status="unknown", **says(story, 2))
     yield "budget-recovery", story.case("a recovery takes nothing out [POL-5] [REC-3]", "verdict")
+
+
+def given_back() -> Cases:
+    """A claim that was given back is the latest of its generation: a presence lets it count again."""
+    story, effect = claimed()
+    story.release(effect)
+    story.resolution(effect)
+    story.policy(limited(9_999_999, sum="amount"))
+    story.intent(story.effect(order="b", amount=1), **says(story, 5_001))
+    yield (
+        "budget-release-present",
+        story.case("a claim given back that happened counts again [POL-5] [EFF-4]", "verdict"),
+    )
+    story, effect = started()
+    story.outcome(effect, "not_committed", "definite_failure")
+    effect.content = {"amount": 700}
+    story.intent(effect)
+    story.release(effect)
+    story.resolution(effect, finds=("contradiction",))
+    story.policy(limited(9_999_999, sum="amount"))
+    story.intent(story.effect(order="b", amount=1), **says(story, 701))
+    yield "budget-release-later", story.case("of two attempts it is the later one [POL-5] [EFF-4]", "verdict")
 
 
 def covering() -> Cases:

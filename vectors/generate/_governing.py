@@ -80,6 +80,14 @@ def grants() -> Cases:
     story.govern("genesis", genesis, void="transition-invalid")
     yield "govern-second-genesis", story.case("a second genesis [GOV-12]", "governance")
     story = Story()
+    story.govern("genesis", {**genesis, "origin": "example.com/x"}, log=bytes(32), prev=None, void="log-mismatch")
+    yield (
+        "govern-second-genesis-log",
+        story.case(
+            "one that would begin a log, at another leaf: its log is not this one [GOV-3] [GOV-12]", "governance"
+        ),
+    )
+    story = Story()
     story.govern(
         "grant",
         {"subject": "x", "key": STRANGER.public, "role": "agent", "scope": CHARGES},

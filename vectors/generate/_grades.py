@@ -20,6 +20,7 @@ def cases() -> Cases:
     yield from listed_in_vain()
     yield from earlier_attempts()
     yield from earlier_generations()
+    yield from by_what_stood()
 
 
 def own_words() -> Cases:
@@ -185,3 +186,24 @@ def earlier_generations() -> Cases:
     story, effect = attested()
     story.resolution(effect, generation=2)
     yield "relies-above", story.case("a higher generation seen: what closed the lower one stays [PRF-9]", "grade")
+
+
+def by_what_stood() -> Cases:
+    """An event is judged by the contract that it names, and by the STARTs before it."""
+    story, effect = unknown()
+    story.contract(charge(version=2, **UNKEYED))
+    effect.contract = story.contract_data
+    story.resolution(effect)
+    yield (
+        "relies-present-version",
+        story.case("claimed under a contract with a key, seen under one without [PRF-9] [CTR-8]", "grade"),
+    )
+    story = Story(also=(*ATTESTED, *REPEATED, ("executor", RECONCILER)))
+    effect = story.effect()
+    story.resolution(effect)
+    story.intent(effect, again=effect.head)
+    story.start(effect, RECONCILER)
+    story.outcome(effect, "unknown", by=RECONCILER)
+    settle(story)
+    story.attest(effect, "not_committed")
+    yield "relies-later-starter", story.case("a reader is none the less for what it sends later [PRF-8]", "grade")

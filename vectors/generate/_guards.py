@@ -329,6 +329,15 @@ def approved_starts() -> Cases:
     story.intent(effect, verdict=story.verdict("ask", 1))
     start(story, effect, [story.approve(effect)], "self-approved", by=APPROVER)
     yield "approval-executor", story.case("the executor approves what it sends [EFF-8]", "approval")
+    story = Story(policy=ASK, also=executors)
+    effect = story.effect()
+    story.intent(effect, verdict=story.verdict("ask", 1))
+    expired = story.approve(effect, SECOND_APPROVER)
+    story.wait(APPROVAL_TTL + 1)
+    while (own := story.approve(effect)) < expired:
+        pass
+    start(story, effect, [expired, own], "approval-expired", by=APPROVER)
+    yield "approval-in-order", story.case("the first is too old, the second the executor's own [EFF-8]", "approval")
 
 
 def outcomes() -> Cases:

@@ -92,6 +92,11 @@ def forms() -> Cases:
     for name, (what, changed) in faults.items():
         comment, story = void_intent("arguments-invalid", what, **changed)
         yield f"intent-arguments-{name}", story.case(comment, "intent")
+    story = Story(grants=(), contract=charge(resource="r" * 500 + "{customer}"))
+    story.grant("agent", AGENT, EVERYTHING)
+    effect = story.effect(customer="c" * 13)
+    story.intent(effect, resource=effect.resource[:-1], void="arguments-invalid")
+    yield "intent-arguments-resource", story.case("a resource of 513 bytes [EFF-2] [CTR-4]", "intent")
     comment, story = void_intent("effect-differs", "an effect of another order [INT-4]", purpose="790")
     yield "intent-effect-purpose", story.case(comment, "intent")
     comment, story = void_intent("effect-differs", "an effect key out of the air", effect=bytes(32))
@@ -154,6 +159,42 @@ def occupied() -> Cases:
     story.intent(effect, again=effect.head)
     story.intent(effect, again=effect.head, void="blocked")
     yield "intent-again-claimed", story.case("one repeat at a time", "intent")
+    yield from repeated()
+    yield from released()
+
+
+def repeated() -> Cases:
+    """Whatever an intent says of `again`, its decision key is that of the generation that the effect is in."""
+    story, effect = claimed(Story(also=REPEATED))
+    first = effect.head
+    story.start(effect)
+    story.outcome(effect)
+    story.intent(effect, again=first, state=story.zero(effect.resource), void="collision")
+    yield (
+        "intent-again-stale-collision",
+        story.case("again, not of its head, of the decision that committed [ADM-4] [DEC-1]", "intent"),
+    )
+    story, effect = started(Story(also=(*REPEATED, ("repeat", SECOND_AGENT))))
+    story.outcome(effect)
+    committed, state = effect.head, story.state(effect.resource)
+    story.intent(effect, again=committed)
+    story.intent(effect, SECOND_AGENT, again=committed, prev=committed, state=state, void="collision")
+    yield (
+        "intent-again-collision",
+        story.case("the same repeat of the same commit, decided twice [ADM-4] [DEC-1]", "intent"),
+    )
+
+
+def released() -> Cases:
+    story, effect = claimed()
+    story.release(effect)
+    story.resolution(effect)
+    story.intent(effect, content={"amount": 6000}, void="conflict")
+    story.intent(effect, void="blocked")
+    yield (
+        "intent-conflict-released",
+        story.case("a claim that was given back is the latest of its generation still [EFF-4] [ADM-4]", "intent"),
+    )
 
 
 def stale() -> Cases:

@@ -2,7 +2,7 @@
 
 from vectors.generate._effect import Effect
 from vectors.generate._sample import ALLOW, ASK, CHARGE, EVERYTHING, policy, rule
-from vectors.generate._story import APPROVAL_TTL, CHARGES, Cases, D, Q, Story
+from vectors.generate._story import APPROVAL_TTL, CHARGES, RETENTION, Cases, D, Q, Story
 from vectors.generate._wire import (
     AGENT,
     APPROVER,
@@ -305,6 +305,14 @@ def presences() -> Cases:
     story.resolution(effect, generation=1)
     story.start(effect)
     yield "presence-below", story.case("generation 1 seen while generation 2 is claimed: nothing moves", "presence")
+    story, effect = started(Story(also=REPEATED))
+    story.outcome(effect)
+    call(story, effect, "not_committed")
+    story.resolution(effect, generation=1)
+    yield (
+        "presence-below-failed",
+        story.case("generation 1 seen when generation 2 has failed: it contradicts nothing [EFF-12]", "presence"),
+    )
 
 
 def approvals() -> Cases:
@@ -415,6 +423,15 @@ def unusual_contracts() -> Cases:
         "life-unprotected",
         story.case("a provider key kept for less than D + Q protects nothing [CTR-8] [PRF-9]", "life"),
     )
+    story, effect = started(Story(contract=short))
+    story.outcome(effect, "not_committed", "stored_failure")
+    story.intent(effect)
+    story.start(effect)
+    yield "life-unprotected-stored", story.case("it stores a failure all the same [CTR-8] [PRF-3] [EFF-7]", "life")
+    for name, kept in (("unprotected", key), ("storeless", {**key, "retention_ms": RETENTION, "stores": "none"})):
+        story, effect = unknown(Story(contract=charge(provider_key=kept)))
+        absent(story, effect, "key_burnt")
+        yield f"life-{name}-burnt", story.case("a key that protects nothing can be burnt [CTR-8] [PRF-4]", "life")
 
 
 def changes() -> Cases:

@@ -147,7 +147,7 @@ def reading() -> tuple[Story, Effect, bytes]:
 
 
 def observe(
-    story: Story, effect: Effect, by: Key, tick: bytes, *, kind: str = "absence", presence: str = "absent"
+    story: Story, effect: Effect, by: Key, tick: bytes | None, *, kind: str = "absence", presence: str = "absent"
 ) -> bytes:
     read = evidence(kind, tick=tick)
     return story.about(effect, "observation", effect.start or story.log_id, by, evidence=read, presence=presence)
@@ -192,6 +192,7 @@ def observations() -> Cases:
     story.resolution(effect, "absence", observations=listed, void="observation-invalid")
     yield "observed-note", story.case("a note is no observation [PRF-7]", "proof")
     yield from late_observations()
+    yield from in_order()
 
 
 def late_observations() -> Cases:
@@ -212,3 +213,21 @@ def late_observations() -> Cases:
     listed = sorted((observe(story, effect, RECONCILER, tick), observe(story, effect, SECOND_RECONCILER, early)))
     story.resolution(effect, "absence", observations=listed, void="too-early")
     yield "observed-early", story.case("one of them began too early [PRF-5] [PRF-7]", "proof")
+
+
+def in_order() -> Cases:
+    """Each one's key, kind and presence, then each one's read, then how many there are."""
+    story, effect, tick = reading()
+    own = observe(story, effect, AGENT, tick)
+    story.resolution(effect, "absence", observations=[own], void="observation-invalid")
+    yield "observed-one-bad", story.case("one where two are asked for, and the executor's own [PRF-7]", "proof")
+    story, effect, _ = reading()
+    unread = observe(story, effect, RECONCILER, None)
+    story.resolution(effect, "absence", observations=[unread], void="tick-unknown")
+    yield "observed-one-unread", story.case("one where two are asked for, and no read [PRF-5] [PRF-7]", "proof")
+    story, effect, tick = reading()
+    unread = observe(story, effect, RECONCILER, None)
+    while (own := observe(story, effect, AGENT, tick)) < unread:
+        pass
+    story.resolution(effect, "absence", observations=[unread, own], void="observation-invalid")
+    yield "observed-read-last", story.case("the first is no read, the second the executor's own [PRF-7]", "proof")

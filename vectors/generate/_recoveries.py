@@ -89,8 +89,41 @@ def recoveries() -> Cases:
         "recovery-log-key",
         story.case("the next leaf is under another log key and origin [REC-1] [GOV-3]", "recovery"),
     )
+    yield from several()
     yield from generations()
     yield from planned()
+    yield from after_planned()
+
+
+def several() -> Cases:
+    story = Story()
+    story.recover()
+    tick = settle(story)
+    story.recover(origin=f"{ORIGIN}.e2")
+    story.wait(1)
+    effect = story.effect()
+    story.intent(effect, status="unknown")
+    story.wait(D + Q)
+    story.resolution(effect, "absence", tick=tick, void="too-early")
+    absent(story, effect)
+    yield (
+        "recovery-twice-read-between",
+        story.case(
+            "the second may have lost what the first went on with: D + Q since the last [REC-4] [PRF-5]", "proof"
+        ),
+    )
+    story = Story()
+    story.recover()
+    story.wait(1)
+    effect = story.effect()
+    story.intent(effect, status="unknown")
+    absent(story, effect)
+    story.intent(effect, content={"amount": 4000}, void="content-differs")
+    call(story, effect)
+    yield (
+        "recovery-content",
+        story.case("an attempt that was never started, closed by an absence, binds the next one [EFF-3]", "recovery"),
+    )
 
 
 def generations() -> Cases:
@@ -124,6 +157,28 @@ def planned() -> Cases:
     story.intent(effect)
     story.intent(other)
     yield "recovery-states", story.case("S goes on; S_0 is of the log id in force [ID-3]", "recovery")
+
+
+def after_planned() -> Cases:
+    """What a recovery stands in the way of is so after one with amnesia alone."""
+
+    def planned_after(story: Story) -> None:
+        story.recover(amnesia=False, checkpoint=story.note())
+
+    story, effect = unknown()
+    planned_after(story)
+    story.redrive(effect)
+    yield "recovery-planned-redrive", story.case("what was sent is known: it is re-driven [EFF-10] [REC-6]", "recovery")
+    story, effect = unknown()
+    planned_after(story)
+    absent(story, effect, "key_burnt")
+    yield "recovery-planned-key-burnt", story.case("a burnt key proves what it did before [PRF-4] [REC-6]", "recovery")
+    story = Story(grants=())
+    story.grant("agent", AGENT, EVERYTHING)
+    planned_after(story)
+    story.contract(SECOND)
+    story.intent(story.effect())
+    yield "recovery-planned-retired", story.case("there is no lost tail to hold the retired key [REC-7]", "recovery")
 
 
 def after_recovery() -> Cases:

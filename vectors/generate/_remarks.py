@@ -1,5 +1,7 @@
 """Logs whose events stand and say something untrue of themselves: findings that void nothing."""
 
+from typing import cast
+
 from vectors.generate import _wire as wire
 from vectors.generate._effect import Effect
 from vectors.generate._guards import asked
@@ -219,6 +221,20 @@ def snapshots() -> Cases:
     story.intent(effect, snapshot_id=wire.plain(wire.il1(SEEN)))
     story.find("attachment-missing", story.next - 1)
     yield "snapshot-missing", story.case("a snapshot that did not come along: not checked [RPL-6]", "attachment")
+    for name, named in (("missing", SEEN), ("invalid", {"balance": -1})):
+        story, effect = seeing(ALLOW)
+        story.intent(effect, **saw(story, named, inline={}))
+        first = story.next - 1
+        story.start(effect, **saw(story, named, inline={}))
+        if name == "missing":
+            story.attachments.clear()
+            story.find("attachment-missing", first)
+            comment = "named by an intent and its START: missing once, where it is named first [RPL-6]"
+        else:
+            for leaf in (first, story.next - 1):
+                story.find("snapshot-invalid", leaf)
+            comment = "named by an intent and its START: in no form at each of them [RPL-6]"
+        yield f"snapshot-{name}-twice", story.case(comment, "attachment")
 
 
 def attachments() -> Cases:
@@ -250,6 +266,14 @@ def attachments() -> Cases:
     story.intent(second)
     story.find("attachment-differs", story.next - 1)
     yield "attachment-second-size", story.case("named twice, the second time by another size [RPL-6]", "attachment")
+    least = {**PDF, "schema": {**cast("Map", PDF["schema"]), "min": len(raw) + 1}}
+    story = Story(contract=CHARGE | {"arguments": {**_arguments(), "pdf": least}})
+    story.attachments.append(raw)
+    story.intent(story.effect(pdf=named))
+    yield (
+        "attachment-below-min",
+        story.case("smaller than its argument's min, which is not asked [INT-6]", "attachment"),
+    )
     story, effect = unknown()
     story.attachments.append(b"a letter")
     story.find("attachment-unnamed")

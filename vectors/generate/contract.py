@@ -98,6 +98,7 @@ def good() -> Iterator[tuple[str, str, Map]]:
     yield "class-words", "words joined by . _ and -", contract(effect_class="a.b_c-d0/123456789")
     yield "no-purpose", "no purpose [CTR-5]", contract(purpose=None)
     yield "resource-plain", "a template without a place", contract(resource="caf\xe9:all")
+    yield "resource-brace", "a brace that opens no place stands for itself [CTR-4]", contract(resource="a{/{customer}}")
     yield (
         "retention-short",
         "a provider key shorter than D + Q protects nothing [CTR-8]",
@@ -247,6 +248,7 @@ def bad_arguments() -> Iterator[tuple[str, str, Value]]:
     volatile = arguments(trace=argument("volatile"))
     yield "place-volatile", "a place of a volatile argument", volatile | {"resource": "stripe:{trace}"}
     yield "place-empty", "a place without a name", contract(resource="stripe:{}")
+    yield "place-words", "what is between two braces is a name, whatever it is [CTR-4]", contract(resource="s:{a b}")
     yield "realm-and-argument", "one name twice", contract(realm={"account": "a", "mode": "b", "customer": "c"})
 
 
