@@ -141,6 +141,7 @@ def contracts() -> Cases:
     story.contract(_second(name="third", effect_class="money.charge/3"), void="class-retired")
     yield "contract-retires-again", story.case("a class that another one has retired [GOV-8]", "governance")
     yield from lineages()
+    yield from templates()
     story = Story()
     story.contract(charge(observability="fire-and-forget"), void="form-invalid")
     yield "contract-promise", story.case("a promise that cannot work is an event of another form [CTR-9]", "governance")
@@ -167,6 +168,19 @@ def lineages() -> Cases:
     third: Map = {**_retires(), "effect_class": "money.charge/2"}
     story.contract(_second(name="third", effect_class="money.charge/3", retires=third), void="key-rule-differs")
     yield "contract-derives-not", story.case("the first class's key no longer derives [CTR-11]", "governance")
+
+
+def templates() -> Cases:
+    """What is between two braces is the name of a place; a brace without its like stands for itself."""
+    for name, resource in (("words", "stripe:{a b}"), ("nothing", "stripe:{}")):
+        story = Story()
+        story.contract(charge(version=2, resource=resource), void="form-invalid")
+        yield f"contract-place-{name}", story.case("a place of no value [CTR-4] [CTR-6]", "governance")
+    story = Story(contract=charge(resource="stripe:acct_1/test/{{customer}/}"))
+    effect = story.effect()
+    assert effect.resource == "stripe:acct_1/test/{cus_1/}"
+    story.intent(effect)
+    yield "contract-brace", story.case("a brace before a place, and one behind it [CTR-4]", "governance", "life")
 
 
 def _retires() -> Map:

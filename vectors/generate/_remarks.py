@@ -221,7 +221,8 @@ def snapshots() -> Cases:
     story.intent(effect, snapshot_id=wire.plain(wire.il1(SEEN)))
     story.find("attachment-missing", story.next - 1)
     yield "snapshot-missing", story.case("a snapshot that did not come along: not checked [RPL-6]", "attachment")
-    for name, named in (("missing", SEEN), ("invalid", {"balance": -1})):
+    twice: tuple[tuple[str, Map], ...] = (("missing", SEEN), ("invalid", {"balance": -1}))
+    for name, named in twice:
         story, effect = seeing(ALLOW)
         story.intent(effect, **saw(story, named, inline={}))
         first = story.next - 1

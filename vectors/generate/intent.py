@@ -272,6 +272,8 @@ def expanded() -> Iterator[tuple[str, Case]]:
         "reserved": ("what is not", "{a}", {"a": "/:@+= %"}, "%2F%3A%40%2B%3D%20%25"),
         "utf-8": ("byte by byte, in upper case", "{a}", {"a": "\xe9\u6c34\U0001f600"}, "%C3%A9%E6%B0%B4%F0%9F%98%80"),
         "braces": ("a value that looks like a place", "{a}{b}", {"a": "{b}", "b": "x"}, "%7Bb%7Dx"),
+        "brace": ("a brace that opens or ends no place stays", "{{a}/}", {"a": "x"}, "{x/}"),
+        "words": ("a place has any name without braces", "{a b}", {"a b": "x"}, "x"),
         "literal": ("the template's own text stays", "caf\xe9 {a}", {"a": "x"}, "caf\xe9 x"),
         "integer": ("an integer is its digits", "{a}", {"a": -12}, "-12"),
         "empty-value": ("an empty value", "a:{a}", {"a": ""}, "a:"),
