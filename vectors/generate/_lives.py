@@ -1,7 +1,7 @@
 """Logs in which everything stands: each way that an effect can go, from its claim to its end."""
 
 from vectors.generate._effect import Effect
-from vectors.generate._sample import ALLOW, ASK, CHARGE, EVERYTHING, policy, rule
+from vectors.generate._sample import ALLOW, ASK, CHARGE, EVERYTHING, evidence, policy, rule
 from vectors.generate._story import APPROVAL_TTL, CHARGES, RETENTION, Cases, D, Q, Story
 from vectors.generate._wire import (
     AGENT,
@@ -68,6 +68,7 @@ def cases() -> Cases:
     yield from ends()
     yield from attempts()
     yield from presences()
+    yield from objects()
     yield from approvals()
     yield from others()
 
@@ -290,10 +291,6 @@ def presences() -> Cases:
     yield "presence-again", story.case("seen once more: the head moves, and nothing else [EFF-12]", "presence")
     story, effect = started()
     story.outcome(effect)
-    story.resolution(effect, reference="pi_2", finds=("duplicate-effect",))
-    yield "presence-second-object", story.case("a second object under one tag", "presence")
-    story, effect = started()
-    story.outcome(effect)
     story.resolution(effect, generation=3)
     yield (
         "presence-above",
@@ -313,6 +310,29 @@ def presences() -> Cases:
         "presence-below-failed",
         story.case("generation 1 seen when generation 2 has failed: it contradicts nothing [EFF-12]", "presence"),
     )
+
+
+def objects() -> Cases:
+    story, effect = started()
+    story.outcome(effect)
+    story.resolution(effect, reference="pi_2", finds=("duplicate-effect",))
+    yield "presence-second-object", story.case("a second object under one tag", "presence")
+    story, effect = started()
+    story.outcome(effect, evidence=evidence("response", reference=None))
+    story.resolution(effect)
+    story.resolution(effect, reference="pi_2")
+    yield "presence-unnamed-object", story.case("what committed it named no object to be second to", "presence")
+    for name, reference, other in (("same", "pi_1", "req_9"), ("second", "pi_2", None)):
+        story, effect = started(Story(also=REPEATED))
+        story.outcome(effect)
+        story.intent(effect, again=effect.head)
+        story.start(effect)
+        declined = evidence("definite_failure", failure="card_declined", reference=other)
+        story.outcome(effect, "not_committed", "definite_failure", evidence=declined)
+        finds = ("duplicate-effect",) if name == "second" else ()
+        story.resolution(effect, generation=1, reference=reference, finds=finds)
+        comment = f"generation 1's {name} object, seen after a repeat that was declined"
+        yield f"presence-{name}-object-later", story.case(comment, "presence")
 
 
 def approvals() -> Cases:

@@ -161,7 +161,7 @@ def start_inputs() -> Cases:
     story, effect = decided()
     richer: Map = {"now_ms": story.now, "snapshot": {"balance": 500}, "budgets": {}}
     story.start(effect, verdict=story.verdict(inputs=richer), finds=("inputs-differ",))
-    yield "inputs-start-no-snapshot", story.case("a START without one is judged over the intent's [RPL-5]", "verdict")
+    yield "inputs-start-no-snapshot", story.case("a START without one has none, not the intent's [RPL-5]", "verdict")
     story, effect = decided()
     second = story.effect(order="790")
     story.intent(second, **saw(story, SEEN, inline={"balance": 500}), finds=("inputs-differ",))
@@ -195,6 +195,13 @@ def drifts() -> Cases:
     story.start(effect, **saw(story, {"balance": -1, "visits": 1}, inline={}))
     story.find("snapshot-invalid", story.next - 1)
     yield "drift-invalid", story.case("what is in no form is not compared [RPL-6]", "attachment")
+    story, effect = decided()
+    story.start(effect, **saw(story, {"balance": 2}, inline={}))
+    story.find("snapshot-invalid", story.next - 1)
+    story.contract(charge(name="other", profile=profile(balance=whole)))
+    story.intent(story.effect(order="790"), **saw(story, {"balance": 2}, inline={}))
+    comment = "what is in another contract's profile alone is not compared either [RPL-6]"
+    yield "drift-elsewhere", story.case(comment, "attachment")
 
 
 def renderings() -> Cases:
@@ -267,6 +274,12 @@ def attachments() -> Cases:
     story.intent(second)
     story.find("attachment-differs", story.next - 1)
     yield "attachment-second-size", story.case("named twice, the second time by another size [RPL-6]", "attachment")
+    story = Story(contract=CHARGE | {"arguments": {**_arguments(), "pdf": PDF, "print": PDF}})
+    story.attachments.append(raw)
+    story.intent(story.effect(pdf={**named, "size": len(raw) + 1}, print=named))
+    story.find("attachment-differs", story.next - 1)
+    comment = "named twice by one intent, once by another size: each naming counts [EVT-4] [RPL-6]"
+    yield "attachment-two-sizes", story.case(comment, "attachment")
     least = {**PDF, "schema": {**cast("Map", PDF["schema"]), "min": len(raw) + 1}}
     story = Story(contract=CHARGE | {"arguments": {**_arguments(), "pdf": least}})
     story.attachments.append(raw)

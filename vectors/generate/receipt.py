@@ -14,7 +14,7 @@ from vectors.generate._intents import SECOND
 from vectors.generate._lives import ATTESTED, absent, call, settle, started, unknown
 from vectors.generate._proofs import observe, reading
 from vectors.generate._recoveries import swear
-from vectors.generate._sample import EVERYTHING, GOVERNING
+from vectors.generate._sample import ALLOW, CHARGE, EVERYTHING, GOVERNING
 from vectors.generate._story import CHARGES, Story
 from vectors.generate._wire import AGENT, LOG, ORIGIN, RECONCILER, SECOND_RECONCILER, STRANGER, Case, Value
 
@@ -67,7 +67,7 @@ def receipt(story: Story, effect: Effect, leaves: list[Shown], note: bytes | Non
 
 def valid() -> Iterator[tuple[str, Case]]:
     tellers: dict[str, tuple[str, Callable[[], Told]]] = {
-        "claimed": ("a claim [RCP-6]", claimed),
+        "claimed": ("a claim [RCP-6]", lambda: claimed()),
         "started": ("a call that is out", lambda: started()),
         "committed": ("the executor's word [PRF-8]", committed),
         "not-committed": ("two readers saw nothing [RCP-3] [PRF-7]", twice_read),
@@ -78,6 +78,7 @@ def valid() -> Iterator[tuple[str, Case]]:
         "generations": ("two generations, the first of two attempts [PRF-9]", generations),
         "sworn": ("a call that an oath let through after a recovery [PRF-9]", sworn),
         "retired": ("what a retired class's effect came to after a recovery is not shown [RCP-5] [REC-7]", retired),
+        "mapped": ("a tick that carries a map root, which rests on what is not shown [RCP-5] [MAP-8]", mapped),
         "among-others": ("between another effect's leaves, on the same resource [RCP-5]", among_others),
     }
     for name, (comment, tell) in tellers.items():
@@ -85,8 +86,8 @@ def valid() -> Iterator[tuple[str, Case]]:
         yield name, case(comment, story, effect, receipt(story, effect, shown(story, effect)))
 
 
-def claimed() -> Told:
-    story = Story()
+def claimed(story: Story | None = None) -> Told:
+    story = story or Story()
     effect = story.effect()
     story.intent(effect)
     return story, effect
@@ -152,6 +153,15 @@ def retired() -> Told:
     effect = story.effect()
     story.intent(effect, status="unknown")
     return story, effect
+
+
+def mapped() -> Told:
+    story = Story()
+    other = story.effect(order="790")
+    story.intent(other)
+    one = wire.h("map leaf", other.key + other.map_value(story.next - 1))
+    story.tick(story.now, covers=story.next, map=one)
+    return claimed(story)
 
 
 def among_others() -> Told:
@@ -222,8 +232,7 @@ def broken() -> Iterator[tuple[str, Case]]:
     hidden = [leaf for leaf in leaves if leaf.index != grant]
     yield "governance", of("a grant is not shown [RCP-3]", receipt(story, effect, hidden), leaf="chain-broken")
     late = [leaf for leaf in leaves if leaf.index != 1]
-    comment = "the first tick is not shown: now is another [RCP-3]"
-    yield "no-tick", of(comment, receipt(story, effect, late), leaf="now-differs")
+    yield "no-tick", of("the first tick is not shown [RCP-3] [RCP-5]", receipt(story, effect, late))
     yield (
         "effect",
         of("of an effect that it does not show", headed("invoke-log receipt 1", ORIGIN, bytes(32), story.next)),
@@ -254,6 +263,17 @@ def lying() -> Iterator[tuple[str, Case]]:
     raw = receipt(story, effect, shown(story, effect))
     comment = "a verdict that does not re-derive [RCP-5]"
     yield "verdict", case(comment, story, effect, raw, expect="receipt-invalid", leaf="verdict-differs")
+    story = Story(policy=None, contract=None)
+    story.leaves, story.now = story.leaves[:1], 0
+    story.policy(ALLOW)
+    story.tick(1000)
+    story.contract(CHARGE)
+    for role, key in (("agent", AGENT), ("executor", AGENT)):
+        story.grant(role, key)
+    effect = story.effect()
+    story.intent(effect)
+    raw = receipt(story, effect, shown(story, effect))
+    yield "late-tick", case("leaf 1 is no tick [TIME-2] [RCP-5]", story, effect, raw, expect="receipt-invalid")
     story, effect = committed()
     story.recover(log_key=STRANGER)
     story.origin, story.log_key = ORIGIN, LOG

@@ -37,11 +37,12 @@ import { committedMax, freeEffect } from './world.js';
  *   purpose: string, events: Hex[], grade: string | null, reliesOn: string[], sworn: boolean,
  *   earlier: string[], reference: string | null, intent: Event | null,
  * }} Life */
-/** One naming of an attachment: the leaf, the size where it is said, or a snapshot's profile and what was copied of it.
- * @typedef {{ index: number, size: number | null, profile: Reader | null, inline: ValueMap, reads: Set<string> }} Named */
+/** One naming of an attachment: the leaf, the size where it is said, or the contract whose snapshot it is and what was
+ * copied of it.
+ * @typedef {{ index: number, size: number | null, contract: Contract | null, inline: ValueMap, reads: Set<string> }} Named */
 
-/** A START that names another snapshot than its intent, and the fields that may differ.
- * @typedef {{ index: number, decided: Hex, started: Hex, mayDrift: string[] }} Drift */
+/** A START that names another snapshot than its intent.
+ * @typedef {{ index: number, decided: Hex, started: Hex, contract: Contract }} Drift */
 
 const SETTLED = [COMMITTED, NOT_COMMITTED];
 
@@ -52,7 +53,7 @@ export class Comparison {
   #named = new Map();
   /** @type {Drift[]} */
   #drifts = [];
-  /** @type {Map<Hex, ValueMap | null>} the snapshots that drifts are between, once they are read */
+  /** @type {Map<string, ValueMap | null>} the snapshots that drifts are between, by contract, once they are read */
   #snapshots = new Map();
   /** @type {Map<Hex, number[]>} the leaves of every key */
   #signed = new Map();
@@ -86,7 +87,7 @@ export class Comparison {
    */
   after(event, before, admitted) {
     for (const { attachment, size } of referencesOf(event))
-      this.#name(attachment, { size, profile: null, inline: new Map(), reads: new Set() });
+      this.#name(attachment, { size, contract: null, inline: new Map(), reads: new Set() });
     this.#suspect(event);
     if (event.kind === 'tick') this.#compareTick(event, before);
     if (event.kind === 'revoke' && event.data.suspect_from !== null) {
@@ -159,11 +160,11 @@ export class Comparison {
   }
 
   /** @param {Drift} drift */
-  #checkDrift({ index, decided, started, mayDrift }) {
-    const before = this.#snapshots.get(decided);
-    const after = this.#snapshots.get(started);
+  #checkDrift({ index, decided, started, contract }) {
+    const before = this.#snapshots.get(snapshotOf(contract, decided));
+    const after = this.#snapshots.get(snapshotOf(contract, started));
     if (!before || !after) return;
-    const names = [...new Set([...before.keys(), ...after.keys()])].filter((name) => !mayDrift.includes(name));
+    const names = [...new Set([...before.keys(), ...after.keys()])].filter((name) => !contract.mayDrift.includes(name));
     if (names.some((name) => !sameValues(before.get(name), after.get(name)))) {
       this.find('snapshot-drifted', index, "the START's snapshot is not the intent's in a field that may not drift");
     }
@@ -174,7 +175,7 @@ export class Comparison {
     if (named.size !== null && named.size !== raw.length) {
       this.find('attachment-differs', named.index, `attachment ${id} has ${raw.length} bytes, want ${named.size}`);
     }
-    if (named.profile !== null) this.#checkSnapshot(id, raw, named, named.profile);
+    if (named.contract?.profile) this.#checkSnapshot(id, raw, named, named.contract, named.contract.profile);
   }
 
   /** A finding about the leaf that was applied last. @param {string} code @param {string} message */
@@ -235,7 +236,7 @@ export class Comparison {
       life.grade = gradeOf(event, contract, { observers: this.#observers(event), byExecutor });
       if (!contradicts(before.state, after.generation)) life.earlier = life.reliesOn;
       life.reliesOn = relianceOf(event, contract, life.grade, life);
-      life.reference = data.evidence?.reference ?? null;
+      if (after.status === COMMITTED) life.reference = data.evidence?.reference ?? null;
     }
   }
 
@@ -331,11 +332,11 @@ export class Comparison {
     }
     const { snapshot_id: started } = event.data;
     if (started === null) return;
-    this.#name(started, { size: null, profile: contract.profile, inline, reads: policy.snapshotFields });
+    this.#name(started, { size: null, contract, inline, reads: policy.snapshotFields });
     const { snapshot_id: decided } = intent.data;
     if (decided === null || decided === started) return;
-    this.#drifts.push({ index: this.fold.index, decided, started, mayDrift: contract.mayDrift });
-    this.#snapshots.set(decided, null).set(started, null);
+    this.#drifts.push({ index: this.fold.index, decided, started, contract });
+    this.#snapshots.set(snapshotOf(contract, decided), null).set(snapshotOf(contract, started), null);
   }
 
   /** @param {Event} event @param {Before} before @param {EffectState} after */
@@ -347,8 +348,8 @@ export class Comparison {
     this.#spending.note(this.fold.index, change, own);
   }
 
-  /** @param {Hex} id @param {Uint8Array} raw @param {Named} named @param {Reader} profile */
-  #checkSnapshot(id, raw, { index, inline, reads }, profile) {
+  /** @param {Hex} id @param {Uint8Array} raw @param {Named} named @param {Contract} contract @param {Reader} profile */
+  #checkSnapshot(id, raw, { index, inline, reads }, contract, profile) {
     let snapshot;
     try {
       snapshot = il1.decode(raw, { bytesMax: BODY_BYTES_MAX });
@@ -359,7 +360,8 @@ export class Comparison {
       return;
     }
     const seen = /** @type {ValueMap} */ (snapshot);
-    if (this.#snapshots.has(id)) this.#snapshots.set(id, seen);
+    const place = snapshotOf(contract, id);
+    if (this.#snapshots.has(place)) this.#snapshots.set(place, seen);
     const read = [...reads].filter((name) => seen.has(name));
     for (const name of new Set([...inline.keys(), ...read])) {
       const there = seen.has(name) && inline.has(name);
@@ -369,6 +371,9 @@ export class Comparison {
     }
   }
 }
+
+/** A snapshot as one contract's profile has it. @param {Contract} contract @param {Hex} id */
+const snapshotOf = (contract, id) => `${contract.id} ${id}`;
 
 /**
  * Whether two fields are there and of one value.

@@ -53,13 +53,13 @@ _NEVER: Final = Ended(grade="", relies_on=(), earlier=())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Named:
-    """One naming of an attachment: the leaf, the size where it is said, or a snapshot's profile and what was copied
-    of it.
+    """One naming of an attachment: the leaf, the size where it is said, or the contract whose snapshot it is and what
+    was copied of it.
     """
 
     index: int
     size: int | None = None
-    profile: Profile | None = None
+    contract: Contract | None = None
     inline: dict[str, Value] = field(default_factory=dict)
     reads: frozenset[str] = frozenset()
 
@@ -71,14 +71,16 @@ class _Drift:
     index: int
     decided: bytes
     started: bytes
-    may_drift: frozenset[str]
+    contract: Contract
 
 
 class Comparison:
     """Everything an audit compares beside admission itself."""
 
     def __init__(self, fold: Fold, find: Find, *, spending: Spending | None, engines: Engines = NO_ENGINES) -> None:
-        """Args: spending: None where not every leaf is shown, as in a receipt: then budgets are not checked."""
+        """Args: spending: None where not every leaf is shown, as in a receipt: then what budgets count is not checked,
+        nor the map of a tick.
+        """
         self._fold = fold
         self._find = find
         self._spending = spending
@@ -88,7 +90,8 @@ class Comparison:
         self._history = History()
         self._named: dict[bytes, list[_Named]] = {}
         self._drifts: list[_Drift] = []
-        self._snapshots: dict[bytes, dict[str, Value] | None] = {}
+        self._snapshots: dict[tuple[bytes, bytes], dict[str, Value] | None] = {}
+        """Those that drifts are between, by contract and digest, once they are read."""
         self._signed: defaultdict[bytes, array[int]] = defaultdict(partial(array, "Q"))
         self._suspects: dict[bytes, int] = {}
 
@@ -126,7 +129,8 @@ class Comparison:
             case Tick() as data:
                 if data.time_ms < (last_ms := self._fold.lo(index)):
                     self._find("tick-backwards", index, f"tick at {data.time_ms} ms after one at {last_ms} ms")
-                if data.map is not None and data.map != self._history.root_at(data.covers):
+                whole = self._spending is not None
+                if whole and data.map is not None and data.map != self._history.root_at(data.covers):
                     self._find("map-differs", index, f"the map root is not that of the first {data.covers} leaves")
             case Revoke() as data if data.suspect_from is not None:
                 self._find(
@@ -178,14 +182,16 @@ class Comparison:
         if named.size is not None and named.size != len(raw):
             words = f"attachment {key.hex()} has {len(raw)} bytes, want {named.size}"
             self._find("attachment-differs", named.index, words)
-        if named.profile is not None:
-            self._check_snapshot(key, raw, named, named.profile)
+        if named.contract is not None and named.contract.profile is not None:
+            self._check_snapshot(key, raw, named, named.contract, named.contract.profile)
 
     def _check_drifts(self) -> None:
         """A guard that read the world again before its START lets only what the contract names be different [SNP-3]."""
         for drift in self._drifts:
-            before, after = self._snapshots[drift.decided], self._snapshots[drift.started]
-            found = drifted(before, after, drift.may_drift) if before is not None and after is not None else None
+            before, after = (self._snapshots[drift.contract.id, key] for key in (drift.decided, drift.started))
+            if before is None or after is None:
+                continue
+            found = drifted(before, after, drift.contract.may_drift)
             if found is not None:
                 self._find("snapshot-drifted", drift.index, f"the START's snapshot is not the intent's: {found}")
 
@@ -225,7 +231,8 @@ class Comparison:
             earlier = ended.earlier if _contradicts(before, after.generation) else ended.relies_on
             relies_on = evidence.reliance_of(event, contract, grade=grade, sworn=kept.sworn, earlier=earlier)
             kept.ended = Ended(grade=grade, relies_on=relies_on, earlier=earlier)
-            kept.reference = event.data.evidence.reference if isinstance(event.data, Outcome | Resolution) else None
+            if after.status == COMMITTED:
+                kept.reference = event.data.evidence.reference if isinstance(event.data, Outcome | Resolution) else None
         if self._spending is not None:
             contracts = self._fold.governance.contracts
             self._spending.follow(event, before, after, contracts=contracts, index=index, at_ms=now_ms)
@@ -256,7 +263,7 @@ class Comparison:
         return [observed[1].by for observed in found if observed is not None]
 
     def _compare_presence(self, data: Resolution, index: int, state: EffectState, known: str | None) -> None:
-        """Args: state: from before it. known: the provider's object that settled the effect then."""
+        """Args: state: from before it. known: the provider's object that committed the last generation until then."""
         if _contradicts(state, data.generation):
             self._find("contradiction", index, "present after not_committed: the effect happened after all")
         reference = data.evidence.reference
@@ -294,14 +301,14 @@ class Comparison:
         if data.snapshot_id is not None:
             self._name(
                 data.snapshot_id,
-                _Named(index=index, profile=contract.profile, inline=inline, reads=policy.snapshot_fields),
+                _Named(index=index, contract=contract, inline=inline, reads=policy.snapshot_fields),
             )
-            self._note_drift(intent.data.snapshot_id, data.snapshot_id, contract.may_drift, index)
+            self._note_drift(intent.data.snapshot_id, data.snapshot_id, contract, index)
 
-    def _note_drift(self, decided: bytes | None, seen: bytes, may_drift: frozenset[str], index: int) -> None:
+    def _note_drift(self, decided: bytes | None, seen: bytes, contract: Contract, index: int) -> None:
         if decided is not None and decided != seen:
-            self._drifts.append(_Drift(index=index, decided=decided, started=seen, may_drift=may_drift))
-            self._snapshots |= {decided: None, seen: None}
+            self._drifts.append(_Drift(index=index, decided=decided, started=seen, contract=contract))
+            self._snapshots |= {(contract.id, decided): None, (contract.id, seen): None}
 
     def _compare_budgets(self, intent: Event, data: Intent | Start, policy: Policy, index: int, now_ms: int) -> None:
         if not policy.budgets:
@@ -325,10 +332,10 @@ class Comparison:
         self._named.setdefault(key, []).append(named)
 
     def _name_attachments(self, event: Event, index: int) -> None:
-        for key, size in references_of(event).items():
+        for key, size in references_of(event):
             self._name(key, _Named(index=index, size=size))
 
-    def _check_snapshot(self, key: bytes, raw: bytes, named: _Named, profile: Profile) -> None:
+    def _check_snapshot(self, key: bytes, raw: bytes, named: _Named, contract: Contract, profile: Profile) -> None:
         try:
             value = cbor.decode(raw, bytes_max=limits.BODY_BYTES_MAX)
             profile.check(value, "snapshot")
@@ -336,8 +343,8 @@ class Comparison:
             self._find("snapshot-invalid", named.index, error.message)
             return
         assert isinstance(value, dict)
-        if key in self._snapshots:
-            self._snapshots[key] = value
+        if (contract.id, key) in self._snapshots:
+            self._snapshots[contract.id, key] = value
         for name in sorted({*named.inline, *(named.reads & value.keys())}):
             there = name in value and name in named.inline
             # Compared as bytes: in Python True equals 1, and a field that is not there reads as null.

@@ -32,6 +32,7 @@ NOT_CHECKED: Final = (
     "the same call's effects under classes that are retired: they are other effects, with receipts of their own",
     "that no tick and no governance event stands between those that are shown",
     "what the budgets of a policy count: they rest on other effects",
+    "the map of a tick and the root of a recovery: they rest on leaves that are not shown",
     "witnesses: the receipt carries the log's own signature",
 )
 
@@ -93,6 +94,8 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
     assert reader.note is not None, "leaves() ends with the note or raises"
     if not shown or shown[0].index != 0:
         raise ReceiptInvalidError("receipt: it does not show genesis at leaf 0")
+    if len(shown) < 2 or shown[1].index != 1:
+        raise ReceiptInvalidError("receipt: it does not show the tick at leaf 1")
     log_key = trust or _own_key(shown)
     opened = checkpoint.open_checkpoint(reader.note, log_key)
     header = reader.header
@@ -107,6 +110,8 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
     )
     for leaf in shown:
         _apply(leaf, opened, fold, comparison)
+        if leaf.index == 1 and not fold.ticked:
+            raise ReceiptInvalidError("receipt: leaf 1 is not a tick that counts")
     governance = fold.governance
     if (governance.origin, governance.log_key) != (log_key.name, log_key.public_key):
         raise ReceiptInvalidError("receipt: the checkpoint's key is not the log key that its own leaves name")

@@ -389,8 +389,8 @@ _KIND_OF: Final[dict[type, str]] = {
 }
 
 
-def references_of(event: Event) -> dict[bytes, int]:
-    """Return the attachments that an event names as `{attachment, size}`: digest to size in bytes [EVT-4]."""
+def references_of(event: Event) -> list[tuple[bytes, int]]:
+    """Return what an event names as `{attachment, size}`: a digest and a size in bytes, one of each naming [EVT-4]."""
     match event.data:
         case Intent() as data:
             named = [value for value in data.content.values() if type(value) is dict]
@@ -399,14 +399,12 @@ def references_of(event: Event) -> dict[bytes, int]:
         case Attestation() as data:
             named = [data.attachment] if data.attachment is not None else []
         case _:
-            return {}
-    if not named:
-        return {}
+            return []
     references = ((value.get("attachment"), value.get("size")) for value in named if len(value) == 2)
-    return {key: size for key, size in references if type(key) is bytes and len(key) == 32 and type(size) is int}
+    return [(key, size) for key, size in references if type(key) is bytes and len(key) == 32 and type(size) is int]
 
 
 def attachments_of(event: Event) -> set[bytes]:
     """Return the digests of everything that belongs with an event: what it names, and its snapshot [EVT-4]."""
     snapshot = event.data.snapshot_id if isinstance(event.data, Intent | Start) else None
-    return {*references_of(event), *([snapshot] if snapshot is not None else [])}
+    return {*(key for key, _ in references_of(event)), *([snapshot] if snapshot is not None else [])}

@@ -35,7 +35,7 @@ class Kept:
     """What is kept of an effect: its state, the keys that signed a START of it, and what an auditor has to say of it.
 
     purpose: empty until an event says it. sworn: whether an oath let an intent be claimed after a recovery. ended: how
-    it was settled last, None before. reference: the provider's object that its settling named, or None.
+    it was settled last, None before. reference: the provider's object that its last committing named, or None.
     """
 
     state: EffectState
