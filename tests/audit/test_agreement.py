@@ -1,5 +1,6 @@
 """Two views of one log: the beginning of each other, or a lie."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def test_the_smaller_is_the_beginning_of_the_larger_in_either_order(log: Log) ->
     late = bundle(log, "late")
     for one, two in ((early, late), (late, early), (late, late)):
         assert compare(one, two).agrees is True
+
+
+def test_a_store_that_lacks_leaves_of_a_bundle_that_was_kept_is_an_older_copy(log: Log) -> None:
+    older = log.path.parent / "older"
+    shutil.copytree(log.path, older)
+    note(log, "what the copy does not have")
+    kept = bundle(log, "kept")
+    found = compare(older, kept)
+    assert (found.agrees, "an older copy, or was cut" in found.reason) == (False, True)
+    assert compare(kept, older).agrees is True  # the bundle is the larger one, and true
 
 
 def test_a_checkpoint_agrees_with_every_tree_that_begins_with_its_own(log: Log) -> None:

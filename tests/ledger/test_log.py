@@ -309,6 +309,18 @@ def test_effects_come_by_key_as_they_stood_when_they_were_asked_for(live: Live) 
     assert len(list(live.log.effects())) == 5
 
 
+def test_a_signer_of_another_key_than_the_log_key_signs_no_checkpoint_and_no_tick(tmp_path: Path) -> None:
+    Log.create(tmp_path / "log", origin=ORIGIN).close()
+    with Log.open(tmp_path / "log", log_key=FileSigner(bytes(31) + b"9")) as log:
+        with pytest.raises(StoreReadOnlyError, match="its log key is not here"):
+            log.checkpoint()
+        with log.world() as world, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(log_module, "_now_ms", lambda: world.now_ms() + 2 * log_module.TICK_AGE_MS_MAX)
+            assert log.due_tick(world) is None
+    with Log.open(tmp_path / "log") as log:
+        open_checkpoint(log.checkpoint(), log.verifier_key)
+
+
 def test_open_effects_are_those_that_are_claimed_started_or_unknown_before_and_after_a_recovery(live: Live) -> None:
     bounds = [live.bound(order=order, customer=f"cus_{order}") for order in "abcde"]
     for bound in bounds:

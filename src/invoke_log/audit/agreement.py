@@ -46,7 +46,7 @@ def compare(where: Path, other: Path) -> Agreement:
         if note is not None:
             return _with_checkpoint(where, note)
         with open_source(where) as one, open_source(other) as two:
-            found = _with_leaves(one, two)
+            found = _with_leaves(one, two, kept=where.is_dir())
     except (MalformedError, SignatureInvalidError) as error:
         return Agreement(size=0, agrees=False, index=None, reason=f"{error.code}: {error.message}")
     fault = next((f for f in replay(other).findings if f.severity == ERROR), None) if found.agrees else None
@@ -67,9 +67,13 @@ def _note_in(path: Path) -> bytes | None:
     return None if not raw or raw[0] & 0xE0 == 0x80 else raw
 
 
-def _with_leaves(one: Source, two: Source) -> Agreement:
+def _with_leaves(one: Source, two: Source, *, kept: bool) -> Agreement:
+    """Args: kept: `one` is a store, which only grows: it holds whatever was ever exported from it."""
     size = 0
     for left, right in zip_longest(one.entries(), two.entries()):
+        if left is None and kept:
+            reason = "the other holds leaves that this store lacks: it is an older copy, or was cut"
+            return Agreement(size=size, agrees=False, index=None, reason=reason)
         if left is None or right is None:
             return Agreement(
                 size=size, agrees=True, index=None, reason="the smaller one is the beginning of the larger"

@@ -27,7 +27,7 @@ CHECKED: Final = (
     "every transition and guard, and the verdict again",
 )
 NOT_CHECKED: Final = (
-    "that nothing happened to this effect after the checkpoint",
+    "that nothing happened to this effect after the last event that is shown",
     "the resource's other decisions: its state hash is taken from the intents",
     "the same call's effects under classes that are retired: they are other effects, with receipts of their own",
     "that no tick and no governance event stands between those that are shown",

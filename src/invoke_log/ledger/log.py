@@ -288,7 +288,9 @@ class Log:
 
         Raises: StoreReadOnlyError: a new one is wanted, and this process does not hold the log key.
         """
-        if self._log_signer is None:
+        governance = self.governance
+        signer = self._signer_of_log(governance)
+        if signer is None:
             note = self._engine.published()
             with self._engine.snapshot() as reader:
                 if note is not None and _covered(note) == reader.size:
@@ -296,7 +298,7 @@ class Log:
             raise StoreReadOnlyError(
                 f"log {self.path}: its log key is not here, or is locked", hint="sign checkpoints where log.key is"
             )
-        return self._engine.publish(self.governance.origin, self._log_signer)
+        return self._engine.publish(governance.origin, signer)
 
     def receipt(self, key: bytes | str) -> bytes:
         """Return the receipt of an effect as it stands, under a checkpoint that covers all of it.
@@ -359,13 +361,19 @@ class Log:
 
         Whoever is about to judge by the log's time puts it before its own events, in the same append.
         """
-        if self._log_signer is None:
-            return None
         now_ms = _now_ms()
-        if now_ms - world.now_ms() < TICK_AGE_MS_MAX:
+        if self._log_signer is None or now_ms - world.now_ms() < TICK_AGE_MS_MAX:
+            return None
+        signer = self._signer_of_log(world.governance)
+        if signer is None:
             return None
         tick = Tick(time_ms=now_ms, covers=0, map=None)
-        return sign_event(tick, self._log_signer, log=world.governance.log_id), now_ms
+        return sign_event(tick, signer, log=world.governance.log_id), now_ms
+
+    def _signer_of_log(self, governance: Governance) -> Signer | None:
+        """The signer that this process was given for the log key; None: none, or of another key than is in force."""
+        signer = self._log_signer
+        return signer if signer is not None and signer.public_key == governance.log_key else None
 
     def _commit(self, signed: Sequence[Opened | Refused]) -> list[Answer]:
         """What the front of the queue does with everything that waits.

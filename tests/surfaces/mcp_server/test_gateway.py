@@ -16,7 +16,9 @@ from mcp import Client, MCPError, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 
 import invoke_log as il
+from invoke_log.format.cbor import Value
 from invoke_log.log.signer import load_key
+from invoke_log.rules.contract import complete_contract, parse_contract
 from invoke_log.surfaces.cli.main import main
 from tests.harness.mcp_shop import (
     PAY,
@@ -225,6 +227,20 @@ def test_the_time_that_the_gateway_adds(
         "note", f"MCP gateway: p50 {behind * 1000:.1f} ms a call, {by_itself * 1000:.1f} ms without it, target +15 ms"
     )
     assert bank.landed("ok-timed-0") == 1
+
+
+def test_a_tool_under_a_withdrawn_contract_is_not_called_though_the_contract_declares_a_read(tmp_path: Path) -> None:
+    bank = make_bank(tmp_path)
+    with il.Log.open(bank.log) as log:
+        admin = load_key(bank.log / "keys" / "admin.key")
+        said: dict[str, Value] = {"name": "tip", "effect_class": "none", "resource": "bank"}
+        log.append(log.draft(parse_contract(complete_contract(said)), admin))
+    withdrawn = ("contract", "withdraw", "tip", "--log", str(bank.log), "--reason", "it pays")
+    assert main([*withdrawn]) == 0
+    with connected(bank.behind()) as behind:
+        [answered] = told(behind, ("tip", order("ok-1", 5)))
+    assert (answered.is_error, bank.landed("ok-1")) == (True, 0)
+    assert "its contract was withdrawn" in text_of(answered)
 
 
 def test_the_legacy_era_lists_the_same_tools_observes_and_outlives_its_client(alone: Ask, tmp_path: Path) -> None:

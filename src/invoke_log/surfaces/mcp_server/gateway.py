@@ -67,6 +67,8 @@ class Gateway:
             if contract is None:
                 return await self._without_contract(request, params)
             if contract.effect_class == READ:
+                if contract.id in governance.withdrawn:  # as where what was taken for a read turned out to write
+                    raise _no_contract(params.name, "its contract was withdrawn")
                 return await self._pass_on(params)
             return await self._guarded(request, params, contract)
         except InvokeLogError as error:
