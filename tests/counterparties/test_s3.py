@@ -182,6 +182,21 @@ def test_without_versions_nothing_found_is_no_absence(archive: Archive) -> None:
         s3.object_under(archive.direct, "tag", bucket=BUCKET, key=KEY)
 
 
+@pytest.mark.parametrize("status", ["Disabled", "Enabled"])
+def test_where_a_rule_removes_versions_nothing_found_is_no_absence(archive: Archive, status: str) -> None:
+    rule: dict[str, object] = {"ID": "tidy", "Status": status, "Filter": {"Prefix": ""}}
+    rule["NoncurrentVersionExpiration"] = {"NoncurrentDays": 1}
+    archive.direct.put_bucket_lifecycle_configuration(Bucket=BUCKET, LifecycleConfiguration={"Rules": [rule]})
+    try:
+        if status == "Disabled":
+            assert s3.object_under(archive.direct, "tag", bucket=BUCKET, key=KEY) == []
+            return
+        with pytest.raises(ReadUnclearError, match="removes versions"):
+            s3.object_under(archive.direct, "tag", bucket=BUCKET, key=KEY)
+    finally:
+        archive.direct.delete_bucket_lifecycle(Bucket=BUCKET)
+
+
 def test_a_server_that_cannot_be_reached_was_sent_nothing(archive: Archive) -> None:
     archive.sender = s3.once(client(free_port()))
     assert isinstance(archive.put(), NotCommitted)

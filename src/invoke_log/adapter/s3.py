@@ -51,8 +51,8 @@ def proofs() -> Iterator[None]:
 def object_under(client: Any, tag: str, *, bucket: str, key: str) -> list[str]:  # noqa: ANN401 -- as above
     """Return the version of an object that carries a tag, as `bucket/key?versionId=…`, or none after looking at all.
 
-    Raises: ReadUnclearError: none, in a bucket without versions: a deletion would look the same. ClientError: no
-        answer.
+    Raises: ReadUnclearError: none, in a bucket without versions, or with a rule that removes them: an object that is
+        gone would look the same. ClientError: no answer.
     """
     pages = client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
     every = (version for page in pages for version in page.get("Versions", []))
@@ -66,4 +66,20 @@ def object_under(client: Any, tag: str, *, bucket: str, key: str) -> list[str]: 
             found.append(f"{bucket}/{key}?versionId={version['VersionId']}")
     if not found and client.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
         raise ReadUnclearError(f"s3: bucket {bucket!r} keeps no versions, and a deleted object leaves no trace")
+    if not found and any(_removes_versions(rule) for rule in _lifecycle(client, bucket)):
+        raise ReadUnclearError(f"s3: a lifecycle rule of bucket {bucket!r} removes versions, which leaves no trace")
     return found
+
+
+def _lifecycle(client: Any, bucket: str) -> list[dict[str, Any]]:  # noqa: ANN401 -- as above
+    try:
+        rules: list[dict[str, Any]] = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "NoSuchLifecycleConfiguration":
+            return []
+        raise
+    return rules
+
+
+def _removes_versions(rule: dict[str, Any]) -> bool:
+    return rule["Status"] == "Enabled" and "NoncurrentVersionExpiration" in rule
