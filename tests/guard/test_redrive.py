@@ -358,7 +358,8 @@ async def _later(*_: object, **__: object) -> str:
     return ""
 
 
-@pytest.mark.parametrize("name", ["read_back", "redrive", "sweep"])
+@pytest.mark.parametrize("name", ["snapshot", "read_back", "redrive", "sweep"])
 def test_what_nobody_awaits_is_refused_before_any_call(tmp_path: Path, name: str) -> None:
-    with open_shop(tmp_path) as shop, pytest.raises(ConfigInvalidError, match="nobody awaits"):
+    profile: Value = {"type": "record", "nullable": False, "fields": {}}
+    with open_shop(tmp_path, profile=profile) as shop, pytest.raises(ConfigInvalidError, match="nobody awaits"):
         shop.open(None, **{name: _later})

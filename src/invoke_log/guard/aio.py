@@ -6,8 +6,6 @@ call that was sent is appended before the cancellation goes on its way.
 """
 
 import asyncio
-from typing import Any
-
 from invoke_log.guard.driver import NEVER_SENT, Driver
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import reply_of_exception, reply_of_value
@@ -58,9 +56,8 @@ async def _send(driver: Driver, tool: Tool, step: Send) -> Reply:
     if driver.raised is not None or not driver.may_send(step):
         return NEVER_SENT
     try:
-        value: Any = await tool.function(**driver.arguments_of(step))
+        driver.value = await tool.function(**driver.arguments_of(step))
+        return reply_of_value(driver.value)
     except BaseException as error:  # noqa: BLE001 -- whatever it was, the request may have left: the log must hear of it
         driver.raised = error
         return reply_of_exception(tool.contract, error)
-    driver.value = value
-    return reply_of_value(value)

@@ -197,10 +197,10 @@ class Driver:
             return NEVER_SENT
         try:
             self.value = self._tool.function(**self.arguments_of(step))
+            return reply_of_value(self.value)
         except BaseException as error:  # noqa: BLE001 -- whatever it was, the request may have left: the log must hear of it
             self.raised = error
             return reply_of_exception(contract, error)
-        return reply_of_value(self.value)
 
     def may_send(self, step: Send) -> bool:
         """Return whether the send deadline D, counted from before the START was appended, has not passed.

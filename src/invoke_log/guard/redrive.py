@@ -59,11 +59,9 @@ def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
     if time.clock_gettime(CLOCK) - began >= contract.send_deadline_ms / 1000:
         return _not_sent("not re-driven: its send deadline passed before it could be sent")
     try:
-        value = tool.redrive(**arguments, invoke=call)
+        reply = reply_of_value(tool.redrive(**arguments, invoke=call))
     except Exception as error:  # noqa: BLE001 -- whatever it was, the request may have left
         reply = reply_of_exception(contract, error)
-    else:
-        reply = reply_of_value(value)
     if reply.status == COMMITTED:
         brought = case.present([reply.evidence], generation=state.generation)
         return Brought(answer=brought.answer, note="re-driven, and answered", incident=brought.incident)

@@ -77,11 +77,14 @@ def make_tool(
     if contract.level != "durable":
         # Sent earlier than its contract lets it be, a call would rest on less than its receipt says.
         raise ConfigInvalidError(f"tool {contract.name}: sends wait for level {contract.level!r}, want 'durable'")
-    for asked in (read_back, redrive, sweep):
+    for asked in (snapshot, read_back, redrive, sweep):
         if inspect.iscoroutinefunction(asked):
             raise ConfigInvalidError(
                 f"tool {contract.name}: {asked.__name__} is a coroutine function, and nobody awaits it"
             )
+    for what, sends in (("function", function), ("re-drive", redrive)):
+        if inspect.isgeneratorfunction(sends) or inspect.isasyncgenfunction(sends):
+            raise ConfigInvalidError(f"tool {contract.name}: its {what} is a generator, and nobody runs it")
     if redrive is not None:
         _check_redrive(redrive, contract)
     try:

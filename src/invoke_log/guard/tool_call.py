@@ -1,5 +1,6 @@
 """What a tool is given of its call, and what its run proves. SPEC §10 [PRF-2], [PRF-3]."""
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -75,7 +76,12 @@ def call_of(contract: Contract, bound: Bound, *, generation: int, provider_key: 
 def reply_of_value(value: Any) -> Reply:
     """Return what a tool's return says: the executor's word that it happened; its value is kept where JSON can say
     it.
+
+    Raises: TypeError: it is a coroutine or a generator. Nobody runs it, so that nothing is known to have happened.
     """
+    # A decorator can hide that a function is one of these from whoever registers it.
+    if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
+        raise TypeError(f"the tool returned a {type(value).__name__}, which nobody runs: return what it comes to")
     try:
         result = _RESULT.encode(value).encode()
     except Exception:  # noqa: BLE001 -- whatever a value does when it is written down: the effect happened
