@@ -6,6 +6,7 @@ call that was sent is appended before the cancellation goes on its way.
 """
 
 import asyncio
+
 from invoke_log.guard.driver import NEVER_SENT, Driver
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import reply_of_exception, reply_of_value
