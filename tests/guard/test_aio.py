@@ -210,6 +210,27 @@ def test_a_log_that_cannot_take_the_outcome_of_a_sent_call_leaves_it_unknown(
     assert world.statuses() == ["started"]
 
 
+def test_a_cancellation_is_not_lost_to_an_append_that_fails_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charge = world.tool(_answers)
+
+    async def story() -> None:
+        task = asyncio.ensure_future(charge(**ARGUMENTS))
+
+        async def cancelled_and_full(_: Any) -> Any:
+            task.cancel()
+            await asyncio.sleep(0.01)
+            raise StoreFullError("no space")
+
+        monkeypatch.setattr(world.log, "aappend_many", cancelled_and_full)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(story())
+    assert world.landed == []
+
+
 def test_call_and_acall_refuse_each_others_tools(world: World) -> None:
     world.tool(_answers)
     with pytest.raises(il.InvokeLogError, match="coroutine"):

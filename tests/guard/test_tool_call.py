@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from invoke_log.errors import ConfigInvalidError
+from invoke_log.format.cbor import Value
 from invoke_log.guard.outcome import Blocked, OutcomeUnknown
 from invoke_log.guard.registry import make_tool
 from invoke_log.rules.kind import UNKNOWN, Observation, Outcome
@@ -17,7 +18,7 @@ from tests.harness.shop import ARGUMENTS, UNHURRIED_MS, Shop, open_shop
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    partial = {"operation": "list", "tag": "x", "complete": False, "lag_ms": 0}
+    partial: Value = {"operation": "list", "tag": "x", "complete": False, "lag_ms": 0}
     with open_shop(tmp_path, read_back=partial) as opened:
         yield opened
 

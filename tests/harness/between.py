@@ -54,7 +54,7 @@ def on_disk(place: Path) -> Iterator[tuple[Live, list[Between]]]:
         yield live, opened
 
 
-def fail(error: Exception) -> Callable[[], object]:
+def fail(error: BaseException) -> Callable[[], object]:
     """Something that fails when it is its turn."""
 
     def raises() -> object:

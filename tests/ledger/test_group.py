@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Sequence
 
 import pytest
 
 from invoke_log.errors import StoreError
 from invoke_log.format.digest import EventId, LeafIndex
-from invoke_log.ledger.group import GROUP_EVENTS_MAX, Group, LoopGroup, Signed
+from invoke_log.ledger.group import GROUP_EVENTS_MAX, Group, LoopGroup, Signed, _Ticket
 from invoke_log.rules.answer import Accepted, Answer
 from invoke_log.rules.governance import Refused
 
@@ -119,6 +120,23 @@ def test_whoever_is_interrupted_while_it_waits_leaves_the_queue_to_the_others(mo
     assert len(caught) == 1
     assert _indexes(group.append([_event(2)])) == [2]
     assert disk.batches == [1, 1]
+
+
+def test_whoever_is_interrupted_as_it_joins_leaves_no_place_behind_that_the_others_wait_for() -> None:
+    class Interrupting(deque[_Ticket]):
+        """The signal comes right behind the append."""
+
+        def append(self, ticket: _Ticket) -> None:
+            super().append(ticket)
+            raise KeyboardInterrupt
+
+    disk = Disk()
+    disk.go.release(10)
+    group = Group(disk.commit)
+    group._waiting = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        group.append([_event(1)])
+    assert list(group._waiting) == []
 
 
 def test_ctrl_c_in_the_thread_that_commits_is_no_exception_in_the_others() -> None:

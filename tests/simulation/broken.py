@@ -62,8 +62,8 @@ def deadline_ignored() -> AbstractContextManager[None]:
     """A call that slept sends when it wakes."""
 
     def may_send(self: Driver, step: object) -> bool:
-        self._tick, self._sent = None, True
-        return True
+        self._tick, self._sent = None, self.raised is None
+        return self._sent
 
     return patched({"invoke_log.guard.driver.Driver.may_send": may_send})
 

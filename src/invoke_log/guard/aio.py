@@ -7,12 +7,12 @@ call that was sent is appended before the cancellation goes on its way.
 
 import asyncio
 
-from invoke_log.guard.driver import NEVER_SENT, Driver
+from invoke_log.guard.driver import NEVER_SENT, Driver, interrupted
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import reply_of_exception, reply_of_value
 from invoke_log.ledger.log import Log
-from invoke_log.rules.answer import Answer, Unavailable
-from invoke_log.rules.call import Append, Ended, Reply, Send
+from invoke_log.rules.answer import Answer
+from invoke_log.rules.step import Append, Ended, Reply, Send
 
 
 async def run(driver: Driver, log: Log, tool: Tool) -> Ended:
@@ -47,14 +47,12 @@ async def _append(driver: Driver, log: Log, step: Append) -> list[Answer]:
         except asyncio.CancelledError as error:
             driver.raised = error
     if appending.cancelled():
-        # The loop closes down, and has cancelled this too: it may be stored or not. The same bytes are appended again.
-        return [Unavailable(reason="the append was cancelled") for _ in step.events]
+        return interrupted(step)  # the loop closes down, and has cancelled this too
     return appending.result()[-len(step.events) :]
 
 
 async def _send(driver: Driver, tool: Tool, step: Send) -> Reply:
-    # Cancelled before anything was sent: then nothing is, and the log says so.
-    if driver.raised is not None or not driver.may_send(step):
+    if not driver.may_send(step):
         return NEVER_SENT
     try:
         driver.value = await tool.function(**driver.arguments_of(step))

@@ -5,6 +5,7 @@ No lock is held while the tool runs. The nonce that permits the send lives in th
 
 import secrets
 import time
+from contextlib import suppress
 from typing import Any, Final, assert_never
 
 from invoke_log.errors import ConfigInvalidError, StoreError
@@ -14,36 +15,27 @@ from invoke_log.format.envelope import Envelope
 from invoke_log.guard.intake import fold
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.tool_call import CLOCK, Call, call_of, reply_of_exception, reply_of_value
-from invoke_log.ledger.approval import given
+from invoke_log.ledger.approval import given, release_from_ms
 from invoke_log.ledger.engines import engines
 from invoke_log.ledger.log import Log, sign_event
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.home import read_attachment
 from invoke_log.log.signer import Signer
-from invoke_log.rules.answer import Accepted, Answer
-from invoke_log.rules.call import (
-    Append,
-    Ended,
-    Look,
-    Machine,
-    Observe,
-    Refuse,
-    Reply,
-    Seal,
-    Sealed,
-    Seen,
-    Send,
-    Step,
-    guarded_call,
-    refusal_of,
-)
+from invoke_log.rules.answer import Accepted, Answer, Unavailable
+from invoke_log.rules.call import Machine, guarded_call, refusal_of
 from invoke_log.rules.effect import next_step
 from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import CLAIMED, NOT_COMMITTED, UNKNOWN, Evidence, Handle
 from invoke_log.rules.snapshot import Snapshot, freeze
+from invoke_log.rules.step import Append, Ended, Look, Observe, Refuse, Reply, Seal, Sealed, Seen, Send, Step
 from invoke_log.rules.world import EffectState
 
 NEVER_SENT: Final = Reply(status=NOT_COMMITTED, evidence=Evidence(kind="never_sent"), result=None)
+
+
+def interrupted(step: Append) -> list[Answer]:
+    """The answers to an append that was broken off: it may be stored or not, and the same bytes are appended again."""
+    return [Unavailable(reason="the append was interrupted") for _ in step.events]
 
 
 class Driver:
@@ -84,25 +76,30 @@ class Driver:
             try:
                 came = self.carry_out(step)
                 if isinstance(came, Seen) and came.budgets and self._tool.contract.profile is None:
-                    self._leave_turn()
-                    self._in_turn = self._log.turn.acquire()
+                    self._take_turn()
                     came = self._look()
                 elif isinstance(step, Append):
                     self._leave_turn()
             except Exception as error:  # noqa: BLE001 -- a signer's time-out, say, must not read as "try again"
                 return self.lost(error)
 
+    def _take_turn(self) -> None:
+        self._leave_turn()
+        self._in_turn = True  # before it is: an interrupt right behind the acquire has to find that it is
+        self._log.turn.acquire()
+
     def _leave_turn(self) -> None:
         if self._in_turn:
+            with suppress(RuntimeError):  # an interrupt came before it was acquired, or after it was released
+                self._log.turn.release()
             self._in_turn = False
-            self._log.turn.release()
 
     def lost(self, error: Exception) -> Ended:
         """Return how a call ended whose log or key cannot be asked any more: UNKNOWN where it was sent. Raises the
-        error where it was not.
+        error where it was not, or what interrupted the call before.
         """
         if not self._sent:
-            raise error
+            raise self.raised or error
         self.raised = self.raised or error
         after = next_step(UNKNOWN, self._tool.contract)
         return Ended(status=UNKNOWN, fresh=True, by=None, next=after, reason=str(error))
@@ -140,6 +137,7 @@ class Driver:
             self._log_id = governance.log_id
             own_ms = self._log.own_ms(now_ms)
             still = own_ms != now_ms
+            decided_id, decided_on = self._decided(world, state)
             return Seen(
                 state=state,
                 state_hash=world.state_hash(self._bound.resource),
@@ -148,7 +146,9 @@ class Driver:
                 nonce=secrets.token_bytes(16),
                 clock=time.clock_gettime(CLOCK),
                 approvals=self._approvals(world, state),
-                decided_on=self._decided_on(world, state),
+                release_from_ms=release_from_ms(world, state),
+                decided_id=decided_id,
+                decided_on=decided_on,
                 budgets=world.budgets(self._tool.contract, self._bound, state, now_ms=now_ms),
                 own_ms=own_ms,
                 own_budgets=world.budgets(self._tool.contract, self._bound, state, now_ms=own_ms) if still else {},
@@ -159,13 +159,14 @@ class Driver:
         found = given(world, state, self._tool.contract)
         return tuple(sorted((each.id, each.until_ms) for each in found if each.by != self._signer.public_key))
 
-    def _decided_on(self, world: LiveWorld, state: EffectState) -> dict[str, Value] | None:
+    def _decided(self, world: LiveWorld, state: EffectState) -> tuple[bytes | None, dict[str, Value] | None]:
+        """The snapshot that the open intent was decided on: its id, and its fields where they are kept here."""
         if state.claim is None or state.status != CLAIMED or self._tool.contract.profile is None:
-            return None
-        intent = world.intent(state.claim)
-        raw = read_attachment(self._log.path, intent.snapshot_id) if intent.snapshot_id is not None else None
+            return None, None
+        snapshot_id = world.intent(state.claim).snapshot_id
+        raw = read_attachment(self._log.path, snapshot_id) if snapshot_id is not None else None
         value = decode(raw) if raw is not None else None
-        return value if isinstance(value, dict) else None
+        return snapshot_id, value if isinstance(value, dict) else None
 
     def _observe(self) -> Snapshot:
         tool, profile = self._tool, self._tool.contract.profile
@@ -181,8 +182,13 @@ class Driver:
         return Sealed(id=digest.event_id(envelope.body), envelope=envelope)
 
     def _append(self, step: Append) -> list[Answer]:
-        envelopes = self.envelopes_of(step)
-        return self._log.append_many(envelopes)[-len(step.events) :]
+        try:
+            return self._log.append_many(self.envelopes_of(step))[-len(step.events) :]
+        except Exception:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- Ctrl-C: it goes on its way once the log has heard the outcome
+            self.raised = error
+            return interrupted(step)
 
     def envelopes_of(self, step: Append) -> list[Envelope]:
         """Return what is appended in one commit: the tick that the verdict was reached at, where one was due, and the
@@ -203,12 +209,13 @@ class Driver:
             return reply_of_exception(contract, error)
 
     def may_send(self, step: Send) -> bool:
-        """Return whether the send deadline D, counted from before the START was appended, has not passed.
+        """Return whether the send deadline D, counted from before the START was appended, has not passed, and nobody
+        has interrupted the call.
 
         After a pause that long a reconciler may already count on nothing being sent: then nothing may be.
         """
         self._tick = None
-        self._sent = time.clock_gettime(CLOCK) < self._send_by(step)
+        self._sent = self.raised is None and time.clock_gettime(CLOCK) < self._send_by(step)
         return self._sent
 
     def _send_by(self, step: Send) -> float:

@@ -32,10 +32,10 @@ from invoke_log.guard.webhook import Heard, Verify, hear
 from invoke_log.ledger.log import EffectView, Log
 from invoke_log.log.home import signer_beside
 from invoke_log.log.signer import Signer
-from invoke_log.rules.call import Ended
 from invoke_log.rules.contract import Contract, parse_contract
 from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Outcome, Start
+from invoke_log.rules.step import Ended
 
 _log = logging.getLogger(__name__)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -233,7 +233,7 @@ class Guard:
         """A call whose effect others hold or settled. Where its request committed, the recorded result stands for the
         value.
         """
-        view = self.log.effect(bound.effect) if ended.status in OCCUPIED else None
+        view = self.log.effect(bound.effect) if ended.by is not None and ended.status in OCCUPIED else None
         committed = view is not None and view.state.status == COMMITTED
         if (
             view is not None

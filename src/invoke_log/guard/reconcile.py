@@ -136,8 +136,8 @@ class _Look:
             answer = self._case.append(Suspect(start=state.send.id), prev=state.last)
             state = self._case.state()
             if state.status == STARTED:
-                late = "another event came first" if isinstance(answer, Accepted) else "its deadline has not passed"
-                return self._report(None, f"its call is out, and {late}")
+                why = "another event came first" if isinstance(answer, Accepted) else getattr(answer, "reason", answer)
+                return self._report(None, f"its call is out: {why}")
         if state.status != UNKNOWN:
             return self._report(None, "it was settled meanwhile")
         told = self._told(state)

@@ -11,10 +11,10 @@ from invoke_log.errors import ConfigInvalidError
 from invoke_log.format import digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.guard.outcome import Aborted, DefiniteFailure, NeverSent
-from invoke_log.rules.call import Reply
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence
+from invoke_log.rules.step import Reply
 
 _RESULT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

@@ -53,8 +53,7 @@ def pending(world: LiveWorld, state: EffectState, *, at_ms: int) -> PendingInten
     claim = state.claim
     if claim is None or state.status != CLAIMED:
         return None
-    contract, claimed_ms = world.governance.contracts[claim.contract_id], world.hi(claim.index)
-    intent = world.event(claim.index)
+    contract, intent = world.governance.contracts[claim.contract_id], world.event(claim.index)
     asked = _asked_now(world, state, intent, contract)
     if not claim.asks and asked is None:
         return None
@@ -68,16 +67,26 @@ def pending(world: LiveWorld, state: EffectState, *, at_ms: int) -> PendingInten
         shown=digest.attachment_digest(text.encode()),
         wanted=max(1, contract.approvals_count, claim.approvals, asked or 0),
         given=tuple(each for each in given(world, state, contract) if at_ms <= each.until_ms),
-        release_from_ms=claimed_ms + contract.claim_ttl_ms if claimed_ms is not None else None,
+        release_from_ms=release_from_ms(world, state),
     )
+
+
+def release_from_ms(world: LiveWorld, state: EffectState) -> int | None:
+    """Return the log's time from which anybody may release an effect's open claim; None: there is none, or no tick has
+    come since it.
+    """
+    claimed_ms = world.hi(state.claim.index) if state.claim is not None and state.status == CLAIMED else None
+    if state.claim is None or claimed_ms is None:
+        return None
+    return claimed_ms + world.governance.contracts[state.claim.contract_id].claim_ttl_ms
 
 
 def _asked_now(world: LiveWorld, state: EffectState, intent: Event, contract: Contract) -> int | None:
     """How many approvals the policy in force asks for, on the world that the intent recorded; None: it does not ask."""
     policy, data = world.governance.policy, intent.data
     assert isinstance(data, Intent)
-    if policy is None or policy.id == data.verdict.policy_id:
-        return None  # what it asked for stands in the claim
+    if policy is None:
+        return None
     now_ms = world.now_ms()
     budgets: Value = world.budgets(contract, data, state, now_ms=now_ms)
     inputs = {**data.verdict.inputs, "now_ms": now_ms, "budgets": budgets}

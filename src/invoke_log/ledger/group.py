@@ -52,11 +52,11 @@ class Group:
     def append(self, signed: Sequence[Signed]) -> list[Answer]:
         """Return the answers to one caller's events, once they are durable. Raises what the commit raised."""
         ticket = _Ticket(signed)
-        with self._lock:
-            if self._waiting:
-                ticket.turn = threading.Event()
-            self._waiting.append(ticket)
         try:
+            with self._lock:
+                if self._waiting:
+                    ticket.turn = threading.Event()
+                self._waiting.append(ticket)
             if ticket.turn is not None:
                 ticket.turn.wait()
             if ticket.answers is None and ticket.error is None:

@@ -87,9 +87,10 @@ class Log:
         self._group = Group(self._commit)
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopGroup[Envelope]] = WeakKeyDictionary()
         self._lock = threading.Lock()
-        self.turn: Final = threading.Lock()
+        self.turn: Final = threading.RLock()
         """Held by a call whose verdict rests on a budget, from its last look to its append: the calls of this process
-        would only lose to each other. Nothing rests on it: what holds is the append.
+        would only lose to each other. Nothing rests on it: what holds is the append. It knows whose it is, so that
+        whoever was interrupted gives it back if it has it.
         """
         self._refusals: dict[tuple[bytes, bytes, bytes | None, str], tuple[Signer, Refusal]] = {}
         self._unsure: list[Opened | Refused] = []

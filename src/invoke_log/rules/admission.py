@@ -334,8 +334,12 @@ def _check_intent(
         lost = effects.may_be_lost(before, retires.effect_class, governance.recoveries)
         if lost or before.status not in (FREE, NOT_COMMITTED):
             status = "in a tail that a recovery has lost, or not" if lost else before.status
+            under = governance.contracts[before.claim.contract_id] if before.claim is not None else contract
             return Refused(
-                code="predecessor-open", reason=f"the key that {retires.effect_class} gave these arguments is {status}"
+                code="predecessor-open",
+                reason=f"the key that {retires.effect_class} gave these arguments, eff_{old[0].hex()}, is {status}",
+                # Of a lost tail's free effect, only a person's oath says that nothing became of it.
+                next="attest" if before.status in (FREE, NOT_COMMITTED) else effects.next_step(before.status, under),
             )
     if (data.snapshot_id is None) != (contract.profile is None):
         return Refused(code="snapshot-differs", reason="a snapshot stands exactly where the contract has a profile")

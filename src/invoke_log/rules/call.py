@@ -5,12 +5,15 @@
 carries the steps out, one after the other, in a thread or on an event loop; it decides nothing.
 
     Look -> Observe -> Seal, Seal -> Append -> Send -> Seal -> Append
+
+A claim of the same request that stands already is gone on with; one that stands in the way beyond its TTL is released:
+
+    Look -> Observe -> Seal -> Append -> Send -> Seal -> Append            Look -> Observe -> Seal -> Append -> Look ...
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
@@ -19,7 +22,7 @@ from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import facts_of
 from invoke_log.rules.effect import DECIDE_AGAIN, next_step
-from invoke_log.rules.governance import Governance, Refused
+from invoke_log.rules.governance import Refused
 from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import (
     CLAIMED,
@@ -28,8 +31,6 @@ from invoke_log.rules.kind import (
     PRESENT,
     STARTED,
     UNKNOWN,
-    Data,
-    Evidence,
     Intent,
     Outcome,
     Refusal,
@@ -40,7 +41,8 @@ from invoke_log.rules.kind import (
 )
 from invoke_log.rules.policy import ASK, DENY, NO_ENGINES, Engines, judge
 from invoke_log.rules.snapshot import Snapshot, difference, drifted
-from invoke_log.rules.world import EffectState
+from invoke_log.rules.step import Append, Ended, Look, Observe, Refuse, Reply, Seal, Sealed, Seen, Send, Step
+from invoke_log.rules.world import Claim, EffectState
 
 DECISIONS_MAX: Final = 64
 """Times that a call looks at the world again because the resource or a budget moved under it, before it is blocked as
@@ -48,104 +50,6 @@ stale. Calls of several processes under one budget go in one a commit, so each m
 """
 APPENDS_MAX: Final = 5
 """Times that the same bytes are appended again after UNAVAILABLE."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Read the log: comes back as `Seen`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observe:
-    """Take the snapshot that the contract's profile describes: comes back as `Snapshot`, kept as an attachment."""
-
-
-class Seal(NamedTuple):
-    """Sign an event of this effect with the caller's key: comes back as `Sealed`."""
-
-    data: Data
-    prev: bytes | None
-    state: bytes | None = None
-
-
-class Append(NamedTuple):
-    """Append sealed events in one commit: comes back as a list of ledger answers."""
-
-    events: tuple["Sealed", ...]
-
-
-class Send(NamedTuple):
-    """Run the tool, unless D has passed since `began`: comes back as `Reply`. start: the START that permits it."""
-
-    began: float
-    start: bytes
-    provider_key: bytes
-    tag: bytes
-    generation: int
-
-
-class Refuse(NamedTuple):
-    """Put a call that became no intent on record, with the next append."""
-
-    blocker: bytes | None
-    reason: str
-
-
-Step = Look | Observe | Seal | Append | Send | Refuse
-
-
-class Seen(NamedTuple):
-    """The log as it stood: the effect, the resource's state hash, who governs, the time; and a fresh nonce and clock.
-
-    clock: seconds on a clock that runs while the machine sleeps. approvals: the open intent's that a START of this
-    caller may list, one a key: its id, and the time until which it may.
-    decided_on: the snapshot that the open intent was decided on, None where it had none or it is not kept here.
-    budgets: what the policy's budgets say of this call [POL-7]. own_ms, own_budgets: this machine's time, and what they
-    say then, where the log's time stands still beside it; else now_ms, and nothing [CALL-8].
-    """
-
-    state: EffectState
-    state_hash: bytes
-    governance: Governance
-    now_ms: int
-    nonce: bytes
-    clock: float
-    approvals: tuple[tuple[bytes, int], ...]
-    decided_on: dict[str, Value] | None
-    budgets: dict[str, Value]
-    own_ms: int
-    own_budgets: dict[str, Value]
-
-
-class Sealed(NamedTuple):
-    """A signed event that is not appended yet. `envelope` is the driver's."""
-
-    id: bytes
-    envelope: Any
-
-
-class Reply(NamedTuple):
-    """What the tool's run showed: a status, the evidence for it, and the result's bytes where they are kept."""
-
-    status: str
-    evidence: Evidence
-    result: bytes | None
-
-
-class Ended(NamedTuple):
-    """How a call ended, in the words of the log: a status of the effect, or why there was no send.
-
-    status: committed, not_committed, unknown; or why nothing was sent: blocked, collision, conflict, stale, pending,
-    denied, unavailable. fresh: this very call sent. by: the event that stands in the way or that settled it. next: a
-    word of `effect.NEXT`, or decide_again, or tick.
-    """
-
-    status: str
-    fresh: bool
-    by: bytes | None
-    next: str
-    reason: str
-
 
 Machine = Generator[Step, Any, Ended]
 
@@ -174,6 +78,9 @@ def guarded_call(contract: Contract, bound: Bound, *, issuer: bytes, engines: En
             rule = verdict.rule if verdict is not None else None
             yield Refuse(blocker=None, reason="denied")
             return _ended("denied", reason=f"policy denies: {rule or 'no rule allows it'}")
+        abandoned = _abandoned(seen)
+        if abandoned is not None and _accepted((yield from _release(seen, abandoned, "abandoned"))):
+            continue
         ended = yield from _decide(contract, bound, seen, snapshot, verdict)
         if ended is not None:
             return ended
@@ -251,6 +158,21 @@ def _may_go_on(seen: Seen, contract: Contract, bound: Bound) -> bool:
     return (claim.contract_id, claim.request) == (contract.id, bound.request)
 
 
+def _abandoned(seen: Seen) -> Claim | None:
+    """The claim in this call's way that anybody may release: its TTL has passed by the log's time (L5) [EFF-6]."""
+    held = seen.release_from_ms is None or seen.now_ms < seen.release_from_ms
+    return None if held else seen.state.claim
+
+
+def _release(seen: Seen, claim: Claim, reason: str) -> Generator[Step, Any, Answer]:
+    """Give a claim back. Of this and a START of it, both after one head, the log takes one: what is released is never
+    sent.
+    """
+    # Crash here: the claim is released, or stands as it did; nothing was sent.
+    release: Sealed = yield Seal(data=Release(intent=claim.id, reason=reason), prev=seen.state.last)
+    return (yield from _append(release))[0]
+
+
 def _decide(
     contract: Contract, bound: Bound, seen: Seen, snapshot: Snapshot | None, verdict: Verdict
 ) -> Generator[Step, Any, Ended | None]:
@@ -279,14 +201,10 @@ def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Ge
     claim, head = seen.state.claim, seen.state.last
     assert claim is not None and head is not None
     snapshot: Snapshot | None = (yield Observe()) if contract.profile is not None else None
-    if snapshot is not None:
-        changed = drifted(seen.decided_on or {}, snapshot.fields, contract.may_drift)
-        if changed is not None:
-            release: Sealed = yield Seal(data=Release(intent=claim.id, reason="drift"), prev=head)
-            yield from _append(release)
-            return (
-                yield from _refused(claim.id, "stale", f"the world changed since the decision: {changed}", DECIDE_AGAIN)
-            )
+    if snapshot is not None and snapshot.id != seen.decided_id:
+        ended = yield from _compare(contract, seen, claim, snapshot)
+        if ended is not None:
+            return ended
     judged = partial(judge_now, contract, bound, snapshot=snapshot, issuer=claim.issuer, engines=engines)
     verdict = judged(seen)
     if not _answers_alike(verdict, seen, judged):
@@ -305,6 +223,21 @@ def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Ge
     if not _accepted(answers[0]):
         return (yield from _not_started(answers[0], claim.id, contract))
     return (yield from _send(contract, send, nonce=seen.nonce))
+
+
+def _compare(contract: Contract, seen: Seen, claim: Claim, snapshot: Snapshot) -> Generator[Step, Any, Ended | None]:
+    """Compare the world with the one that a claim was decided on; None: nothing changed but what may drift [SNP-3]."""
+    if seen.decided_on is None:
+        words = "the snapshot that it was decided on is not kept here, and nothing shows that the world is the same"
+        return (yield from _refused(claim.id, "blocked", words, "wait"))
+    changed = drifted(seen.decided_on, snapshot.fields, contract.may_drift)
+    if changed is None:
+        return None
+    words = f"the world changed since the decision: {changed}"
+    if isinstance((yield from _release(seen, claim, "drift")), Refused):
+        # Another one's claim, and its TTL has not passed: it stands, and may not be started on another world.
+        return (yield from _refused(claim.id, "blocked", words, "wait"))
+    return (yield from _refused(claim.id, "stale", words, DECIDE_AGAIN))
 
 
 def _answers_alike(verdict: Verdict | None, seen: Seen, judged: Callable[[Seen], Verdict | None]) -> bool:
@@ -451,7 +384,8 @@ def _not_claimed(answer: Answer, contract: Contract) -> Generator[Step, Any, End
             return (yield from _refused(answer.by, "blocked", f"the effect is {answer.status}", answer.next))
         case Refused():
             yield Refuse(blocker=None, reason=answer.code)
-            return _ended("denied", reason=f"{answer.code}: {answer.reason}")
+            status = "blocked" if answer.next else "denied"
+            return _ended(status, after=answer.next, reason=f"{answer.code}: {answer.reason}")
         case _:
             return _ended("unavailable", reason=str(getattr(answer, "reason", answer)))
 
@@ -464,22 +398,28 @@ def _occupied(of: bytes, reason: str, words: str, contract: Contract) -> Generat
 
 
 def _not_started(answer: Answer, intent: bytes, contract: Contract) -> Generator[Step, Any, Ended | None]:
-    """The claim stands, and this call may not send: another START won, or a guard refused ours. None: it was late,
-    look again.
+    """This call may not send: another START won, or a guard refused ours. None: the claim stands, and what moved was
+    something else, such as one more approval: look again.
     """
     match answer:
         case Stale() if answer.code != "chain-broken":
             return None
         case Stale():
-            return (yield from _refused(answer.head, "blocked", "another call went on with this intent", "poll"))
+            state: EffectState = (yield Look()).state
+            if state.status == CLAIMED and state.claim is not None and state.claim.id == intent:
+                return None
+            words = f"the effect is {state.status}: another event came before the START of this call"
+            return (yield from _refused(intent, "blocked", words, next_step(state.status, contract)))
         case Refused() if answer.code == "transition-invalid":
             # The intent claims nothing: after a recovery nobody knows whether its effect happened in the lost tail.
             return (
                 yield from _occupied(intent, "blocked", "its intent gives no claim that could be started", contract)
             )
         case Refused():
-            yield Refuse(blocker=None, reason=answer.code)
-            return _ended("denied", reason=f"{answer.code}: {answer.reason}")
+            yield Refuse(blocker=intent, reason=answer.code)
+            # Who may decide and not START leaves it to an executor: the claim stands until then.
+            status, after = ("blocked", "wait") if answer.code == "grant-missing" else ("denied", "")
+            return _ended(status, by=intent, after=after, reason=f"{answer.code}: {answer.reason}")
         case _:
             # Not known whether START stands. Nothing was sent, and after this return nothing will be: the nonce is
             # gone.

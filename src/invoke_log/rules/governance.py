@@ -22,10 +22,14 @@ EVERYTHING: Final = Scope(effect_class="*", prefix="")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
-    """A rule that an event breaks: its stable code (SPEC §11) and why, in words."""
+    """A rule that an event breaks: its stable code (SPEC §11) and why, in words.
+
+    next: where another effect has to be settled first, what to do about that one, a word of `effect.NEXT`.
+    """
 
     code: str
     reason: str
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,14 @@ from invoke_log.ledger.submit import DRAFTS_MAX, append_surely
 from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
 from invoke_log.rules.answer import NAMES, Accepted, Answer, Duplicate, Unavailable
-from invoke_log.rules.call import Refuse, intent_of, refusal_of
+from invoke_log.rules.call import intent_of, refusal_of
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import DECIDE_AGAIN, NEXT, next_step
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.policy import DENY
 from invoke_log.rules.snapshot import Snapshot
+from invoke_log.rules.step import Refuse
 from invoke_log.surfaces.query import find_contract
 from invoke_log.surfaces.render import Json, View, answer_view, shown
 from invoke_log.surfaces.simulation import freeze_seen, judge
@@ -102,6 +103,8 @@ def _proposed_view(log: Log, proposed: Proposed) -> View:
     with log.world() as world:
         status = world.effect(bound.effect, bound.resource).status
     after = DECIDE_AGAIN if isinstance(proposed.answer, Stale) else next_step(status, proposed.contract)
+    if isinstance(proposed.answer, Refused):
+        after = proposed.answer.next or after
     fields: Json = {
         **view.fields,
         "effect_key": digest.format_id("eff", bound.effect),

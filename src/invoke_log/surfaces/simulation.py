@@ -8,12 +8,13 @@ from invoke_log.format.cbor import Value
 from invoke_log.guard.intake import fold
 from invoke_log.ledger.engines import engines
 from invoke_log.ledger.state import LiveWorld
-from invoke_log.rules.call import Seen, judge_now
+from invoke_log.rules.call import judge_now
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.kind import Verdict
 from invoke_log.rules.policy import ASK, DENY
 from invoke_log.rules.snapshot import Snapshot, freeze
+from invoke_log.rules.step import Seen
 from invoke_log.rules.world import EffectState
 from invoke_log.surfaces.query import find_contract
 from invoke_log.surfaces.render import View, shown
@@ -78,6 +79,8 @@ def judge(
         nonce=b"",
         clock=0.0,
         approvals=(),
+        release_from_ms=None,
+        decided_id=None,
         decided_on=None,
         budgets=world.budgets(contract, bound, state, now_ms=now_ms),
         own_ms=now_ms,
