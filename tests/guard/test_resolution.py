@@ -225,6 +225,19 @@ def test_presence_after_not_committed_is_recorded_and_reported(shop: Shop, caplo
     assert isinstance(shop.call(), Blocked)
 
 
+@pytest.mark.parametrize("started", [False, True])
+def test_presence_after_not_committed_is_an_incident_until_the_next_start(shop: Shop, started: bool) -> None:
+    """Once another attempt may have been sent, the object may be its own."""
+    live = shop.live
+    live.put(live.begun())
+    live.put(live.outcome(NOT_COMMITTED))
+    intent = live.intent()
+    live.put(intent, *([live.start(intent)] if started else []))
+    brought = case(shop).present([SEEN], generation=1)
+    assert (brought.incident is None) == started
+    assert shop.status == COMMITTED
+
+
 # --- several reconcilers
 
 
