@@ -152,6 +152,8 @@ def test_before_its_ttl_nobody_releases_a_claim_not_even_its_issuer(shop: Shop, 
     """It may be about to be started by somebody else, or be approved."""
     shop.live.ask()
     assert isinstance(shop.call(amount=2), Pending)
+    shop.live.wait(1)
+    shop.live.wait(TTL_MS - 1)
     ending = shop.call(amount=amount)
     assert isinstance(ending, Blocked)
     assert (ending.status, ending.next, shop.kinds()) == ("conflict", "wait", ["intent"])
@@ -231,6 +233,10 @@ def test_where_the_snapshot_is_gone_and_the_world_is_another_the_claim_stands(se
     assert isinstance(ending, Blocked)
     assert (ending.status, ending.next, seeing.status) == ("blocked", "wait", CLAIMED)
     assert "not kept here" in ending.message
+    seeing.live.wait(1)
+    seeing.live.wait(TTL_MS)
+    assert isinstance(seeing.call(), Pending)
+    assert seeing.kinds() == ["intent", "approval", "release", "intent"]
 
 
 def test_who_may_not_release_what_drifted_waits_until_it_may(seeing: Shop) -> None:

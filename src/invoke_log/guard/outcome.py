@@ -110,7 +110,7 @@ class Aborted(Exception):  # noqa: N818
 
 
 HINTS = {
-    "wait": "somebody holds this claim: wait for its START or its release; a call after its TTL releases it",
+    "wait": "somebody holds this claim: wait for its START or its release; after its TTL another call releases it",
     "poll": "the call is out: ask for its status, or reconcile after its deadline",
     "reconcile": 'do not call again: run "invoke-log reconcile"',
     "attest": 'do not call again: a person has to find out and run "invoke-log attest"',

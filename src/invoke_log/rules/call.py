@@ -6,9 +6,10 @@ carries the steps out, one after the other, in a thread or on an event loop; it 
 
     Look -> Observe -> Seal, Seal -> Append -> Send -> Seal -> Append
 
-A claim of the same request that stands already is gone on with; one that stands in the way beyond its TTL is released:
+A claim of the same request that stands already is gone on with; any other is released after its TTL, and decided anew:
 
-    Look -> Observe -> Seal -> Append -> Send -> Seal -> Append            Look -> Observe -> Seal -> Append -> Look ...
+    Look -> Observe -> Seal -> Append -> Send -> Seal -> Append
+    Look -> Observe -> Seal -> Append -> Look -> Observe -> Seal, Seal -> Append -> Send -> Seal -> Append
 """
 
 from collections.abc import Callable, Generator
@@ -78,8 +79,7 @@ def guarded_call(contract: Contract, bound: Bound, *, issuer: bytes, engines: En
             rule = verdict.rule if verdict is not None else None
             yield Refuse(blocker=None, reason="denied")
             return _ended("denied", reason=f"policy denies: {rule or 'no rule allows it'}")
-        abandoned = _abandoned(seen)
-        if abandoned is not None and _accepted((yield from _release(seen, abandoned, "abandoned"))):
+        if (yield from _freed(seen)):
             continue
         ended = yield from _decide(contract, bound, seen, snapshot, verdict)
         if ended is not None:
@@ -158,18 +158,20 @@ def _may_go_on(seen: Seen, contract: Contract, bound: Bound) -> bool:
     return (claim.contract_id, claim.request) == (contract.id, bound.request)
 
 
-def _abandoned(seen: Seen) -> Claim | None:
-    """The claim in this call's way that anybody may release: its TTL has passed by the log's time (L5) [EFF-6]."""
-    held = seen.release_from_ms is None or seen.now_ms < seen.release_from_ms
-    return None if held else seen.state.claim
+def _freed(seen: Seen) -> Generator[Step, Any, bool]:
+    """Release the claim in this call's way once its TTL has passed by the log's time, when anybody may (L5) [EFF-6]."""
+    if seen.release_from_ms is None or seen.now_ms < seen.release_from_ms:
+        return False
+    return _accepted((yield from _release(seen, "abandoned")))
 
 
-def _release(seen: Seen, claim: Claim, reason: str) -> Generator[Step, Any, Answer]:
+def _release(seen: Seen, reason: str) -> Generator[Step, Any, Answer]:
     """Give a claim back. Of this and a START of it, both after one head, the log takes one: what is released is never
     sent.
     """
     # Crash here: the claim is released, or stands as it did; nothing was sent.
-    release: Sealed = yield Seal(data=Release(intent=claim.id, reason=reason), prev=seen.state.last)
+    assert seen.state.claim is not None
+    release: Sealed = yield Seal(data=Release(intent=seen.state.claim.id, reason=reason), prev=seen.state.last)
     return (yield from _append(release))[0]
 
 
@@ -202,6 +204,8 @@ def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Ge
     assert claim is not None and head is not None
     snapshot: Snapshot | None = (yield Observe()) if contract.profile is not None else None
     if snapshot is not None and snapshot.id != seen.decided_id:
+        if seen.decided_on is None and (yield from _freed(seen)):
+            return None
         ended = yield from _compare(contract, seen, claim, snapshot)
         if ended is not None:
             return ended
@@ -234,7 +238,7 @@ def _compare(contract: Contract, seen: Seen, claim: Claim, snapshot: Snapshot) -
     if changed is None:
         return None
     words = f"the world changed since the decision: {changed}"
-    if isinstance((yield from _release(seen, claim, "drift")), Refused):
+    if isinstance((yield from _release(seen, "drift")), Refused):
         # Another one's claim, and its TTL has not passed: it stands, and may not be started on another world.
         return (yield from _refused(claim.id, "blocked", words, "wait"))
     return (yield from _refused(claim.id, "stale", words, DECIDE_AGAIN))
