@@ -7,10 +7,11 @@ import pytest
 
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
+from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import Blocked, NeverSent, OutcomeUnknown
 from invoke_log.guard.reconcile import MANY, NONE, ONE, UNCLEAR
 from invoke_log.guard.tool_call import Call
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Resolution, Scope, Tick
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, STARTED, UNKNOWN, Freeze, Resolution, Revoke, Scope, Tick
 from tests.harness.live import D_MS, Q_MS, T0
 from tests.harness.shop import Shop, open_shop, raising
 
@@ -214,6 +215,22 @@ def test_a_freeze_stops_no_evidence(shop: Shop) -> None:
 
 
 # --- nothing learnt
+
+
+@pytest.mark.parametrize(("granted", "words"), [(True, "has not passed"), (False, "holds no grant")])
+def test_a_suspicion_that_the_log_refuses_is_reported_with_its_reason(shop: Shop, granted: bool, words: str) -> None:
+    """A key that was revoked waits for no deadline."""
+    started(shop)
+    key = shop.live.grant(5, "reconciler")
+    guard = Guard(shop.live.log, key=key)
+    shop.open(guard)
+    if not granted:
+        revoke = Revoke(key=key.public_key, grant=None, suspect_from=None)
+        shop.live.put(shop.live.log.draft(revoke, shop.live.admin))
+        shop.live.wait(1)
+        shop.live.wait(D_MS)
+    [look] = guard.reconcile()
+    assert (look.status, words in look.note) == (STARTED, True)
 
 
 def boom(_: Call) -> object:

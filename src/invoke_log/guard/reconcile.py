@@ -23,6 +23,7 @@ from invoke_log.ledger import chain
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.signer import Signer
+from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import OPEN, absence_bound
@@ -136,7 +137,8 @@ class _Look:
             answer = self._case.append(Suspect(start=state.send.id), prev=state.last)
             state = self._case.state()
             if state.status == STARTED:
-                why = "another event came first" if isinstance(answer, Accepted) else getattr(answer, "reason", answer)
+                raced = isinstance(answer, Accepted | Stale)
+                why = "another event came first" if raced else getattr(answer, "reason", answer)
                 return self._report(None, f"its call is out: {why}")
         if state.status != UNKNOWN:
             return self._report(None, "it was settled meanwhile")
