@@ -102,7 +102,7 @@ def test_what_another_observed_is_looked_at_without_delay(shop: Shop) -> None:
     live.append(live.begun(), live.tick(1))
     live.append(live.outcome(UNKNOWN))
     patience.follow(live.log)
-    patience.looked(live.state(), every_s=100, known_s=None)
+    patience.looked(live.bound().effect, every_s=100, known_s=None)
     patience.follow(live.log)
     assert list(patience.due()) == []
     send = live.state().send

@@ -148,7 +148,8 @@ class Guard:
         return reconcile.reconcile(self.log, self._tools.values(), self.key, self._patience)
 
     def watch(self, *, every_s: float = EVERY_S_DEFAULT) -> Iterator[Reconciled]:
-        """The same again and again: each effect when a deadline passes, else less and less often. It never ends.
+        """The same again and again: each effect when a deadline passes, else less and less often. It never ends,
+        but for a log that cannot be read any more. What goes wrong with one look is said of its effect.
 
         Args: every_s: seconds until an effect is looked at again, at first, and until the log is read for new ones.
         """
