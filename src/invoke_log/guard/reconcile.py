@@ -141,7 +141,7 @@ class _Shelf:
             return found, look.deadline_s()
         except Exception as error:  # noqa: BLE001 -- a full disk, a key that cannot sign now: others can be settled
             name = digest.format_id("eff", effect)
-            _log.warning("look.failed", exc_info=True, extra={"effect": name})
+            _log.debug("look.failed", exc_info=True, extra={"effect": name})
             note = f"this look came to nothing: {type(error).__name__}: {error}"
             failed = Reconciled(
                 effect_key=name, resource=resource, probe=UNCLEAR, status=status, not_before=None, note=note
