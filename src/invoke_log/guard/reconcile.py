@@ -35,6 +35,7 @@ ONE: Final = "ONE"
 NONE: Final = "NONE"
 MANY: Final = "MANY"
 UNCLEAR: Final = "UNCLEAR"
+FAILED: Final = "this look came to nothing"
 LOST_HANDLES: Final = "a recovery lost the handles of later attempts: a person has to attest"
 
 
@@ -142,7 +143,7 @@ class _Shelf:
         except Exception as error:  # noqa: BLE001 -- a full disk, a key that cannot sign now: others can be settled
             name = digest.format_id("eff", effect)
             _log.debug("look.failed", exc_info=True, extra={"effect": name})
-            note = f"this look came to nothing: {type(error).__name__}: {error}"
+            note = f"{FAILED}: {type(error).__name__}: {error}"
             failed = Reconciled(
                 effect_key=name, resource=resource, probe=UNCLEAR, status=status, not_before=None, note=note
             )
