@@ -4,12 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import pytest
 
 from invoke_log.audit.receipt import verify_receipt
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope
 from invoke_log.guard.outcome import Blocked, Committed, Denied
+from invoke_log.rules import budget
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Answer
 from invoke_log.rules.policy import parse_policy
@@ -67,6 +70,30 @@ def test_a_budget_with_room_for_all_stops_none(tmp_path: Path) -> None:
         live.log.append_many = noted  # type: ignore[method-assign]
         assert raced(shop) == {Committed.__name__: CALLS}
         assert [answer for answer in answers if isinstance(answer, Stale)] == []
+        assert live.audit().findings == ()
+
+
+@pytest.mark.parametrize("where", ["Spending.note", "_Tally.apply"])
+def test_whoever_is_interrupted_while_it_counts_leaves_nothing_counted_twice(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_live(tmp_path) as live:
+        shop = shop_over(live)
+        limit(live, 4)
+        shop.call(order="1")
+        owner, name = where.split(".")
+        real = getattr(getattr(budget, owner), name)
+
+        def interrupted(*given: Any) -> None:
+            real(*given)
+            monkeypatch.setattr(getattr(budget, owner), name, real)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(getattr(budget, owner), name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            shop.call(order="2")
+        endings = [type(shop.call(order=order)) for order in "2345"]
+        assert endings == [Committed, Committed, Committed, Denied]
         assert live.audit().findings == ()
 
 

@@ -1,20 +1,23 @@
 """When a reconciler looks: at deadlines, else less and less often; and never on the log's word alone. [CALL-5], L2"""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from invoke_log.errors import StoreFullError
 from invoke_log.format.cbor import Value
+from invoke_log.format.envelope import Envelope
 from invoke_log.guard import first_sight
 from invoke_log.guard.first_sight import FirstSights
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.patience import DELAY_S_MAX, Patience
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.tool_call import Call
+from invoke_log.rules.answer import Answer
 from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Note, Observation
 from tests.harness.live import D_MS, Q_MS
 from tests.harness.player import recover
@@ -76,6 +79,36 @@ def test_each_deadline_is_kept_to_the_moment_and_not_before(shop: Shop, monkeypa
     assert shop.live.audit().findings == ()
 
 
+def test_a_deadline_that_comes_no_nearer_is_not_waited_for(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds the log key has stopped to tick, a moment before the bound."""
+    asked: list[int] = []
+    shop.open(read_back=lambda call: asked.append(shop.live.clock.ms))
+    shop.live.append(shop.live.begun(), shop.live.tick(1))
+    shop.live.append(shop.live.outcome(UNKNOWN))
+    shop.live.wait(D_MS + Q_MS - 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.live.log, "_log_signer", None)
+        looks = watch(shop, monkeypatch, for_s=300)
+    assert {look.status for _, look in looks} == {UNKNOWN}
+    assert 5 < len(asked) < 10
+
+
+def test_a_watch_goes_on_where_looks_fail_and_less_and_less_often(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    append, began = shop.live.log.append_many, shop.live.clock.ms
+
+    def full(envelopes: Sequence[Envelope]) -> list[Answer]:
+        if shop.live.clock.ms - began < 100_000:
+            raise StoreFullError("no space left")
+        return append(envelopes)
+
+    shop.live.append(shop.live.begun(), shop.live.tick(1))
+    monkeypatch.setattr(shop.live.log, "append_many", full)
+    looks = watch(shop, monkeypatch, for_s=1000)
+    failed = [at for at, look in looks if look.note == "this look came to nothing: StoreFullError: no space left"]
+    assert failed == pytest.approx([0, 5, 15, 35, 75], abs=0.1)
+    assert looks[-1][1].status == NOT_COMMITTED
+
+
 def test_what_another_moves_is_looked_at_without_delay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that sent comes back with its outcome, long after the watch has begun to doze."""
     with open_shop(tmp_path, send_deadline_ms=D_MS, read_back=PARTIAL_READ) as shop:
@@ -102,7 +135,7 @@ def test_what_another_observed_is_looked_at_without_delay(shop: Shop) -> None:
     live.append(live.begun(), live.tick(1))
     live.append(live.outcome(UNKNOWN))
     patience.follow(live.log)
-    patience.looked(live.state(), every_s=100, known_s=None)
+    patience.looked(live.bound().effect, every_s=100, known_s=None)
     patience.follow(live.log)
     assert list(patience.due()) == []
     send = live.state().send
@@ -209,6 +242,25 @@ def test_the_wait_goes_on_over_restarts_of_the_same_reconciler_and_no_other(shop
     assert look.status == NOT_COMMITTED
     assert new_process(shop).reconcile() == []
     assert list((live.log.path / "watched" / live.agent.public_key.hex()).iterdir()) == []
+
+
+def test_what_is_settled_or_was_sent_again_leaves_no_file_behind(shop: Shop) -> None:
+    live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
+    kept = live.log.path / "sights"
+
+    def names() -> list[str]:
+        patience.follow(live.log)
+        patience.note(live.state())
+        return [path.name for path in kept.iterdir()]
+
+    live.append(live.begun(), live.tick(1))
+    live.append(live.outcome(UNKNOWN))
+    first = names()
+    live.wait(D_MS)
+    live.put(live.redrive())
+    again = names()
+    live.append(live.present())
+    assert (len(first), len(again), first == again, names()) == (1, 1, False, [])
 
 
 @pytest.mark.parametrize("spoil", ["reboot", "torn", "1e300", "nan"])

@@ -1,16 +1,21 @@
 """Unknown outcomes to resolutions: yes is stable, no is not. [PRF-4] to [PRF-7], [TIME-4], S2, S3, S15, L2"""
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from invoke_log.errors import StoreFullError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
+from invoke_log.format.envelope import Envelope
 from invoke_log.guard.guard import Guard
-from invoke_log.guard.outcome import Blocked, NeverSent, OutcomeUnknown
+from invoke_log.guard.outcome import Aborted, Blocked, NeverSent, OutcomeUnknown
 from invoke_log.guard.reconcile import MANY, NONE, ONE, UNCLEAR
 from invoke_log.guard.tool_call import Call
+from invoke_log.rules.answer import Answer
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, STARTED, UNKNOWN, Freeze, Resolution, Revoke, Scope, Tick
 from tests.harness.live import D_MS, Q_MS, T0
 from tests.harness.shop import Shop, open_shop, raising
@@ -311,6 +316,81 @@ def test_a_later_version_of_the_tool_settles_what_an_earlier_one_left(shop: Shop
     assert shop.reconcile().status == COMMITTED
 
 
+READ: dict[str, Value] = {"operation": "list", "tag": "metadata.invoke", "complete": True, "lag_ms": 0}
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ({"realm": {"mode": "live"}}, {"realm": {"mode": "test"}}),
+        ({"handle": "request_id"}, {"handle": "transaction_id"}),
+        (
+            {},
+            {
+                "effect_class": "money.charge/2",
+                "resource": "stripe/acct_1/customer/{customer}",
+                "retires": {
+                    "effect_class": "money.charge/1",
+                    "resource": "stripe/customer/{customer}",
+                    "purpose": "order",
+                    "identity": ["customer"],
+                },
+            },
+        ),
+    ],
+    ids=["realm", "handle", "resource"],
+)
+def test_a_tool_that_looks_elsewhere_is_not_asked(tmp_path: Path, was: dict[str, Value], now: dict[str, Value]) -> None:
+    """It would find nothing there, or what a handle of somebody else's names."""
+    asked: list[Call] = []
+    with open_shop(tmp_path, send_deadline_ms=D_MS, **was) as shop:
+        lose(shop, landed=True)
+        shop.live.register(version=3, **{**was, **now})
+        shop.open(read_back=lambda call: asked.append(call))
+        shop.live.wait(1)
+        shop.live.wait(D_MS + Q_MS)
+        [look] = shop.guard.reconcile()
+        assert (look.probe, look.status, asked) == (None, UNKNOWN, [])
+        assert look.note == "not asked: version 3 of its contract looks elsewhere than version 2"
+        assert look.waiting is not None
+        assert [look.waiting] == shop.guard.waiting()
+        assert "a reconciler that has a tool with contract" in look.waiting.words
+
+
+@pytest.mark.parametrize("field", [{"lag_ms": 1}, {"complete": False}, {"operation": "search"}, {"tag": "x"}], ids=repr)
+def test_a_tool_that_reads_otherwise_proves_a_presence_and_no_absence(tmp_path: Path, field: dict[str, Value]) -> None:
+    """What its contract says of a read that finds nothing is not what the effect's contract says. [PRF-6]"""
+    with open_shop(tmp_path, send_deadline_ms=D_MS, read_back=READ) as shop:
+        lose(shop, landed=False)
+        shop.live.register(version=3, read_back={**READ, **field})
+        shop.open()
+        shop.live.wait(1)
+        shop.live.wait(D_MS + Q_MS)
+        look = shop.reconcile()
+        assert (look.probe, look.status) == (UNCLEAR, UNKNOWN)
+        assert "reads otherwise than version 2" in look.note
+        shop.landed.append(digest.tag(shop.live.bound().effect, 1).hex())
+        assert shop.reconcile().status == COMMITTED
+
+
+def test_a_tool_that_reads_otherwise_proves_no_abort(tmp_path: Path) -> None:
+    transactional: dict[str, Value] = {"observability": "transactional", "handle": "xid", "read_back": READ}
+
+    def aborted(_: Call) -> object:
+        raise Aborted
+
+    with open_shop(tmp_path, send_deadline_ms=D_MS, **transactional) as shop:
+        lose(shop, landed=False)
+        contract = shop.live.contract
+        shop.live.register(version=3, **{**transactional, "read_back": {**READ, "operation": "search"}})
+        shop.open(read_back=aborted)
+        assert (shop.reconcile().probe, shop.status) == (UNCLEAR, UNKNOWN)
+        shop.live.contract = contract
+        shop.live.register(version=4, **transactional)
+        shop.open(read_back=aborted)
+        assert (shop.reconcile().probe, shop.status) == (NONE, NOT_COMMITTED)
+
+
 def test_a_probe_asks_for_the_tag_and_key_of_the_attempt(shop: Shop) -> None:
     asked: list[Call] = []
     live, bound = shop.live, shop.live.bound()
@@ -346,6 +426,70 @@ def test_one_read_that_fails_keeps_no_other_effect_from_being_settled(shop: Shop
         (ONE, COMMITTED),
         (UNCLEAR, UNKNOWN),
     ]
+
+
+class NoExceptionError(BaseException):
+    """Derived as a time-out of gevent is."""
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, asyncio.CancelledError, NoExceptionError])
+def test_whoever_ends_the_process_ends_a_look_and_nobody_else_does(shop: Shop, error: type[BaseException]) -> None:
+    def end(_: Call) -> object:
+        raise error
+
+    shop.open(read_back=end)
+    lose(shop, landed=True)
+    if error is NoExceptionError:
+        look = shop.reconcile()
+        assert (look.probe, look.note) == (UNCLEAR, "the read-back said nothing: NoExceptionError")
+    else:
+        with pytest.raises(error):
+            shop.reconcile()
+    assert shop.status == UNKNOWN
+
+
+def test_a_log_key_that_cannot_sign_keeps_nothing_that_is_there_from_being_seen(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(shop, landed=True)
+    shop.live.wait(1)
+    shop.live.clock.ms += 10_000
+    monkeypatch.setattr(shop.live.log, "_log_signer", Locked(shop.live.log_key.public_key))
+    assert shop.reconcile().status == COMMITTED
+
+
+@dataclass
+class Locked:
+    """A key that an agent holds, who asks for a touch that does not come."""
+
+    public_key: bytes
+
+    def sign(self, context: bytes, message: bytes) -> bytes:
+        raise TimeoutError
+
+
+def test_a_disk_that_is_full_for_one_effect_keeps_no_other_from_being_settled(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = shop.live
+    for order in "ab":
+        bound = live.bound(order=order, customer=f"cus_{order}")
+        live.append(live.begun(bound))
+        live.append(live.outcome(UNKNOWN, "", bound))
+        shop.landed.append(digest.tag(bound.effect, 1).hex())
+    append, full = live.log.append_many, [StoreFullError("no space left")]
+
+    def filled(envelopes: Sequence[Envelope]) -> list[Answer]:
+        if full and any(envelope.fields["kind"] == "resolution" for envelope in envelopes):
+            raise full.pop()
+        return append(envelopes)
+
+    monkeypatch.setattr(live.log, "append_many", filled)
+    failed, settled = shop.guard.reconcile()
+    assert (failed.probe, failed.status) == (UNCLEAR, UNKNOWN)
+    assert failed.note == "this look came to nothing: StoreFullError: no space left"
+    assert settled.status == COMMITTED
+    assert [look.status for look in shop.guard.reconcile()] == [COMMITTED]
 
 
 def test_a_process_without_the_log_key_reconciles_by_the_last_tick_there_is(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 """A second send under the provider's own key: only where it is safe. [CALL-6], [EFF-10], [EFF-11], [REC-6], S1"""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import DefiniteFailure, NeverSent
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.resolution import Case
-from invoke_log.guard.tool_call import Call
+from invoke_log.guard.tool_call import CLOCK, Call
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Observation, Redrive, Resolution, Scope
 from tests.harness.live import Q_MS
 from tests.harness.player import recover
@@ -30,7 +31,7 @@ PARTIAL_READ: Final[Value] = {"operation": "list", "tag": "x", "complete": False
 class Provider:
     """It keeps the first result of each key, and answers the key with that ever after; `fails` before it answers."""
 
-    fails: list[Exception] = field(default_factory=list)
+    fails: list[BaseException] = field(default_factory=list)
     declines: bool = False
     results: dict[str, Any] = field(default_factory=dict)
     heard: list[tuple[str, int, Call]] = field(default_factory=list)
@@ -96,9 +97,32 @@ def test_the_exact_request_goes_again_under_its_key_and_its_answer_settles_it(sh
     assert (report.findings, [effect.grade for effect in report.effects]) == ((), ["E0"])
 
 
-@pytest.mark.parametrize("error", [TimeoutError(), NeverSent(), DefiniteFailure("odd"), KeyError()], ids=repr)
+def test_a_tool_that_asks_whether_it_may_still_send_may(shop: Shop, provider: Provider) -> None:
+    """D of a re-drive runs from before its append, as that of a START does. [CALL-6]"""
+    allowed: list[bool] = []
+
+    def send(customer: str, order: str, amount: int, *, invoke: Call) -> str:
+        allowed.append(invoke.may_send())
+        later = time.clock_gettime(CLOCK) + D_MS / 1000
+        assert invoke.send_by is not None
+        assert later - 60 < invoke.send_by <= later
+        return provider.send(customer, order, amount, invoke=invoke)
+
+    shop.guard.tool(shop.live.contract, read_back=lambda call: [], redrive=send)(send)
+    lose(shop)
+    shop.live.wait(D_MS)
+    assert (shop.reconcile().status, allowed) == (COMMITTED, [True])
+
+
+class NoExceptionError(BaseException):
+    """Derived as a time-out of gevent is."""
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError(), NeverSent(), DefiniteFailure("odd"), KeyError(), NoExceptionError()], ids=repr
+)
 def test_an_answer_that_does_not_come_settles_nothing_and_is_not_asked_for_at_once(
-    shop: Shop, provider: Provider, error: Exception
+    shop: Shop, provider: Provider, error: BaseException
 ) -> None:
     provider.fails = [error]
     lose(shop)
@@ -321,6 +345,8 @@ def test_a_large_argument_comes_back_from_where_it_is_kept(tmp_path: Path) -> No
         shop.live.wait(D_MS)
         [kept] = (shop.live.log.path / "attachments").iterdir()
         kept.rename(tmp_path / "gone")
+        assert "an argument of the request is not kept here" in shop.reconcile().note
+        kept.write_bytes(b"damaged")
         assert "an argument of the request is not kept here" in shop.reconcile().note
         (tmp_path / "gone").rename(kept)
         assert shop.reconcile().status == COMMITTED

@@ -18,10 +18,12 @@ from invoke_log.ledger.recovery import Survivors, recover, successor
 from invoke_log.log.home import attachment_bytes
 from invoke_log.log.signer import FileSigner, load_key, lock_key_file
 from invoke_log.rules.effect import OPEN
-from invoke_log.rules.kind import PRESENT, UNKNOWN, Evidence, Recovery
+from invoke_log.rules.kind import PRESENT, UNKNOWN, Evidence, Recovery, Tick
+from tests.guard.test_budgets import limit
 from tests.harness.live import D_MS, ORIGIN, Q_MS, Live, memory_live, open_live
 from tests.harness.player import Player
 from tests.harness.player import recover as recover_in_place
+from tests.harness.shop import shop_over
 
 Entries = list[tuple[bytes, bytes]]
 
@@ -65,6 +67,42 @@ def test_every_leaf_is_carried_over_and_what_was_open_is_unknown(live: Live, tmp
     assert report.trusted
     assert {found.effect: found.status for found in report.effects} == {e: s.status for e, s in after.items()}
     assert [finding for finding in report.findings if finding.severity == "error"] == []
+
+
+def carried(live: Live, place: Path) -> Entries:
+    """What a log that goes on from this one has of it."""
+    copy = entries_of(live.log)
+    recover(place, left(copy), admin=live.admin, origin=None)
+    with Log.open(place, read_only=True) as log:
+        return entries_of(log)[: len(copy)]
+
+
+def test_what_only_a_live_log_asks_is_not_asked_of_what_has_happened(live: Live, tmp_path: Path) -> None:
+    """Calls that were counted, each with its commit behind it, come along in one commit. [POL-7]"""
+    shop = shop_over(live)
+    limit(live, 15_000, sum="amount")
+    for order in range(4):
+        live.wait(1)
+        shop.call(order=str(order))
+    assert len(shop.landed) == 3
+    assert live.audit().findings == ()
+    assert carried(live, tmp_path / "new") == entries_of(live.log)
+
+
+def test_what_a_tick_covers_is_asked_of_its_own_leaf(live: Live, tmp_path: Path) -> None:
+    """It covers leaves that are carried in the same commit. [TIME-1]"""
+    live.wait(1)
+    with live.log.world() as world:
+        size, now_ms = int(world.reader.size), world.now_ms()
+    live.put(live.log.draft(Tick(time_ms=now_ms, covers=size, map=bytes(32)), live.log_key))
+    assert carried(live, tmp_path / "new") == entries_of(live.log)
+
+
+def test_the_same_leaf_twice_stops_it(live: Live, tmp_path: Path) -> None:
+    copy = entries_of(live.log)
+    for again in (copy[-1], copy[1]):  # a registration, which names its predecessor, and a tick, which stands alone
+        with pytest.raises(MalformedError, match=f"leaf {len(copy)}: no log accepts"):
+            recover(tmp_path / "new", left([*copy, again]), admin=live.admin, origin=None)
 
 
 def test_a_call_of_the_lost_tail_is_not_made_again(live: Live, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope
 from invoke_log.guard.outcome import DefiniteFailure, NeverSent
+from invoke_log.guard.reconcile import FAILED
 from invoke_log.guard.registry import Tool, make_tool
 from invoke_log.guard.tool_call import Call
 from invoke_log.guard.webhook import Notice
@@ -46,7 +47,7 @@ from invoke_log.rules.world import EffectState
 from tests.harness.live import Q_MS, TTL_MS, Clock, Live, memory_live
 from tests.harness.player import BIG
 from tests.simulation.provider import DECLINED, LANDED, MESSAGES, SETTLE_MS, TOOLS, Request, signature_of
-from tests.simulation.world import Founded, Process, World
+from tests.simulation.world import EXPECTED, Founded, Process, World
 
 ROLES: Final[dict[str, tuple[int, tuple[str, ...]]]] = {
     "agent a": (4, ("agent", "executor")),
@@ -203,6 +204,8 @@ def call(process: Process, *, tool: str = "", order: str = "", amount: int = 0) 
 def reconcile(process: Process) -> None:
     for one in process.guarded().reconciled():
         process.world.note(f"{process.name} found {one.effect_key[:12]} {one.probe} {one.status}: {one.note}")
+        if one.note.startswith(FAILED) and not any(f": {error.__name__}: " in one.note for error in EXPECTED):
+            process.world.fail(AssertionError(one.note))
 
 
 def listen(process: Process) -> None:

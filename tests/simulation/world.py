@@ -92,11 +92,11 @@ Turns = Iterator["Process"]
 """A script: whose turn it is, one after the other."""
 
 
-class CrashError(BaseException):
+class CrashError(SystemExit):
     """The process died here."""
 
 
-class EndedError(BaseException):
+class EndedError(SystemExit):
     """The run is over."""
 
 

@@ -21,9 +21,9 @@ class FirstSights:
         self._place = place
         self._boot = _text(BOOT_ID).strip()
 
-    def since(self, state: EffectState, leaf: int, now: float) -> float:
-        """Return when the send at this leaf was first seen, in seconds on the clock that `now` is of; else `now`."""
-        boot, _, seconds = _text(self._place / _name(state, leaf)).partition(" ")
+    def since(self, name: str, now: float) -> float:
+        """Return when the send of this name was first seen, in seconds on the clock that `now` is of; else `now`."""
+        boot, _, seconds = _text(self._place / name).partition(" ")
         # Without its line's end the number may have lost digits, and would be too early.
         if not boot or boot != self._boot or not seconds.endswith("\n"):
             return now
@@ -33,24 +33,30 @@ class FirstSights:
             return now
         return since if since <= now else now  # not a number is no time either
 
-    def note(self, state: EffectState, leaf: int, since: float) -> None:
+    def note(self, name: str, since: float) -> None:
         """Keep when it was first seen."""
         if self._boot:
             with suppress(OSError):  # a place that cannot be written: the wait is this process's own
                 self._place.mkdir(parents=True, exist_ok=True)
-                (self._place / _name(state, leaf)).write_text(f"{self._boot} {since!r}\n")
+                (self._place / name).write_text(f"{self._boot} {since!r}\n")
 
-    def keep_only(self, sends: list[tuple[EffectState, int]]) -> None:
+    def forget(self, name: str) -> None:
+        """Forget one, if it is kept."""
+        with suppress(OSError):
+            (self._place / name).unlink()
+
+    def keep_only(self, names: set[str]) -> None:
         """Forget all but these."""
-        names = {_name(*send) for send in sends}
         with suppress(OSError):
             for path in list(self._place.iterdir()):
                 if path.name not in names:
                     path.unlink()
 
 
-def _name(state: EffectState, leaf: int) -> str:
-    """The send's file: by event id, since a restored log may have another event at the same leaf."""
+def sight_of(state: EffectState, leaf: int) -> str:
+    """Return the name of the file for the send at a leaf: by event id too, since a restored log may have another event
+    there.
+    """
     of = state.send.id if state.send is not None else state.claim.id if state.claim is not None else state.effect
     return f"{of.hex()}-{leaf}"
 

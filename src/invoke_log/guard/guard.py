@@ -85,6 +85,8 @@ class Guard:
         Args:
             snapshot: reads the world that the decision rests on; it is given the arguments that it names.
             read_back: given the `Call`, returns the references of all the provider's objects under its tag, or raises.
+                Of an effect that was claimed under another version of the contract it is asked where realm, resource
+                template and handle are the same, and its finding nothing counts where `read_back` is too.
             redrive: called as the tool is, sends the exact request again under the provider's key; a reconciler uses it
                 where the contract says that the provider stores all results.
             sweep: returns all the provider's objects of this kind, each as its reference and the tag that it carries or
@@ -148,7 +150,8 @@ class Guard:
         return reconcile.reconcile(self.log, self._tools.values(), self.key, self._patience)
 
     def watch(self, *, every_s: float = EVERY_S_DEFAULT) -> Iterator[Reconciled]:
-        """The same again and again: each effect when a deadline passes, else less and less often. It never ends.
+        """The same again and again: each effect when a deadline passes, else less and less often. It never ends,
+        but for a log that cannot be read any more. What goes wrong with one look is said of its effect.
 
         Args: every_s: seconds until an effect is looked at again, at first, and until the log is read for new ones.
         """

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from invoke_log.guard.first_sight import FirstSights
+from invoke_log.guard.first_sight import FirstSights, sight_of
 from invoke_log.guard.tool_call import CLOCK
 from invoke_log.ledger.log import Log
 from invoke_log.rules.contract import Contract
@@ -29,14 +29,18 @@ OUT: Final = frozenset((STARTED, UNKNOWN))
 
 @dataclass(slots=True)
 class _Kept:
-    """head: the effect's, when last seen. send: the leaf that its bound counts from, `since` when it was first seen."""
+    """head: the effect's, when last seen. send: the leaf that its bound counts from, `since` when it was first seen.
+    sight: the name that this is kept under. known_s: seconds until the next deadline, when last looked at.
+    """
 
     resource: str
     head: bytes | None
     send: int
+    sight: str
     since: float
     due: float
     delay: float = 0.0
+    known_s: float | None = None
 
 
 class Patience:
@@ -61,7 +65,7 @@ class Patience:
             states = [state for state in log.open_effects() if state.status in OUT]
             for state in states:
                 self.see(state)
-            self._first_sights.keep_only([(state, bound_leaf(state)) for state in states])
+            self._first_sights.keep_only({sight_of(state, bound_leaf(state)) for state in states})
         elif size > self._size:
             touched: dict[bytes, tuple[str, bool]] = {}
             for event in (entry.event for entry in log.entries(self._size)):
@@ -85,18 +89,20 @@ class Patience:
     def see(self, state: EffectState, *, observed: bool = False) -> None:
         """Take in how an effect stands; where its chain has moved, or was observed, it is looked at without delay."""
         with self._lock:
-            if state.status not in OUT:
-                self._kept.pop(state.effect, None)
-                return
             now, send = _clock(), bound_leaf(state)
             kept = self._kept.get(state.effect)
+            if kept is not None and (kept.send != send or state.status not in OUT):
+                self._first_sights.forget(self._kept.pop(state.effect).sight)
+            if state.status not in OUT:
+                return
             if kept is None or kept.send != send:
-                since = self._first_sights.since(state, send, now)
+                sight = sight_of(state, send)
+                since = self._first_sights.since(sight, now)
                 self._kept[state.effect] = _Kept(
-                    resource=state.resource, head=state.last, send=send, since=since, due=now
+                    resource=state.resource, head=state.last, send=send, sight=sight, since=since, due=now
                 )
             elif kept.head != state.last or observed:
-                kept.head, kept.due, kept.delay = state.last, now, 0.0
+                kept.head, kept.due, kept.delay, kept.known_s = state.last, now, 0.0, None
 
     def out(self) -> list[tuple[bytes, str]]:
         """Return key and resource of every effect that is out or unknown."""
@@ -110,18 +116,19 @@ class Patience:
             if kept is not None and kept.due <= _clock():
                 yield effect, resource
 
-    def looked(self, state: EffectState, *, every_s: float, known_s: float | None) -> None:
+    def looked(self, effect: bytes, *, every_s: float, known_s: float | None) -> None:
         """Put off the next look: twice as long as the last time, or until a deadline that is known.
 
-        Args: known_s: seconds until the contract's next deadline; None or past: there is none.
+        Args: known_s: seconds until the contract's next deadline; None or past: there is none. One that has come no
+            nearer since the last look is not waited for: the log's time stands still.
         """
-        self.see(state)
-        kept = self._kept.get(state.effect)
+        kept = self._kept.get(effect)
         if kept is None:
             return
-        kept.delay = min(max(2 * kept.delay, every_s), DELAY_S_MAX)
-        wait = min(kept.delay, known_s + DEADLINE_SLACK_S) if known_s is not None and known_s > 0 else kept.delay
-        kept.due = _clock() + wait
+        kept.delay = wait = min(max(2 * kept.delay, every_s), DELAY_S_MAX)
+        if known_s is not None and known_s > 0 and (kept.known_s is None or known_s < kept.known_s):
+            wait = min(wait, known_s + DEADLINE_SLACK_S)
+        kept.due, kept.known_s = _clock() + wait, known_s
 
     def to_wait_s(self, state: EffectState, contract: Contract) -> float:
         """Return the seconds that D + Q of the last send have still to run on this machine's own clock.
@@ -137,7 +144,7 @@ class Patience:
         """Keep over restarts since when an effect is watched."""
         kept = self._kept.get(state.effect)
         if kept is not None and kept.send == bound_leaf(state):
-            self._first_sights.note(state, kept.send, kept.since)
+            self._first_sights.note(kept.sight, kept.since)
 
     def pause_s(self, every_s: float) -> float:
         """Return the seconds until something is due, at most `every_s`: what is new is found then."""

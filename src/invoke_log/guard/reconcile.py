@@ -6,6 +6,7 @@ Where a contract wants several reconcilers, each puts its reading on record, and
 It sends nothing, except for a tool that was registered with a re-drive.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,15 +14,14 @@ from typing import Final
 
 from invoke_log.format import digest
 from invoke_log.guard.outcome import Aborted
-from invoke_log.guard.patience import EVERY_S_DEFAULT, Patience
-from invoke_log.guard.redrive import burnt, redrive
+from invoke_log.guard.patience import EVERY_S_DEFAULT, OUT, Patience
+from invoke_log.guard.redrive import ENDING, burnt, redrive
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, readings
 from invoke_log.guard.tool_call import Call, call_of
 from invoke_log.guard.waiting import Waiting, waiting_for
 from invoke_log.ledger import chain
 from invoke_log.ledger.log import Log
-from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.signer import Signer
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted
@@ -31,10 +31,12 @@ from invoke_log.rules.intent import Bound, rederive
 from invoke_log.rules.kind import ABSENT, STARTED, UNKNOWN, Evidence, Observation, Suspect
 from invoke_log.rules.world import EffectState
 
+_log = logging.getLogger(__name__)
 ONE: Final = "ONE"
 NONE: Final = "NONE"
 MANY: Final = "MANY"
 UNCLEAR: Final = "UNCLEAR"
+FAILED: Final = "this look came to nothing"
 LOST_HANDLES: Final = "a recovery lost the handles of later attempts: a person has to attest"
 
 
@@ -58,35 +60,37 @@ class Reconciled:
 
 
 def reconcile(log: Log, tools: Iterable[Tool], signer: Signer, patience: Patience) -> Iterator[Reconciled]:
-    """Look once at every effect that is out or unknown and whose contract one of the tools has; yield what came."""
-    shelf = _Shelf(log, tools)
-    log.tick()
+    """Look once at every effect that is out or unknown and whose contract one of the tools has; yield what came.
+
+    What goes wrong with a look is said of its effect, and keeps no other from being looked at.
+    """
+    shelf = _Shelf(log, tools, signer, patience)
+    _tick(log)
     patience.follow(log)
     for effect, resource in patience.out():
-        found = shelf.look(effect, resource, signer, patience)
+        found, _ = shelf.look(effect, resource)
         if found is not None:
-            yield found.settle()
+            yield found
 
 
 def watch(
     log: Log, tools: Iterable[Tool], signer: Signer, patience: Patience, *, every_s: float = EVERY_S_DEFAULT
 ) -> Iterator[Reconciled]:
-    """Look again and again, at each effect less and less often, and yield what came of each look. It never ends.
+    """Look again and again, at each effect less and less often, and yield what came of each look.
+
+    It never ends by itself, but for a log that cannot be read any more: it raises StoreError.
 
     Args: every_s: seconds until the second look at an effect, and between two readings of the log for new ones.
     """
-    shelf = _Shelf(log, tools)
+    shelf = _Shelf(log, tools, signer, patience)
     while True:
         patience.follow(log)
         for effect, resource in patience.due():
-            log.tick()
-            found = shelf.look(effect, resource, signer, patience)
+            _tick(log)
+            found, known_s = shelf.look(effect, resource)
+            patience.looked(effect, every_s=every_s, known_s=known_s)
             if found is not None:
-                yield found.settle()
-            with log.world() as world:
-                state = world.effect(effect, resource)
-                known_s = found.deadline_s(world, state) if found is not None else None
-            patience.looked(state, every_s=every_s, known_s=known_s)
+                yield found
         time.sleep(patience.pause_s(every_s))
 
 
@@ -101,24 +105,50 @@ def not_before(log: Log, bound: Bound, contract: Contract) -> int | None:
         return absence_bound(state, contract, world) or int(time.time() * 1000) + contract.settle_ms
 
 
-class _Shelf:
-    """The tools at hand, by the contract that an effect was claimed under."""
+def _tick(log: Log) -> None:
+    """Move the log's time, where it can be: without a tick what is there is seen all the same."""
+    try:
+        log.tick()
+    except Exception as error:  # noqa: BLE001 -- a full disk, or whatever the signer raises
+        _log.warning("tick.failed", extra={"error": type(error).__name__})
 
-    def __init__(self, log: Log, tools: Iterable[Tool]) -> None:
+
+class _Shelf:
+    """The tools at hand, by the contract that an effect was claimed under, and who looks."""
+
+    def __init__(self, log: Log, tools: Iterable[Tool], signer: Signer, patience: Patience) -> None:
         self._log = log
+        self._signer = signer
+        self._patience = patience
         self._by_contract = {tool.contract.id: tool for tool in tools}
         self._by_name = {tool.contract.name: tool for tool in self._by_contract.values()}
 
-    def look(self, effect: bytes, resource: str, signer: Signer, patience: Patience) -> "_Look | None":
-        with self._log.world() as world:
-            state = world.effect(effect, resource)
-            if state.status not in (STARTED, UNKNOWN) or state.claim is None:
-                return None
-            contract = world.governance.contracts[state.claim.contract_id]
-        tool = self._by_contract.get(contract.id) or self._by_name.get(contract.name)
-        if tool is None:
-            return None
-        return _Look(tool, Case(self._log, signer, contract, effect=effect, resource=resource), patience)
+    def look(self, effect: bytes, resource: str) -> tuple[Reconciled | None, float | None]:
+        """Look once at an effect. Return what came of it, None where no tool is at hand or it is not out any more; and
+        the seconds until its next deadline, where one is known.
+        """
+        status, found = UNKNOWN, None
+        try:
+            with self._log.world() as world:
+                state = world.effect(effect, resource)
+                if state.status not in OUT or state.claim is None:
+                    return None, None
+                status, contract = state.status, world.governance.contracts[state.claim.contract_id]
+            tool = self._by_contract.get(contract.id) or self._by_name.get(contract.name)
+            if tool is None:
+                return None, None
+            case = Case(self._log, self._signer, contract, effect=effect, resource=resource)
+            look = _Look(tool, case, self._patience)
+            found = look.settle()
+            return found, look.deadline_s()
+        except Exception as error:  # noqa: BLE001 -- a full disk, a key that cannot sign now: others can be settled
+            name = digest.format_id("eff", effect)
+            _log.debug("look.failed", exc_info=True, extra={"effect": name})
+            note = f"{FAILED}: {type(error).__name__}: {error}"
+            failed = Reconciled(
+                effect_key=name, resource=resource, probe=UNCLEAR, status=status, not_before=None, note=note
+            )
+            return found or failed, None
 
 
 class _Look:
@@ -130,6 +160,7 @@ class _Look:
         self._patience = patience
         self._log = case.log
         self._contract = case.contract
+        self._at_hand = tool.contract.looks_where(case.contract)
 
     def settle(self) -> Reconciled:
         state = self._case.state()
@@ -145,6 +176,9 @@ class _Look:
         told = self._told(state)
         if told is not None:
             return self._report(None, told.note)
+        if not self._at_hand:
+            here, there = self._tool.contract.version, self._contract.version
+            return self._report(None, f"not asked: version {here} of its contract looks elsewhere than version {there}")
         if self._tool.read_back is None:
             return self._redrive(state, None, "nothing can be asked")
         # Both before the read begins: what it shows is as old as that, however long its answer takes to be judged.
@@ -152,30 +186,36 @@ class _Look:
         try:
             references = _references(self._tool.read_back(self._call(state)))
         except Aborted:
-            if self._lost_handles(state):
-                return self._report(UNCLEAR, LOST_HANDLES)
+            blank = self._blank(state)
+            if blank is not None:
+                return self._report(UNCLEAR, blank)
             return self._report(NONE, self._case.absent(Evidence(kind="abort"), of=state).note)
-        except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, it has shown nothing
+        except ENDING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever the provider's client raises, it has shown nothing
             return self._report(UNCLEAR, f"the read-back said nothing: {type(error).__name__}")
         if references:
             seen = [Evidence(kind="tag_seen", reference=reference) for reference in references]
             brought = self._case.present(seen, generation=state.generation)
             return self._report(ONE if len(set(references)) == 1 else MANY, brought.note, brought.incident)
-        if self._lost_handles(state):
-            return self._report(UNCLEAR, LOST_HANDLES)
+        blank = self._blank(state)
+        if blank is not None:
+            return self._report(UNCLEAR, blank)
         note, settled = self._not_found(state, tick, own_s)
         return self._report(NONE, note) if settled else self._redrive(state, NONE, note)
 
-    def deadline_s(self, world: LiveWorld, state: EffectState) -> float | None:
+    def deadline_s(self) -> float | None:
         """Return the seconds until the next deadline of an effect that is open, by the log and by this process."""
-        if state.status not in OPEN or state.claim is None:
-            return None
-        until = waiting_for(world, state, self._contract, at_hand=True).until
-        if until is None or (state.status == UNKNOWN and not self._contract.proves_absence):
-            return None
-        if state.status == STARTED:
-            return (until - world.now_ms()) / 1000
-        return max((until - world.now_ms()) / 1000, self._patience.to_wait_s(state, self._contract))
+        with self._log.world() as world:
+            state = world.effect(self._case.effect, self._case.resource)
+            self._patience.see(state)
+            if state.status not in OPEN or state.claim is None:
+                return None
+            until = waiting_for(world, state, self._contract, at_hand=self._at_hand).until
+            if until is None or (state.status == UNKNOWN and not self._contract.proves_absence):
+                return None
+            left_s = (until - world.now_ms()) / 1000
+        return left_s if state.status == STARTED else max(left_s, self._patience.to_wait_s(state, self._contract))
 
     def _told(self, state: EffectState) -> Brought | None:
         """Settle by a negative message that came before the outcome, and was put on record then."""
@@ -214,9 +254,16 @@ class _Look:
         brought = self._of_several(state, Evidence(kind=kind, tick=tick[0]), bound)
         return brought.note, brought.answer == RECORDED
 
-    def _lost_handles(self, state: EffectState) -> bool:
-        """Whether an attempt may have had a handle that was lost with a log's tail: then none found proves nothing."""
-        return state.tainted is not None and self._contract.handle is not None
+    def _blank(self, state: EffectState) -> str | None:
+        """Return why nothing found proves nothing, in words; None: it may prove something."""
+        if state.tainted is not None and self._contract.handle is not None:
+            return LOST_HANDLES
+        if self._tool.contract.read_back != self._contract.read_back:
+            here, there = self._tool.contract.version, self._contract.version
+            return (
+                f"not found, which proves nothing: version {here} of its contract reads otherwise than version {there}"
+            )
+        return None
 
     def _of_several(self, state: EffectState, read: Evidence, bound: int) -> Brought:
         """Settle by one reading, or put it on record and settle by k of them [PRF-7]."""
@@ -278,7 +325,8 @@ class _Look:
         with self._log.world() as world:
             state = world.effect(self._case.effect, self._case.resource)
             bound = absence_bound(state, self._contract, world) if state.status == UNKNOWN else None
-            waiting = waiting_for(world, state, self._contract, at_hand=True) if state.status in OPEN else None
+            at_hand = self._at_hand
+            waiting = waiting_for(world, state, self._contract, at_hand=at_hand) if state.status in OPEN else None
         return Reconciled(
             effect_key=self._case.name,
             resource=self._case.resource,

@@ -4,9 +4,13 @@ A re-drive *is* a send: it has an event of its own before the first byte leaves,
 from a read that began D + Q after it. The log's rules say when one is allowed; nothing here says so a second time.
 """
 
+import asyncio
 import secrets
 import time
+from dataclasses import replace
+from typing import Final
 
+from invoke_log.errors import StoreDamagedError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.guard.registry import Tool
@@ -19,8 +23,10 @@ from invoke_log.rules.intent import rederive
 from invoke_log.rules.kind import COMMITTED, Observation, Redrive
 from invoke_log.rules.world import EffectState
 
-UNCLEAR = "unclear"
+UNCLEAR: Final = "unclear"
 """What an observation says that shows neither presence nor absence."""
+ENDING: Final = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
+"""What ends a reconciler too. All else that a tool raises, such as a time-out that is no `Exception`, is its answer."""
 
 
 def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
@@ -59,8 +65,11 @@ def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
     if time.clock_gettime(CLOCK) - began >= contract.send_deadline_ms / 1000:
         return _not_sent("not re-driven: its send deadline passed before it could be sent")
     try:
-        reply = reply_of_value(tool.redrive(**arguments, invoke=call))
-    except Exception as error:  # noqa: BLE001 -- whatever it was, the request may have left
+        value = tool.redrive(**arguments, invoke=replace(call, send_by=began + contract.send_deadline_ms / 1000))
+        reply = reply_of_value(value)
+    except ENDING:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- whatever it was, the request may have left
         reply = reply_of_exception(contract, error)
     if reply.status == COMMITTED:
         brought = case.present([reply.evidence], generation=state.generation)
@@ -90,7 +99,7 @@ def burnt(case: Case, state: EffectState) -> bool:
 
 
 def _arguments(case: Case, state: EffectState) -> dict[str, Value] | None:
-    """The arguments as the intent recorded them; None where one of them was kept beside the log and is gone."""
+    """The arguments as the intent recorded them; None where one was kept beside the log and is gone, or damaged."""
     assert state.claim is not None
     with case.log.world() as world:
         intent = world.intent(state.claim)
@@ -98,7 +107,10 @@ def _arguments(case: Case, state: EffectState) -> dict[str, Value] | None:
     for name, argument in case.contract.arguments.items():
         value = arguments.get(name)
         if argument.raw and isinstance(value, dict) and isinstance(kept := value["attachment"], bytes):
-            raw = read_attachment(case.log.path, kept)
+            try:
+                raw = read_attachment(case.log.path, kept)
+            except StoreDamagedError:
+                raw = None
             if raw is None:
                 return None
             arguments[name] = raw

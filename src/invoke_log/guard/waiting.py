@@ -30,16 +30,19 @@ class Waiting:
 
 def waiting(log: Log, tools: Iterable[Tool]) -> Iterator[Waiting]:
     """Yield what each open effect of the log waits for; tools: those that this process can ask with."""
-    at_hand = {tool.contract.name for tool in tools}
+    at_hand = {tool.contract.name: tool.contract for tool in tools}
     with log.world() as world:
         for state in world.open_effects():
             if state.claim is not None:
                 contract = world.governance.contracts[state.claim.contract_id]
-                yield waiting_for(world, state, contract, at_hand=contract.name in at_hand)
+                here = at_hand.get(contract.name)
+                yield waiting_for(world, state, contract, at_hand=here is not None and here.looks_where(contract))
 
 
 def waiting_for(world: LiveWorld, state: EffectState, contract: Contract, *, at_hand: bool) -> Waiting:
-    """Return what an open effect waits for. at_hand: whether this process has a tool with its contract."""
+    """Return what an open effect waits for. at_hand: whether this process has a tool that looks where its
+    contract says.
+    """
     if state.status == CLAIMED:
         assert state.claim is not None
         until, following = _after(world, state.claim.index, contract.claim_ttl_ms), "wait"

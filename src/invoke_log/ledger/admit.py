@@ -22,7 +22,7 @@ from invoke_log.rules.admission import AUTHORITY, Admitted, Stale, admit
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.budget import change_of, counted_event
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS, Event, parse_event
-from invoke_log.rules.governance import Refused, found
+from invoke_log.rules.governance import ReadRoot, Refused, found
 from invoke_log.rules.kind import Handle, Intent, Observation, Redrive, Start, Tick
 from invoke_log.rules.world import EffectState
 
@@ -153,20 +153,29 @@ def append_events(
     ]
 
 
-def append_alone(engine: Engine, memory: Memory, signed: Opened | Refused) -> Answer:
-    """Return the answer to one event, from a log that nobody else appends to: leaf and tree are known before.
+def append_replayed(engine: Engine, memory: Memory, signed: Sequence[Opened | Refused]) -> list[Answer]:
+    """Return one answer for each event, in order, from a log that nobody else appends to, judged as replay judges it.
+
+    Its leaf is known before, and before the first one the tree. What is asked live only (SPEC §11.1) is not asked: it
+    keeps whoever decides from deciding on what is out of date, and these have been decided.
 
     Raises: StoreError, CommitUncertainError.
     """
-    if isinstance(signed, Refused):
-        return signed
+    answers: list[Answer | None] = [opened if isinstance(opened, Refused) else None for opened in signed]
+    judged: list[tuple[int, _Judged]] = []
     with engine.snapshot() as reader:
-        judged = _judge(LiveWorld(reader, memory), signed, alone=True)
-    if not isinstance(judged, _Judged):
-        return judged
-    [result] = engine.append([judged.pending])
-    assert isinstance(result, Appended), "somebody else appends to this log"
-    return Accepted(id=signed.event.id, index=result.index)
+        world = LiveWorld(reader, memory)
+        for at, opened in enumerate(signed):
+            if isinstance(opened, Opened):
+                answer = _judge_replayed(world, opened)
+                if isinstance(answer, _Judged):
+                    judged.append((at, answer))
+                else:
+                    answers[at] = answer
+    if judged:
+        _append(engine, memory, judged, signed, answers)
+    assert all(answers), "somebody else appends to this log"
+    return [answer for answer in answers if answer is not None]
 
 
 def founding_entries(empty: Reader, envelopes: Sequence[Envelope]) -> list[Pending]:
@@ -230,20 +239,35 @@ def _append(
             answers[at] = None
 
 
-def _judge(world: LiveWorld, signed: Opened, *, alone: bool = False) -> _Judged | Answer:
+def _judge(world: LiveWorld, signed: Opened) -> _Judged | Answer:
+    """Judge an event that is about to happen: by replay's rules, and by those that are live only."""
     world.begin()
-    event, reader = signed.event, world.reader
     # The leaf is not known before the append, but it lies at or after the snapshot's size: so much a tick may cover.
-    index = int(reader.size) if alone or isinstance(event.data, Tick) else world.ahead.place
-    judgement = admit(event, world, index=index, root=(lambda: reader.root) if alone else None)
-    if isinstance(judgement, Refused) and judgement.code in AUTHORITY:
-        return judgement
-    duplicate = _find_duplicate(world, event)
-    if duplicate is not None:
-        return duplicate
+    index = int(world.reader.size) if isinstance(signed.event.data, Tick) else world.ahead.place
+    event, judgement = signed.event, _admit(world, signed.event, index=index)
     if not isinstance(judgement, Admitted):
         return judgement
     return _stale_clock(world, event) or _stale_budgets(world, event) or _prepare(world, signed, judgement)
+
+
+def _judge_replayed(world: LiveWorld, signed: Opened) -> _Judged | Answer:
+    """Judge an event that has happened, and that takes the next leaf if it is admitted: by replay's rules alone."""
+    world.begin()
+    event, reader, before = signed.event, world.reader, len(world.ahead.events)
+    leaf = digest.LeafIndex(reader.size + before)
+    if event.id in world.ahead.events:
+        return Duplicate(of=event.id, index=leaf)
+    # What time it is at a leaf of this append, the world knows by its place.
+    index = leaf if not before or isinstance(event.data, Tick) else world.ahead.place
+    judgement = _admit(world, event, index=index, root=None if before else lambda: reader.root)
+    return _prepare(world, signed, judgement) if isinstance(judgement, Admitted) else judgement
+
+
+def _admit(world: LiveWorld, event: Event, *, index: int, root: ReadRoot | None = None) -> Admitted | Answer:
+    judgement = admit(event, world, index=index, root=root)
+    if isinstance(judgement, Refused) and judgement.code in AUTHORITY:
+        return judgement
+    return _find_duplicate(world, event) or judgement
 
 
 def _stale_clock(world: LiveWorld, event: Event) -> Stale | None:

@@ -19,7 +19,7 @@ from invoke_log.format.checkpoint import open_checkpoint
 from invoke_log.format.digest import EventId
 from invoke_log.format.envelope import Envelope, decode_body
 from invoke_log.format.merkle import frontier_at
-from invoke_log.ledger.admit import Opened, append_alone, append_events, founding_entries, open_event, open_events
+from invoke_log.ledger.admit import Opened, append_events, append_replayed, founding_entries, open_event, open_events
 from invoke_log.ledger.log import sign_event
 from invoke_log.ledger.state import LiveWorld, Memory
 from invoke_log.log import home
@@ -102,7 +102,7 @@ def go_on(engine: Engine, *, admin: Signer, log_key: Signer, origin: str | None,
             amnesia=True,
         )
     recovery = open_event(sign_event(data, admin, log=before.log_id, prev=before.head))
-    _require(append_alone(engine, memory, recovery))
+    _require(append_replayed(engine, memory, [recovery])[0])
     assert isinstance(recovery, Opened)
     event = recovery.event
     # Crash before the tick: what is unknown stays so a little longer, until D + Q after whichever tick comes first.
@@ -127,8 +127,7 @@ def _carry(engine: Engine, entries: Iterable[tuple[bytes, bytes]]) -> set[bytes]
     engine.append(founding)
     for alone, run in groupby(leaves, key=_stands_alone):
         while some := open_events(list(islice(run, 1 if alone else CARRIED_TOGETHER))):
-            answers = [append_alone(engine, memory, some[0])] if alone else append_events(engine, memory, some)
-            for opened, answer in zip(some, answers, strict=True):
+            for opened, answer in zip(some, append_replayed(engine, memory, some), strict=True):
                 index += 1
                 if not isinstance(answer, Accepted) or not isinstance(opened, Opened):
                     raise MalformedError(f"leaf {index}: no log accepts this event there: {answer}")

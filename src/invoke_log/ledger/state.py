@@ -7,6 +7,7 @@ heads, so a judgement can never be carried out on a log that has moved under it,
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -43,9 +44,8 @@ class Memory:
     def __init__(self) -> None:
         self.governance: tuple[Governance, int] | None = None
         """The governance last folded, and the leaf of its head. One value, so that no thread sees half of it."""
-        self.spending = Spending()
-        """What budgets count, up to the last row that anybody of this process has read."""
-        self.spending_leaf = -1
+        self.spending: tuple[Spending, int] | None = None
+        """What budgets count, and the leaf of the last row that anybody of this process has read of it."""
         self.spending_lock = threading.Lock()
         self._effects: OrderedDict[bytes, EffectState] = OrderedDict()
         self._lock = threading.Lock()
@@ -205,10 +205,9 @@ class LiveWorld:
             return {}
         own = counted(b"", contract, meant, resource=state.resource, at_ms=now_ms)
         claim = state.claim.id if state.claim is not None and state.status in OPEN else None
-        with self._memory.spending_lock:
-            spending = self._read_spending()
+        with self._spending() as (spending, leaf):
             # Where another thread has read on, its count is taken, and said to be of that later leaf.
-            as_of = max(int(self.reader.size), self._memory.spending_leaf + 1)
+            as_of = max(int(self.reader.size), leaf + 1)
             return spending.inputs(policy.budgets, own, claim=claim, now_ms=now_ms, as_of=as_of)
 
     def budgets_hold(self, policy: Policy, own: Counted, recorded: Value, *, claim: bytes | None) -> bool:
@@ -219,22 +218,28 @@ class LiveWorld:
         if any(change.id != claim for change in self.ahead.counts):
             return False  # what they change is counted once they have a leaf
         index = int(self.reader.size) + len(self.ahead.events)
-        with self._memory.spending_lock:
-            spending = self._read_spending()
+        with self._spending() as (spending, _):
             return spending.holds(policy.budgets, recorded, own, claim=claim, now_ms=self.now_ms(), index=index)
 
-    def _read_spending(self) -> Spending:
-        """What budgets count, read on to this snapshot's last row. Where another thread is further, so is this."""
+    @contextmanager
+    def _spending(self) -> Iterator[tuple[Spending, int]]:
+        """What budgets count, read on to this snapshot's last row, and that leaf. Where another thread is further, so
+        is this.
+        """
         memory, contracts = self._memory, self.governance.contracts
-        for row in self.reader.rows(chain.COUNTS, memory.spending_leaf + 1):
-            change, new = Change(id=row.memo[1:], counts=row.memo[0] == 1), None
-            if change.id == row.head:
-                event = self.event(row.index)
-                assert isinstance(event.data, Intent | Resolution)
-                new = counted_event(event, contracts[event.data.contract_id], at_ms=self.lo(row.index))
-            memory.spending.note(row.index, change, new)
-            memory.spending_leaf = row.index
-        return memory.spending
+        with memory.spending_lock:
+            # Whoever is interrupted in here leaves none: half counted, or counted twice, it would go on so.
+            (spending, leaf), memory.spending = memory.spending or (Spending(), -1), None
+            for row in self.reader.rows(chain.COUNTS, leaf + 1):
+                change, new = Change(id=row.memo[1:], counts=row.memo[0] == 1), None
+                if change.id == row.head:
+                    event = self.event(row.index)
+                    assert isinstance(event.data, Intent | Resolution)
+                    new = counted_event(event, contracts[event.data.contract_id], at_ms=self.lo(row.index))
+                spending.note(row.index, change, new)
+                leaf = row.index
+            yield spending, leaf
+            memory.spending = spending, leaf
 
     def head(self, name: bytes) -> bytes | None:
         """Return a chain's head, and expect it."""

@@ -265,6 +265,12 @@ class Contract:
         """Whether an empty read can prove absence: a complete listing without lag [CTR-8]."""
         return self.read_back is not None and self.read_back.complete and self.read_back.lag_ms == 0
 
+    def looks_where(self, other: "Contract") -> bool:
+        """Return whether tools under both look at one place of the provider's, and mean the same by a handle: what the
+        one finds there, the other would.
+        """
+        return (self.realm, self.resource, self.handle) == (other.realm, other.resource, other.handle)
+
     @property
     def key_arguments(self) -> frozenset[str]:
         """The names of the arguments that an effect key can be made of: recorded, always there, of one spelling."""

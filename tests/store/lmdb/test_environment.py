@@ -154,7 +154,7 @@ def test_open_refuses_a_file_that_is_no_store(tmp_path: Path) -> None:
         LmdbStore.open(where)
 
 
-@pytest.mark.parametrize("written", [None, b"invoke-log store 2"])
+@pytest.mark.parametrize("written", [None, b"invoke-log store 1"])
 def test_open_refuses_another_format(tmp_path: Path, written: bytes | None) -> None:
     LmdbStore.create(tmp_path / "log", {}).close()
     with lmdb.open(str(tmp_path / "log")) as raw, raw.begin(write=True) as txn:
@@ -162,7 +162,7 @@ def test_open_refuses_another_format(tmp_path: Path, written: bytes | None) -> N
             txn.delete(b"mformat")
         else:
             txn.put(b"mformat", written)
-    with pytest.raises(StoreFormatError, match=r"this release reads b'invoke-log store 1'") as caught:
+    with pytest.raises(StoreFormatError, match=r"this release reads b'invoke-log store 2'") as caught:
         LmdbStore.open(tmp_path / "log")
     assert caught.value.hint is not None
 
