@@ -117,7 +117,8 @@ def approvals_not_counted() -> AbstractContextManager[None]:
 
 def any_message_is_about_the_last_attempt() -> AbstractContextManager[None]:
     """A message that a charge failed settles the attempt that is open, whichever it speaks of."""
-    return patched({"invoke_log.guard.resolution.Case.only_attempt": lambda self: True})
+    open_start: Any = lambda world, state, generation: state.send and state.send.id
+    return patched({f"invoke_log.guard.{module}.only_start": open_start for module in ("webhook", "reconcile")})
 
 
 def budgets_not_compared() -> AbstractContextManager[None]:
