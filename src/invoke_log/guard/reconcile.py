@@ -18,7 +18,7 @@ from invoke_log.guard.redrive import burnt, redrive
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, only_start, readings
 from invoke_log.guard.tool_call import Call, call_of
-from invoke_log.guard.waiting import Waiting, waiting_for
+from invoke_log.guard.waiting import Waiting, lost_handles, waiting_for
 from invoke_log.ledger import chain
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
@@ -150,7 +150,7 @@ class _Look:
         try:
             references = _references(self._tool.read_back(self._call(state)))
         except Aborted:
-            if self._lost_handles(state):
+            if lost_handles(state, self._contract):
                 return self._report(UNCLEAR, LOST_HANDLES)
             return self._report(NONE, self._case.absent(Evidence(kind="abort"), of=state).note)
         except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, it has shown nothing
@@ -159,7 +159,7 @@ class _Look:
             seen = [Evidence(kind="tag_seen", reference=reference) for reference in references]
             brought = self._case.present(seen, generation=state.generation)
             return self._report(ONE if len(set(references)) == 1 else MANY, brought.note, brought.incident)
-        if self._lost_handles(state):
+        if lost_handles(state, self._contract):
             return self._report(UNCLEAR, LOST_HANDLES)
         note, settled = self._not_found(state, tick, own_s)
         return self._report(NONE, note) if settled else self._redrive(state, NONE, note)
@@ -213,10 +213,6 @@ class _Look:
         kind = "key_burnt" if burnt(self._case, state) else "absence"
         brought = self._of_several(state, Evidence(kind=kind, tick=tick[0]), bound)
         return brought.note, brought.answer == RECORDED
-
-    def _lost_handles(self, state: EffectState) -> bool:
-        """Whether an attempt may have had a handle that was lost with a log's tail: then none found proves nothing."""
-        return state.tainted is not None and self._contract.handle is not None
 
     def _of_several(self, state: EffectState, read: Evidence, bound: int) -> Brought:
         """Settle by one reading, or put it on record and settle by k of them [PRF-7]."""
