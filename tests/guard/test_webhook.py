@@ -155,6 +155,23 @@ def test_a_late_message_about_what_was_settled_as_absent_is_a_contradiction(shop
     assert heard.incident.startswith("contradiction")
 
 
+def test_what_was_settled_as_absent_and_happened_is_a_contradiction_while_the_next_attempt_is_claimed(
+    shop: Shop,
+) -> None:
+    begin(shop)
+    shop.live.append(shop.live.outcome(NOT_COMMITTED))
+    shop.live.put(shop.live.intent())
+    heard = told(shop, "paid")
+    assert (heard.status, str(heard.incident).partition(":")[0]) == (COMMITTED, "contradiction")
+
+
+def test_what_happens_while_a_first_attempt_or_a_repeat_is_claimed_contradicts_nothing(shop: Shop) -> None:
+    shop.live.put(shop.live.intent())
+    first = told(shop, "paid")
+    shop.live.put(shop.live.intent(by=shop.live.admin, again=True))
+    assert (first.incident, told(shop, "paid", 2).incident) == (None, None)
+
+
 def test_a_message_about_a_second_object_is_an_incident(shop: Shop) -> None:
     lose(shop)
     told(shop, "paid")
@@ -415,6 +432,20 @@ def test_a_later_version_of_the_contract_may_take_more_messages_as_presence_and_
     shop.live.register(version=3, **{**PROMISE, "webhook": wider})
     assert told(shop, "expired").answer == "ignored"
     assert told(shop, "settled").answer == "recorded"
+    assert shop.live.audit().findings == ()
+
+
+def test_a_later_version_of_the_contract_may_take_another_key_for_presence_and_the_earlier_one_counts_still(
+    shop: Shop,
+) -> None:
+    """A message that was signed before the key was rotated may come after, and what is unknown has not moved."""
+    lose(shop)
+    rotated = {**PROMISE["webhook"], "key_id": "whsec_2", "positive": ["paid", "settled"]}
+    shop.live.register(version=3, **{**PROMISE, "webhook": rotated})
+    assert told(shop, "paid", key="whsec_3").note == "verified with key 'whsec_3', and the contract wants 'whsec_2'"
+    assert told(shop, "settled", key="whsec_1").answer == "refused"
+    assert told(shop, "failed", key="whsec_2").answer == "refused"
+    assert [told(shop, "paid", key=key).answer for key in ("whsec_2", "whsec_1")] == ["recorded", "known"]
     assert shop.live.audit().findings == ()
 
 

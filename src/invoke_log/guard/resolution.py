@@ -26,6 +26,7 @@ from invoke_log.rules.evidence import reads_absent
 from invoke_log.rules.governance import Governance
 from invoke_log.rules.kind import (
     ABSENT,
+    CLAIMED,
     NOT_COMMITTED,
     PRESENT,
     UNKNOWN,
@@ -110,7 +111,8 @@ class Case:
                 return Brought(answer=KNOWN, note="on record already")
             objects = ({evidence.reference for evidence in new} | on_record) - {None}
             incident = self._duplicate(objects) if len(objects) > 1 else None
-            if incident is None and state.status == NOT_COMMITTED and generation > state.committed_max:
+            settled = state.base_status if state.status == CLAIMED else state.status  # what is claimed was not sent
+            if incident is None and settled == NOT_COMMITTED and generation > state.committed_max:
                 incident = "contradiction: it was settled as not_committed, and happened after all"
             # Crash here: frozen, with nothing seen on record. The effect is as open as before, and is looked at again.
             answer = self._append_presences(new, state, generation=generation, note=incident)

@@ -95,7 +95,7 @@ def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
         return Heard(answer=IGNORED, note="it carries no tag that this log has made")
     state, generation = found
     name = digest.format_id("eff", state.effect)
-    contract, says = _said(log.governance, state, notice.event)
+    contract, says = _said(log.governance, state, notice)
     if contract is None or contract.webhook is None:
         return Heard(answer=IGNORED, note=f"no contract takes {notice.event!r} as an answer", effect_key=name)
     if contract.webhook.key_id != notice.key_id:
@@ -153,18 +153,21 @@ def _evidence(log: Log, body: bytes, reference: str | None, failure: str | None)
     )
 
 
-def _said(governance: Governance, state: EffectState, event: str) -> tuple[Contract | None, str]:
-    """The contract under which an event says something of an effect, and what: the claim's own, or its last version.
+def _said(governance: Governance, state: EffectState, notice: Notice) -> tuple[Contract | None, str]:
+    """The contract under which a message says something of an effect, and what: the claim's own, or its last version.
 
-    A later version may take more events as proof of presence; only the claim's own can say what proves absence.
+    A later version may take more events as proof of presence, and another key; only the claim's own can say what proves
+    absence.
     """
     if state.claim is None:
         return None, ""
     own = governance.contracts[state.claim.contract_id]
     last = governance.contracts[governance.latest[own.name]]
-    if own.webhook is not None and event in own.webhook.negative:
+    if own.webhook is not None and notice.event in own.webhook.negative:
         return own, NOT_COMMITTED
-    for contract in (own, last):
-        if contract.webhook is not None and event in contract.webhook.positive:
-            return contract, COMMITTED
-    return None, ""
+    takes = None
+    for contract in (last, own):
+        webhook = contract.webhook
+        if webhook is not None and notice.event in webhook.positive:
+            takes = contract if takes is None or webhook.key_id == notice.key_id else takes
+    return takes, COMMITTED
