@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from invoke_log.format import digest
+from invoke_log.format.cbor import Value
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.sweep import FOREIGN, FOUND, UNCLEAR, UNTAGGED, Swept
 from invoke_log.log.signer import FileSigner
@@ -98,6 +99,27 @@ def test_a_second_object_under_one_tag_is_an_incident(shop: Shop, there: Objects
     assert one.incident.startswith("duplicate: 2 objects under one tag (pi_1, pi_2)")
     references = [event.data.evidence.reference for event in shop.chain() if isinstance(event.data, Resolution)]
     assert references == ["pi_1", "pi_2"]
+    assert shop.guard.sweep() == []
+
+
+def test_a_second_object_of_an_earlier_generation_of_a_class_that_is_retired_is_an_incident(
+    shop: Shop, there: Objects
+) -> None:
+    """The tool's contract is of the class that retires it, under which the effect has another key [S15]."""
+    begin(shop, COMMITTED)
+    intent, first = shop.live.intent(by=shop.live.admin, again=True), tag(shop)
+    shop.live.put(intent, shop.live.start(intent))
+    retires: dict[str, Value] = {
+        "effect_class": "money.charge/1",
+        "resource": "stripe/customer/{customer}",
+        "purpose": "order",
+        "identity": ["customer"],
+    }
+    shop.live.register(version=3, send_deadline_ms=D_MS, effect_class="money.charge/2", retires=retires)
+    shop.open(sweep=lambda: there)
+    there += [("pi_1", first), ("pi_2", first)]
+    [one] = shop.guard.sweep()
+    assert (one.finding, str(one.incident).partition(":")[0]) == (FOUND, "duplicate")
     assert shop.guard.sweep() == []
 
 

@@ -6,11 +6,13 @@ import pytest
 
 from invoke_log.format.cbor import Value
 from invoke_log.guard.waiting import Waiting
-from invoke_log.rules.kind import COMMITTED, UNKNOWN
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN
 from tests.harness.live import D_MS, Q_MS, T0, TTL_MS
+from tests.harness.player import recover
 from tests.harness.shop import Shop, open_shop
 
 SETTLED_MS = T0 + 1 + D_MS + Q_MS
+MESSAGES: dict[str, Value] = {"scheme": "x", "key_id": "whsec_1", "positive": ["paid"], "negative": ["failed"]}
 MUTE: dict[str, Value] = {"observability": "fire-and-forget", "read_back": None}
 
 
@@ -84,6 +86,42 @@ def test_the_contract_says_what_can_settle_it(tmp_path: Path, changes: dict[str,
     with open_shop(tmp_path, send_deadline_ms=D_MS, **changes) as shop:
         lose(shop)
         assert (only(shop).next, only(shop).words) == ("reconcile", words)
+
+
+@pytest.mark.parametrize(
+    ("changes", "before", "after"),
+    [
+        (
+            {"read_back": None, "observability": "webhook-confirmable", "webhook": MESSAGES},
+            "a message that says paid or failed; or a person to attest: admin",
+            "a message that says paid; or a person to attest: admin",
+        ),
+        (
+            {"observability": "transactional", "handle": "xid"},
+            "a sighting, or a reading without it by a reconciler that has watched it for D + Q itself",
+            "a sighting; or a person to attest: admin",
+        ),
+    ],
+    ids=["messages", "handles"],
+)
+def test_after_a_recovery_nothing_is_waited_for_that_settles_no_more(
+    tmp_path: Path, changes: dict[str, Value], before: str, after: str
+) -> None:
+    """[REC-6], [CALL-7]: what an attempt of the lost tail may have left is not taken for this one's."""
+    with open_shop(tmp_path, send_deadline_ms=D_MS, **changes) as shop:
+        lose(shop)
+        assert only(shop).words == before
+        recover(shop.live)
+        assert only(shop).words == after
+
+
+def test_a_negative_message_is_not_waited_for_where_it_may_be_about_an_earlier_attempt(tmp_path: Path) -> None:
+    contract: dict[str, Value] = {"read_back": None, "observability": "webhook-confirmable", "webhook": MESSAGES}
+    with open_shop(tmp_path, send_deadline_ms=D_MS, **contract) as shop:
+        shop.live.append(shop.live.begun())
+        shop.live.append(shop.live.outcome(NOT_COMMITTED))
+        lose(shop)
+        assert only(shop).words == "a message that says paid; or a person to attest: admin"
 
 
 def test_an_effect_of_another_program_is_named_with_what_it_needs(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from invoke_log.guard.webhook import HTTP_STATUSES, Heard, Notice
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Observation, Resolution
 from tests.harness.live import Q_MS
+from tests.harness.player import recover
 from tests.harness.shop import UNHURRIED_MS, Shop, open_shop
 
 SECRET: Final = b"0123456789abcdef0123456789abcdef"
@@ -61,12 +62,12 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         yield opened
 
 
-def tag(shop: Shop) -> str:
-    return digest.tag(shop.live.bound().effect, 1).hex()
+def tag(shop: Shop, generation: int = 1) -> str:
+    return digest.tag(shop.live.bound().effect, generation).hex()
 
 
-def told(shop: Shop, event: str, **more: Any) -> Heard:
-    return shop.guard.webhook(*sealed(event, tag(shop), **more), verify)
+def told(shop: Shop, event: str, generation: int = 1, **more: Any) -> Heard:
+    return shop.guard.webhook(*sealed(event, tag(shop, generation), **more), verify)
 
 
 def begin(shop: Shop) -> None:
@@ -77,6 +78,13 @@ def begin(shop: Shop) -> None:
 def lose(shop: Shop) -> None:
     begin(shop)
     shop.live.append(shop.live.outcome(UNKNOWN))
+
+
+def repeat(shop: Shop) -> None:
+    """A second generation, whose call is out."""
+    intent = shop.live.intent(by=shop.live.admin, again=True)
+    shop.live.put(intent, shop.live.start(intent))
+    shop.live.wait(1)
 
 
 def on_record(shop: Shop) -> list[tuple[str, str, str | None, str | None]]:
@@ -147,6 +155,23 @@ def test_a_late_message_about_what_was_settled_as_absent_is_a_contradiction(shop
     assert heard.incident.startswith("contradiction")
 
 
+def test_what_was_settled_as_absent_and_happened_is_a_contradiction_while_the_next_attempt_is_claimed(
+    shop: Shop,
+) -> None:
+    begin(shop)
+    shop.live.append(shop.live.outcome(NOT_COMMITTED))
+    shop.live.put(shop.live.intent())
+    heard = told(shop, "paid")
+    assert (heard.status, str(heard.incident).partition(":")[0]) == (COMMITTED, "contradiction")
+
+
+def test_what_happens_while_a_first_attempt_or_a_repeat_is_claimed_contradicts_nothing(shop: Shop) -> None:
+    shop.live.put(shop.live.intent())
+    first = told(shop, "paid")
+    shop.live.put(shop.live.intent(by=shop.live.admin, again=True))
+    assert (first.incident, told(shop, "paid", 2).incident) == (None, None)
+
+
 def test_a_message_about_a_second_object_is_an_incident(shop: Shop) -> None:
     lose(shop)
     told(shop, "paid")
@@ -165,10 +190,8 @@ def test_a_message_is_found_by_its_tag_without_a_search(shop: Shop, monkeypatch:
 def test_a_message_names_the_generation_by_its_tag(shop: Shop) -> None:
     begin(shop)
     shop.live.append(shop.live.outcome(COMMITTED))
-    intent = shop.live.intent(by=shop.live.admin, again=True)
-    shop.live.put(intent, shop.live.start(intent))
-    second = digest.tag(shop.live.bound().effect, 2).hex()
-    heard = shop.guard.webhook(*sealed("paid", second), verify)
+    repeat(shop)
+    heard = told(shop, "paid", 2)
     assert (heard.answer, shop.live.state().committed_max) == ("recorded", 2)
 
 
@@ -179,7 +202,7 @@ def test_a_message_about_an_effect_that_only_a_presence_has_named_is_found_by_th
     last, effect = limits.INTEGER_MAX, shop.live.bound().effect
     shop.live.put(shop.live.present(generation=last))
     assert told(shop, "paid").effect_key is None
-    named = shop.guard.webhook(*sealed("paid", digest.tag(effect, last).hex()), verify)
+    named = told(shop, "paid", last)
     assert named.effect_key == digest.format_id("eff", effect)
 
 
@@ -226,6 +249,66 @@ def test_a_negative_message_that_may_be_about_an_earlier_attempt_settles_no_late
     observed = [e.event.data for e in live.log.entries() if isinstance(e.event.data, Observation)]
     assert [(data.presence, data.evidence.failure) for data in observed] == [(ABSENT, "failed")]
     assert told(shop, "failed").answer == "known"
+
+
+@pytest.mark.parametrize("when", ["on time", "kept from before"])
+def test_a_negative_message_about_an_earlier_generation_settles_no_later_one(shop: Shop, when: str) -> None:
+    """A first attempt was declined, a second one made it, and the repeat of it is out: the decline comes late (S2)."""
+    live = shop.live
+    begin(shop)
+    live.append(live.outcome(COMMITTED))
+    if when == "kept from before":
+        assert told(shop, "failed").answer == "recorded"
+    repeat(shop)
+    live.put(live.outcome(UNKNOWN))
+    if when == "on time":
+        assert "settles nothing now" in told(shop, "failed").note
+    assert [look.status for look in shop.guard.reconcile()] == [UNKNOWN]
+    assert told(shop, "failed", 2).status == NOT_COMMITTED
+    assert live.audit().findings == ()
+
+
+def test_a_negative_message_about_an_earlier_generation_that_was_heard_while_a_later_one_was_out_is_about_the_earlier(
+    shop: Shop,
+) -> None:
+    begin(shop)
+    shop.live.append(shop.live.outcome(COMMITTED))
+    repeat(shop)
+    told(shop, "failed")
+    shop.live.put(shop.live.outcome(UNKNOWN))
+    assert shop.reconcile().status == UNKNOWN
+
+
+@pytest.mark.parametrize("sworn", [False, True], ids=["unsworn", "sworn"])
+def test_a_negative_message_settles_nothing_where_a_recovery_may_have_lost_the_attempt_that_it_is_about(
+    shop: Shop, sworn: bool
+) -> None:
+    """The lost tail may hold another attempt under the tag, whose decline comes now: after a person has settled that
+    one, the next was sent. Unless somebody swears that nothing was lost (S2).
+    """
+    live = shop.live
+    recover(live, sworn=sworn)
+    if not sworn:
+        live.put(live.intent())
+        live.wait(1)
+        live.wait(SETTLE_MS)
+        live.put(live.attestation(NOT_COMMITTED))
+    lose(shop)
+    heard = told(shop, "failed")
+    assert (heard.answer, heard.status) == ("recorded", NOT_COMMITTED if sworn else UNKNOWN)
+    assert [look.status for look in shop.guard.reconcile()] == [] if sworn else [UNKNOWN]
+    assert told(shop, "failed").answer == "known"
+
+
+def test_messages_that_name_no_object_are_told_apart_by_their_generation(shop: Shop) -> None:
+    begin(shop)
+    assert told(shop, "failed", id=None).answer == "recorded"
+    shop.live.append(shop.live.outcome(COMMITTED))
+    repeat(shop)
+    heard = [told(shop, "failed", 2, id=None).answer for _ in range(2)]
+    assert heard == ["recorded", "known"]
+    shop.live.put(shop.live.outcome(UNKNOWN))
+    assert shop.reconcile().status == NOT_COMMITTED
 
 
 def test_a_negative_message_takes_nothing_back(shop: Shop) -> None:
@@ -349,6 +432,20 @@ def test_a_later_version_of_the_contract_may_take_more_messages_as_presence_and_
     shop.live.register(version=3, **{**PROMISE, "webhook": wider})
     assert told(shop, "expired").answer == "ignored"
     assert told(shop, "settled").answer == "recorded"
+    assert shop.live.audit().findings == ()
+
+
+def test_a_later_version_of_the_contract_may_take_another_key_for_presence_and_the_earlier_one_counts_still(
+    shop: Shop,
+) -> None:
+    """A message that was signed before the key was rotated may come after, and what is unknown has not moved."""
+    lose(shop)
+    rotated = {**PROMISE["webhook"], "key_id": "whsec_2", "positive": ["paid", "settled"]}
+    shop.live.register(version=3, **{**PROMISE, "webhook": rotated})
+    assert told(shop, "paid", key="whsec_3").note == "verified with key 'whsec_3', and the contract wants 'whsec_2'"
+    assert told(shop, "settled", key="whsec_1").answer == "refused"
+    assert told(shop, "failed", key="whsec_2").answer == "refused"
+    assert [told(shop, "paid", key=key).answer for key in ("whsec_2", "whsec_1")] == ["recorded", "known"]
     assert shop.live.audit().findings == ()
 
 

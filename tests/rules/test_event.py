@@ -226,7 +226,7 @@ def test_an_event_names_its_attachments_and_its_snapshot() -> None:
     wanted = {"intent": {OTHER, ID}, "outcome": {OTHER}, "observation": {OTHER}, "attestation": {OTHER}}
     assert {kind: names for kind, names in named.items() if names} == wanted
     intent = parse_event(body_of(BY_KIND["intent"]), digest.EventId(ID))
-    assert references_of(intent) == {OTHER: 20_000}
+    assert references_of(intent) == [(OTHER, 20_000)]
     start = BY_KIND["start"]
     assert isinstance(start, say.Start)
     assert attachments_of(parse_event(body_of(replace(start, snapshot_id=OTHER)), digest.EventId(ID))) == {OTHER}
@@ -242,7 +242,7 @@ def test_a_record_that_only_looks_like_a_reference_names_nothing(value: Any) -> 
     intent = BY_KIND["intent"]
     assert isinstance(intent, say.Intent)
     event = parse_event(body_of(replace(intent, content={"doc": value})), digest.EventId(ID))
-    assert references_of(event) == {}
+    assert references_of(event) == []
 
 
 def test_each_kind_is_one_dataclass_with_the_fields_of_its_data() -> None:

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 from invoke_log.guard.driver import NEVER_SENT, Driver
 from invoke_log.guard.reconcile import Reconciled, _Look
+from invoke_log.guard.resolution import only_start
 from invoke_log.rules import admission, effect
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import CLAIMED, COMMITTED, STARTED
@@ -115,9 +116,21 @@ def approvals_not_counted() -> AbstractContextManager[None]:
     )
 
 
+def any_message_is_about_the_open_generation() -> AbstractContextManager[None]:
+    """A message that a charge failed settles the generation that is open, whichever its tag names."""
+    return patched(
+        {
+            "invoke_log.guard.webhook.only_start": lambda world, state, generation: only_start(
+                world, state, state.generation
+            )
+        }
+    )
+
+
 def any_message_is_about_the_last_attempt() -> AbstractContextManager[None]:
     """A message that a charge failed settles the attempt that is open, whichever it speaks of."""
-    return patched({"invoke_log.guard.resolution.Case.only_attempt": lambda self: True})
+    open_start: Any = lambda world, state, generation: state.send and state.send.id
+    return patched({f"invoke_log.guard.{module}.only_start": open_start for module in ("webhook", "reconcile")})
 
 
 def budgets_not_compared() -> AbstractContextManager[None]:
@@ -156,13 +169,14 @@ BROKEN: Final[dict[Callable[[], AbstractContextManager[None]], str]] = {
     recovery_forgotten: "S1",
     approvals_not_counted: "S9",
     any_message_is_about_the_last_attempt: "S2",
+    any_message_is_about_the_open_generation: "S2",
     budgets_not_compared: "POL-7",
     absence_waited_for_without_end: "L2",
     compare_and_set_dropped: "S7",
 }
 """Each bug, and the invariant that it breaks."""
-LATE: Final = (any_message_is_about_the_last_attempt, absence_waited_for_without_end)
-"""Bugs that show after hundreds of seeds, the last at 2,234: `make simulate` looks for them, and the tests do not."""
+LATE: Final = (absence_waited_for_without_end,)
+"""Bugs that show after thousands of seeds: `make simulate` looks for them, and the tests do not."""
 
 
 def found(broken: Callable[[], AbstractContextManager[None]], seeds: Sequence[int]) -> Ran | None:

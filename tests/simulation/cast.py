@@ -4,7 +4,7 @@ import functools
 import hmac
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -261,7 +261,7 @@ def attest(process: Process) -> None:
         put(process, say(live, data, process.signer, state))
 
 
-def repeat(process: Process) -> None:
+def repeat(process: Process, *, amounts: Sequence[int] = (1, 1, 2)) -> None:
     """Decide once more on what is committed: a repeat that somebody wants, with a generation of its own."""
     for live, state in looked_at(process):
         if state.status != COMMITTED or state.claim is None or process.world.rng.random() < 0.3:
@@ -270,7 +270,7 @@ def repeat(process: Process) -> None:
         intent = intent_of(live, state).data
         assert isinstance(intent, Intent)
         bound = bind(
-            live.contract, {**intent.identity, "amount": process.world.rng.choice((1, 1, 2)), "order": intent.purpose}
+            live.contract, {**intent.identity, "amount": process.world.rng.choice(amounts), "order": intent.purpose}
         )
         if live.contract.profile is None:
             put(process, live.intent(bound, by=process.signer, again=True))

@@ -8,14 +8,19 @@ from invoke_log.rules.kind import CLAIMED, COMMITTED, STARTED, UNKNOWN
 from tests.harness.live import D_MS, TTL_MS
 from tests.simulation import cast
 from tests.simulation.check import Judge
-from tests.simulation.provider import SETTLE_MS
-from tests.simulation.world import Process, Turns, Violation, World, copied
+from tests.simulation.provider import SETTLE_MS, TOOLS
+from tests.simulation.world import RESTS_MS, Process, Turns, Violation, World, copied
 
 REST_STEPS_MAX: Final = 4_000
 LAPSES: Final = 0.25
 """In how many runs nobody ticks, at the end, until an approval is too old."""
 RELAPSES: Final = 0.25
 """How many runs lose their store once more, at a moment when all effects are settled."""
+ECHOES: Final = 0.2
+"""How many of the runs in which a provider tells something, and no store was put back, go deep into one effect."""
+ROUNDS: Final = 3
+ODDS_OF_ECHOES: Final[tuple[dict[str, int], ...]] = ({"provider": 8}, {}, {"network": 2})
+"""What goes wrong how often, call by call: mostly it is declined, done, lost."""
 PEOPLE_ONLY: Final = ("blind", "lagging", "telling")
 """Tools of which asking alone cannot settle everything."""
 READERS: Final = ("reconciler", "second reconciler")
@@ -40,6 +45,9 @@ class Healing:
         yield from self.rest("healer")
         self.healer.job = cast.release
         yield from self.settle()
+        if "listener" in self.by_name and not self.world.restores and self.world.ticker.random() < ECHOES:
+            yield from self.echo()
+            yield from self.settle()
         if self.world.rng.random() < RELAPSES:
             yield from self.relapse()
             yield from self.settle()
@@ -81,6 +89,31 @@ class Healing:
             yield from self.rest(*names)
         if self.left(*statuses):
             raise Violation(clause, f"it stays as it is: {self.left(*statuses)}")
+
+    def echo(self) -> Turns:
+        """One effect over and over, declined, done, repeated and lost with a tail, while messages of it come late."""
+        world, draw = self.world, self.world.ticker
+        tool = next(name for name in world.called if "webhook" in TOOLS[name])
+        self.by_name["agent a"].job = partial(cast.call, tool=tool, order="told", amount=1)
+        self.by_name["repeater"].job = partial(cast.repeat, amounts=(1,))
+        world.faulty, world.silence = True, 0
+        losses = draw.choice((0, 0, 0.2))  # after one, a decline settles nothing any more
+        for odds in ODDS_OF_ECHOES * ROUNDS:
+            world.weather = dict.fromkeys(world.weather, 0) | {"message": 1} | odds
+            world.backups = [copied(world.store)]
+            yield from self.rest("agent a")
+            world.pass_time(draw.choice(RESTS_MS))
+            if draw.random() < losses:
+                world.restore()
+                yield from self.rest("agent a")
+            if draw.random() < 0.8:
+                yield from self.rest("listener")
+            if draw.random() < 0.8:
+                world.pass_time(SETTLE_MS + 1_000)
+                yield from self.rest("attestor")
+            yield from self.rest("repeater")
+        world.faulty = False
+        self.by_name["agent a"].job, self.by_name["repeater"].job = cast.call, cast.repeat
 
     def relapse(self) -> Turns:
         """Lose everything that is done from here on: the store as it stands now is put back then."""

@@ -90,6 +90,8 @@ class Provider:
     silent: list[tuple[int, int, Request]] = field(default_factory=list)
     mail: list[Message] = field(default_factory=list)
     kept: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    said: list[Message] = field(default_factory=list)
+    """Every message that was ever sent, as it was first."""
     sent: int = 0
 
     def take(self, request: Request, now_ms: int) -> tuple[str, str] | None:
@@ -150,6 +152,9 @@ class Provider:
             if fate < 0.26 and stores != "success":
                 self.fault("500, and it happened")
                 answer = (FAILED, "500")
+        if request.tool == "telling" and answer[0] != FAILED and self.chance("provider") < 0.15:
+            self.fault("answered before it was known")
+            answer = (FAILED, "202")
         if stores == "all" or (stores == "success" and answer[0] == LANDED):
             self.kept[place] = answer
         return answer
@@ -160,6 +165,7 @@ class Provider:
             return
         body = json.dumps({"event": event, "id": reference, "tag": request.tag}).encode()
         fate, said = self.chance("message"), Message(at_ms=at_ms, body=body, signature=signature_of(body))
+        self.said.append(said)
         if fate < 0.1:
             self.fault("message lost")
             return
@@ -174,6 +180,13 @@ class Provider:
             lie = body.replace(event.encode(), b"failed" if event == "paid" else b"paid")
             self.mail.append(replace(said, body=lie))
         self.mail.append(said)
+
+    def tell_again(self, now_ms: int) -> None:
+        """Deliver all messages of long ago once more, as after an outage: of the provider, or of who hears it."""
+        old = [each for each in self.said if each.at_ms + Q_MS < now_ms]
+        if old and self.chance("message") < 0.04:
+            self.fault("messages of long ago")
+            self.mail += [each for each in old if each not in self.mail]
 
     @staticmethod
     def _stores(request: Request) -> str | None:

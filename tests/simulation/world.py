@@ -56,6 +56,7 @@ FAULTS: Final = (
     "declined",
     "500, and it did not happen",
     "500, and it happened",
+    "answered before it was known",
     "never left",
     "question unanswered",
     "process dies",
@@ -72,6 +73,7 @@ FAULTS: Final = (
     "message late",
     "message repeated",
     "message forged",
+    "messages of long ago",
 )
 """Everything that goes wrong in a world."""
 WEATHER: Final = ("process", "clock", "disk", "store", "network", "provider", "message")
@@ -425,6 +427,7 @@ class World:
             return
         if self.chance("clock") < (0.02 if self.provider.silent else 0.004):  # it does most harm to what is under way
             self.jump()
+        self.provider.tell_again(self.boot_ms)
         if self.faulty and self.ticker.random() < self.silence:
             self.ticks_again_ms = self.boot_ms + self.ticker.choice((D_MS, TTL_MS, 3 * TTL_MS))
             self.fault("nobody ticks", f"until {self.ticks_again_ms}")

@@ -17,9 +17,9 @@ from invoke_log.guard.outcome import Aborted
 from invoke_log.guard.patience import EVERY_S_DEFAULT, OUT, Patience
 from invoke_log.guard.redrive import ENDING, burnt, redrive
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, readings
+from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, only_start, readings
 from invoke_log.guard.tool_call import Call, call_of
-from invoke_log.guard.waiting import Waiting, waiting_for
+from invoke_log.guard.waiting import Waiting, lost_handles, waiting_for
 from invoke_log.ledger import chain
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
@@ -218,16 +218,18 @@ class _Look:
         return left_s if state.status == STARTED else max(left_s, self._patience.to_wait_s(state, self._contract))
 
     def _told(self, state: EffectState) -> Brought | None:
-        """Settle by a negative message that came before the outcome, and was put on record then."""
+        """Settle by a negative message about this attempt that came before the outcome, and was put on record then."""
         with self._log.world() as world:
+            start = only_start(world, state, state.generation)
             messages = [
                 event.data.evidence
                 for _, event in world.observations(state.effect, state.resource)
                 if isinstance(event.data, Observation)
                 and (event.data.presence, event.data.evidence.kind) == (ABSENT, "webhook")
+                and event.data.about == start
                 and world.governance.holds(event.by, "reconciler", self._contract.effect_class, state.resource)
             ]
-        if not messages or not self._case.only_attempt():
+        if not messages:
             return None
         brought = self._case.absent(messages[-1], of=state)
         return brought if brought.answer == RECORDED else None
@@ -256,7 +258,7 @@ class _Look:
 
     def _blank(self, state: EffectState) -> str | None:
         """Return why nothing found proves nothing, in words; None: it may prove something."""
-        if state.tainted is not None and self._contract.handle is not None:
+        if lost_handles(state, self._contract):
             return LOST_HANDLES
         if self._tool.contract.read_back != self._contract.read_back:
             here, there = self._tool.contract.version, self._contract.version

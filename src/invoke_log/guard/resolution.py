@@ -99,16 +99,6 @@ class Case:
             if isinstance(data, Resolution) and data.presence == PRESENT and data.generation == generation
         }
 
-    def only_attempt(self) -> bool:
-        """Return whether the open attempt is the only one that was ever started under its tag.
-
-        A message names the tag, which all attempts of a generation share: a negative one may be about any [CALL-7].
-        """
-        with self.log.world() as world:
-            tag = digest.tag(self.effect, world.effect(self.effect, self.resource).generation)
-            said = [event.data for _, event in world.events_of(self.effect, self.resource)]
-        return sum(isinstance(data, Start) and data.tag == tag for data in said) == 1
-
     def present(self, seen: Sequence[Evidence], *, generation: int) -> Brought:
         """Put every object that was seen under the tag of a generation on record, in one commit, each once.
 
@@ -212,6 +202,19 @@ def tagged(log: Log, tag: str | None) -> tuple[EffectState, int] | None:
         return None
     with log.world() as world:
         return world.tagged(bytes.fromhex(tag))
+
+
+def only_start(world: LiveWorld, state: EffectState, generation: int) -> bytes | None:
+    """Return the one START that a negative message under a generation's tag can be about; None: it may be another.
+
+    All attempts of a generation share its tag, those of a tail that a recovery has lost among them [CALL-7].
+    """
+    if any(recovery.forgot(state.effect_class, state.resource) for recovery in world.governance.recoveries):
+        return None
+    tag = digest.tag(state.effect, generation)
+    said = (event for _, event in world.events_of(state.effect, state.resource))
+    starts = [event.id for event in said if isinstance(event.data, Start) and event.data.tag == tag]
+    return starts[0] if len(starts) == 1 else None
 
 
 def readings(world: LiveWorld, state: EffectState, contract: Contract, bound_ms: int | None) -> dict[bytes, bytes]:

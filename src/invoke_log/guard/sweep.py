@@ -66,7 +66,7 @@ def _bring(
 ) -> Swept | None:
     """Put objects under one of our tags on record, unless the log knows of the one there is."""
     contract = tool.contract
-    if state.claim is not None and generation == state.generation:
+    if state.claim is not None:  # of the effect's own class, which the tool's may have retired
         contract = log.governance.contracts[state.claim.contract_id]
     case = Case(log, signer, contract, effect=state.effect, resource=state.resource)
     committed = generation <= case.state().committed_max

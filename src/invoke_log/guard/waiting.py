@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from invoke_log.format import digest
 from invoke_log.guard.registry import Tool
-from invoke_log.guard.resolution import holders, readings
+from invoke_log.guard.resolution import holders, only_start, readings
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.contract import Contract
@@ -68,18 +68,25 @@ def _unknown(
     world: LiveWorld, state: EffectState, contract: Contract, *, bound: int | None, at_hand: bool
 ) -> tuple[str, str]:
     person = f"a person to attest: {_attestors(world, state, contract)}"
-    asks = contract.read_back is not None
+    asks, proves = contract.read_back is not None, contract.proves_absence and not lost_handles(state, contract)
     if asks and not at_hand:
         return "reconcile", f"a reconciler that has a tool with contract {contract.name!r}; or {person}"
-    if contract.proves_absence and contract.reconcilers > 1:
+    if proves and contract.reconcilers > 1:
         count = len(readings(world, state, contract, bound))
         return "reconcile", f"a sighting, or {contract.reconcilers} readings without it ({count} so far)"
-    if contract.proves_absence:
+    if proves:
         return "reconcile", "a sighting, or a reading without it by a reconciler that has watched it for D + Q itself"
     ways = ["a sighting"] if asks else []
     if contract.webhook is not None:
-        ways.append(f"a message that says {' or '.join([*contract.webhook.positive, *contract.webhook.negative])}")
+        alone = state.tainted is None and only_start(world, state, state.generation) is not None
+        events = [*contract.webhook.positive, *(contract.webhook.negative if alone else ())]
+        ways += [f"a message that says {' or '.join(events)}"] if events else []
     return ("reconcile", f"{', '.join(ways)}; or {person}") if ways else ("attest", person)
+
+
+def lost_handles(state: EffectState, contract: Contract) -> bool:
+    """Return whether an attempt may have had a handle that was lost with a tail: then none found proves nothing."""
+    return state.tainted is not None and contract.handle is not None
 
 
 def _attestors(world: LiveWorld, state: EffectState, contract: Contract) -> str:

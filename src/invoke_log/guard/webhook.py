@@ -1,7 +1,7 @@
 """A provider's messages: authenticated by the caller's verifier, matched by tag, put on record once. SPEC §10 [PRF-1].
 
 Messages come early, late, twice and forged. Presence commits from any status. A negative message settles only what is
-unknown, and only where it cannot be about an earlier attempt; otherwise it is kept as an observation. What is not
+unknown, and only where it cannot be about another attempt; otherwise it is kept as an observation. What is not
 verified appends nothing.
 """
 
@@ -12,7 +12,17 @@ from typing import Final
 
 from invoke_log.errors import InvokeLogError, KeyInvalidError, KeyLockedError, StoreError
 from invoke_log.format import digest
-from invoke_log.guard.resolution import KNOWN, RECORDED, REFUSED, UNAVAILABLE, Brought, Case, check_reference, tagged
+from invoke_log.guard.resolution import (
+    KNOWN,
+    RECORDED,
+    REFUSED,
+    UNAVAILABLE,
+    Brought,
+    Case,
+    check_reference,
+    only_start,
+    tagged,
+)
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
 from invoke_log.rules.contract import Contract
@@ -85,7 +95,7 @@ def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
         return Heard(answer=IGNORED, note="it carries no tag that this log has made")
     state, generation = found
     name = digest.format_id("eff", state.effect)
-    contract, says = _said(log.governance, state, notice.event)
+    contract, says = _said(log.governance, state, notice)
     if contract is None or contract.webhook is None:
         return Heard(answer=IGNORED, note=f"no contract takes {notice.event!r} as an answer", effect_key=name)
     if contract.webhook.key_id != notice.key_id:
@@ -97,7 +107,7 @@ def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
         evidence = _evidence(log, body, reference, None)
         brought = case.present([evidence], generation=generation)
     else:
-        brought = _negative(case, body, reference, notice.event)
+        brought = _negative(case, body, reference, notice.event, generation=generation)
     return Heard(
         answer=brought.answer,
         note=brought.note,
@@ -107,16 +117,18 @@ def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
     )
 
 
-def _negative(case: Case, body: bytes, reference: str | None, event: str) -> Brought:
-    """Settle an unknown effect as absent, where the message is surely about its one attempt; else keep the reading."""
-    if (reference, event) in set(_heard(case)):
-        return Brought(answer=KNOWN, note="on record already")
+def _negative(case: Case, body: bytes, reference: str | None, event: str, *, generation: int) -> Brought:
+    """Settle an unknown effect as absent, where the message is surely about its open attempt; else keep the reading."""
     state, evidence = case.state(), _evidence(case.log, body, reference, event)
-    if state.status == UNKNOWN and case.only_attempt():
+    with case.log.world() as world:
+        start = only_start(world, state, generation)
+    if state.status == UNKNOWN and state.send is not None and state.send.id == start:
         brought = case.absent(evidence, of=state)
         if brought.answer != REFUSED:
             return brought
-    about = state.send.id if state.send is not None else state.last
+    if evidence in _heard(case):
+        return Brought(answer=KNOWN, note="on record already")
+    about = start if start is not None else state.last
     assert about is not None
     observed = case.observe(ABSENT, evidence, about)
     if observed.answer != RECORDED:
@@ -124,18 +136,13 @@ def _negative(case: Case, body: bytes, reference: str | None, event: str) -> Bro
     return Brought(answer=RECORDED, note=f"observed; the effect is {state.status}, and this settles nothing now")
 
 
-def _heard(case: Case) -> Iterator[tuple[str | None, str | None]]:
-    """Reference and event of every negative message on record, as a resolution or an observation."""
+def _heard(case: Case) -> Iterator[Evidence]:
+    """The evidence of every negative reading on record, as a resolution or an observation."""
     with case.log.world() as world:
         of = (case.effect, case.resource)
         for _, event in (*world.events_of(*of), *world.observations(*of)):
-            data = event.data
-            if (
-                isinstance(data, Resolution | Observation)
-                and data.presence == ABSENT
-                and data.evidence.kind == "webhook"
-            ):
-                yield data.evidence.reference, data.evidence.failure
+            if isinstance(event.data, Resolution | Observation) and event.data.presence == ABSENT:
+                yield event.data.evidence
 
 
 def _evidence(log: Log, body: bytes, reference: str | None, failure: str | None) -> Evidence:
@@ -146,18 +153,21 @@ def _evidence(log: Log, body: bytes, reference: str | None, failure: str | None)
     )
 
 
-def _said(governance: Governance, state: EffectState, event: str) -> tuple[Contract | None, str]:
-    """The contract under which an event says something of an effect, and what: the claim's own, or its last version.
+def _said(governance: Governance, state: EffectState, notice: Notice) -> tuple[Contract | None, str]:
+    """The contract under which a message says something of an effect, and what: the claim's own, or its last version.
 
-    A later version may take more events as proof of presence; only the claim's own can say what proves absence.
+    A later version may take more events as proof of presence, and another key; only the claim's own can say what proves
+    absence.
     """
     if state.claim is None:
         return None, ""
     own = governance.contracts[state.claim.contract_id]
     last = governance.contracts[governance.latest[own.name]]
-    if own.webhook is not None and event in own.webhook.negative:
+    if own.webhook is not None and notice.event in own.webhook.negative:
         return own, NOT_COMMITTED
-    for contract in (own, last):
-        if contract.webhook is not None and event in contract.webhook.positive:
-            return contract, COMMITTED
-    return None, ""
+    takes = None
+    for contract in (last, own):
+        webhook = contract.webhook
+        if webhook is not None and notice.event in webhook.positive:
+            takes = contract if takes is None or webhook.key_id == notice.key_id else takes
+    return takes, COMMITTED
