@@ -1,6 +1,7 @@
 """A log as one file: read whole or not at all. [BDL-1] to [BDL-7]"""
 
 import io
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -157,6 +158,19 @@ def test_a_leaf_of_another_form_is_no_leaf(item: Value) -> None:
 )
 def test_a_trailer_of_another_form_is_malformed(item: Value) -> None:
     assert refused(b"".join(written(trailer=cbor.encode(item)))) is MalformedError
+
+
+def test_a_trailer_that_is_nested_deeper_is_refused_before_it_is_built() -> None:
+    deep = b"\x82\x40\x9a" + (200_000).to_bytes(4) + b"\x81\x80" * 200_000
+    reader = BundleReader(io.BytesIO(b"".join(written(trailer=deep))))
+    assert len(list(reader.entries())) == len(ENTRIES)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MalformedError, match="depth"):
+            reader.trailer()
+        assert tracemalloc.get_traced_memory()[1] < len(deep)
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_second_spelling_of_an_item_is_malformed() -> None:

@@ -20,6 +20,7 @@ from invoke_log.format.merkle import HASH_BYTES
 MAGIC: Final = "invoke-log bundle 1"
 TRAILER_BYTES_MAX: Final = 256 << 20
 """Bytes of a trailer with all its attachments: it is held in memory whole."""
+TRAILER_NESTING: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,8 @@ class BundleReader:
 
     def trailer(self) -> Trailer:
         """Return the trailer, after the last entry and with nothing behind it [BDL-4], [BDL-5]."""
-        item = self._items.read_item(bytes_max=TRAILER_BYTES_MAX)
+        # What is nested deeper is no trailer, and would take a hundred times its bytes to build.
+        item = self._items.read_item(bytes_max=TRAILER_BYTES_MAX, nesting_max=TRAILER_NESTING)
         if item is None:
             raise CutError("bundle: ends after its last leaf, want a trailer with a checkpoint")
         trailer = _trailer(item.value)

@@ -105,13 +105,16 @@ class SequenceReader:
         self.offset = 0
         """Bytes read so far: where the next item begins."""
 
-    def read_item(self, *, bytes_max: int = limits.ITEM_BYTES_MAX) -> SequenceItem | None:
+    def read_item(
+        self, *, bytes_max: int = limits.ITEM_BYTES_MAX, nesting_max: int = limits.NESTING_MAX
+    ) -> SequenceItem | None:
         """Return the next item, or None where the stream ends between two items.
 
-        Raises: CutError: the stream ends inside an item. MalformedError: not IL1, or longer than `bytes_max`, which is
-        noticed before more than that is read. Whatever the stream's own `read` raises passes through.
+        Raises: CutError: the stream ends inside an item. MalformedError: not IL1, nested deeper than `nesting_max`, or
+        longer than `bytes_max`; both are noticed before more than that is read. Whatever the stream's own `read` raises
+        passes through.
         """
-        item = self._item_shown(bytes_max) or self._item_read(bytes_max)
+        item = self._item_shown(bytes_max) or self._item_read(bytes_max, nesting_max)
         if item is not None:
             self.offset += len(item.raw)
         return item
@@ -130,12 +133,16 @@ class SequenceReader:
         self._stream.read(len(raw))
         return SequenceItem(value=value, raw=raw, offset=self.offset)
 
-    def _item_read(self, bytes_max: int) -> SequenceItem | None:
-        meter = self._meter
+    def _item_read(self, bytes_max: int, nesting_max: int) -> SequenceItem | None:
+        meter, decoder = self._meter, self._decoder
         meter.begin(bytes_max)
+        if nesting_max < limits.NESTING_MAX:
+            stricter = _STRICT.copy()
+            stricter["max_depth"] = nesting_max
+            decoder = cbor2.CBORDecoder(cast(IO[bytes], meter), **stricter)
         root = f"item at byte {self.offset}: $"
         try:
-            found = self._decoder.decode()
+            found = decoder.decode()
         except cbor2.CBORDecodeError as error:
             if meter.in_stream and error.__cause__:  # the stream's own error, as cbor2 wrapped it
                 raise error.__cause__ from None
