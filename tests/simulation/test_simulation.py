@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 from tests.simulation import coverage
-from tests.simulation.broken import BROKEN, LATE, found
+from tests.simulation.broken import BROKEN, found
 from tests.simulation.remembered import remembered
 from tests.simulation.run import STEPS, Ran, run
 
@@ -90,6 +90,6 @@ def test_a_seed_is_one_history_in_every_process() -> None:
     assert told == [here, here]
 
 
-@pytest.mark.parametrize("broken", [each for each in BROKEN if each not in LATE], ids=lambda broken: broken.__name__)
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
 def test_a_rule_that_is_taken_out_is_missed(broken: Callable[[], AbstractContextManager[None]]) -> None:
     assert found(broken, range(1_000)) is not None
