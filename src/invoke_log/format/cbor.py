@@ -114,7 +114,8 @@ class SequenceReader:
         longer than `bytes_max`; both are noticed before more than that is read. Whatever the stream's own `read` raises
         passes through.
         """
-        item = self._item_shown(bytes_max) or self._item_read(bytes_max, nesting_max)
+        shown = self._item_shown(bytes_max) if nesting_max == limits.NESTING_MAX else None
+        item = shown or self._item_read(bytes_max, nesting_max)
         if item is not None:
             self.offset += len(item.raw)
         return item

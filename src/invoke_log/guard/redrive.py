@@ -51,7 +51,7 @@ def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
     arguments = _arguments(case, state)
     if arguments is None:
         return _not_sent("no re-drive: an argument of the request is not kept here")
-    began = time.clock_gettime(CLOCK)
+    send_by = time.clock_gettime(CLOCK) + contract.send_deadline_ms / 1000
     data = Redrive(
         start=send.id,
         nonce_hash=digest.nonce_hash(secrets.token_bytes(16)),
@@ -62,10 +62,10 @@ def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
     if not isinstance(answer, Accepted):
         return _not_sent(f"no re-drive: {getattr(answer, 'reason', answer)}")
     # Crash here: the re-drive is stored, and the request may have left: unknown as before, its bound counts from here.
-    if time.clock_gettime(CLOCK) - began >= contract.send_deadline_ms / 1000:
+    if time.clock_gettime(CLOCK) >= send_by:
         return _not_sent("not re-driven: its send deadline passed before it could be sent")
     try:
-        value = tool.redrive(**arguments, invoke=replace(call, send_by=began + contract.send_deadline_ms / 1000))
+        value = tool.redrive(**arguments, invoke=replace(call, send_by=send_by))
         reply = reply_of_value(value)
     except ENDING:
         raise

@@ -198,7 +198,7 @@ class Case:
 
 def tagged(log: Log, tag: str | None) -> tuple[EffectState, int] | None:
     """Return the effect and the generation that a provider's object belongs to by its tag; None: none of this log's."""
-    if tag is None or not _TAG.fullmatch(tag):
+    if not isinstance(tag, str) or not _TAG.fullmatch(tag):  # whatever a provider's client handed on
         return None
     with log.world() as world:
         return world.tagged(bytes.fromhex(tag))

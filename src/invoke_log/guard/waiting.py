@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from invoke_log.format import digest
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import holders, only_start, readings
+from invoke_log.ledger.approval import release_from_ms
 from invoke_log.ledger.log import Log
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.contract import Contract
@@ -44,8 +45,7 @@ def waiting_for(world: LiveWorld, state: EffectState, contract: Contract, *, at_
     contract says.
     """
     if state.status == CLAIMED:
-        assert state.claim is not None
-        until, following = _after(world, state.claim.index, contract.claim_ttl_ms), "wait"
+        until, following = release_from_ms(world, state), "wait"
         words = "its START, an approval or its release; after its time anyone may release it"
     elif state.status == STARTED:
         assert state.send is not None
