@@ -21,6 +21,7 @@ from invoke_log.rules.fold import Fold
 from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.policy import ALLOW_COVERED
 from invoke_log.rules.render import render_intent, rendering_digest
+from tests.harness import forge
 from tests.harness.worked_log import ADMIN, AGENT, ARGUMENTS, CONTRACT, LOG, NONCE, ORIGIN, RECONCILER, worked
 
 SPEC: Final = Path(__file__).parents[2] / "SPEC.md"
@@ -87,7 +88,7 @@ def smallest_log() -> bytes:
     note = checkpoint.sign_checkpoint(Checkpoint(origin=ORIGIN, size=TreeSize(2), root=frontier.root()), LOG)
     header = bundle.Header(origin=ORIGIN, first=0, size=2, left_edge=())
     parts = [bundle.encode_header(header), *(bundle.encode_entry(e.body, e.signature) for e in first)]
-    return b"".join([*parts, bundle.encode_trailer(note, [])])
+    return b"".join([*parts, forge.trailer(note, [])])
 
 
 def state_root_of(count: int) -> bytes:

@@ -21,6 +21,7 @@ from invoke_log.rules.event import build_body
 from invoke_log.rules.kind import Approval, Attestation, Evidence, Genesis, Intent, Note
 from invoke_log.rules.policy import parse_policy
 from invoke_log.rules.snapshot import difference, drifted, freeze, profile_of
+from tests.harness import forge
 from tests.harness.play import (
     APPROVER,
     ATTESTOR,
@@ -80,7 +81,7 @@ def leaves_of(log: Worked) -> bytes:
 
 
 def bundle_of(log: Worked, *attachments: bytes, note: bytes | None = None) -> bytes:
-    return leaves_of(log) + bundle.encode_trailer(note_of(log) if note is None else note, attachments)
+    return leaves_of(log) + forge.trailer(note_of(log) if note is None else note, attachments)
 
 
 @pytest.fixture
@@ -272,10 +273,15 @@ def test_attachments_and_snapshots_are_compared(read: Read) -> None:
 
 def test_an_attachment_has_the_size_that_is_named(read: Read) -> None:
     """[EVT-4], [RPL-6]"""
+    assert codes(read(bundle_of(misnamed(), b"page"))) == ["attachment-differs"]
+
+
+def misnamed() -> Play:
+    """A log that says of `page` that it has five bytes."""
     play = unknown()
     reference: dict[str, Value] = {"attachment": digest.attachment_digest(b"page"), "size": 5}
     must(play.resolve("present", Evidence(kind="tag_seen", attachment=reference)))
-    assert codes(read(bundle_of(play, b"page"))) == ["attachment-differs"]
+    return play
 
 
 # The result
@@ -343,6 +349,14 @@ def test_a_bundle_that_ends_early_is_cut_wherever_it_ends(read: Read) -> None:
 def test_what_follows_the_trailer_is_refused(read: Read) -> None:
     """[BDL-1], [BDL-6]"""
     report = read(bundle_of(Play()) + b"\x00")
+    assert (codes(report), report.covered) == (["malformed"], None)
+
+
+def test_of_a_trailer_that_breaks_off_nothing_counts(read: Read) -> None:
+    """[BDL-6]"""
+    whole = bundle_of(misnamed(), b"page")
+    assert codes(read(whole)) == ["attachment-differs"]
+    report = read(whole + b"\x00")
     assert (codes(report), report.covered) == (["malformed"], None)
 
 

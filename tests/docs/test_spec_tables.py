@@ -11,7 +11,7 @@ import pytest
 
 from invoke_log.audit import report
 from invoke_log.errors import MalformedError
-from invoke_log.format import bundle, cbor, digest, limits, note, receipt
+from invoke_log.format import cbor, digest, limits, note, receipt
 from invoke_log.format.cbor import Value
 from invoke_log.rules import answer, budget, contract, effect, event, evidence, kind, policy, schema
 from invoke_log.rules.schema import Schema
@@ -179,8 +179,8 @@ def test_the_bounds_are_those_of_the_code() -> None:
         limits.RESOURCE_BYTES_MAX,
         limits.RAW_INLINE_BYTES_MAX,
         limits.KEY_NAME_BYTES_MAX,
-        bundle.TRAILER_BYTES_MAX,
         note.NOTE_BYTES_MAX,
+        limits.ATTACHMENT_BYTES_MAX,
     ]
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from invoke_log.errors import CutError, MalformedError
 from invoke_log.format import bundle, cbor, digest
-from invoke_log.format.bundle import BundleReader, Header, Trailer
+from invoke_log.format.bundle import BundleReader, Header
 from invoke_log.format.cbor import Value
+from tests.harness import forge
 
 HEADER = Header(origin="example.com/log", first=0, size=3, left_edge=())
 ENTRIES = [(bytes([at]) * 5, bytes([at]) * 64) for at in range(3)]
@@ -21,12 +22,14 @@ NOTE = b"a signed note"
 def written(header: Header = HEADER, *, trailer: bytes | None = None) -> list[bytes]:
     """The items of a bundle."""
     entries = [bundle.encode_entry(body, signature) for body, signature in ENTRIES]
-    return [bundle.encode_header(header), *entries, trailer or bundle.encode_trailer(NOTE, ATTACHMENTS)]
+    return [bundle.encode_header(header), *entries, trailer or forge.trailer(NOTE, ATTACHMENTS)]
 
 
-def read(raw: bytes) -> tuple[Header, list[tuple[bytes, bytes]], Trailer]:
+def read(raw: bytes) -> tuple[Header, list[tuple[bytes, bytes]], bytes, list[bytes]]:
+    """Header, leaves, checkpoint and attachments."""
     reader = BundleReader(io.BytesIO(raw))
-    return reader.header, list(reader.entries()), reader.trailer()
+    entries, trailer = list(reader.entries()), reader.trailer()
+    return reader.header, entries, trailer.note, list(trailer.attachments)
 
 
 def refused(raw: bytes) -> type[Exception] | None:
@@ -38,15 +41,9 @@ def refused(raw: bytes) -> type[Exception] | None:
 
 
 def test_what_was_written_is_read_one_item_after_the_other() -> None:
-    header, entries, trailer = read(b"".join(written()))
-    assert (header, entries, trailer.note) == (HEADER, ENTRIES, NOTE)
-    digests = [digest.attachment_digest(raw) for raw in trailer.attachments]
-    assert digests == sorted(digests)
-    assert set(trailer.attachments) == set(ATTACHMENTS)
-
-
-def test_attachments_are_written_in_order_and_once_whatever_they_came_in() -> None:
-    assert bundle.encode_trailer(NOTE, ATTACHMENTS) == bundle.encode_trailer(NOTE, (*ATTACHMENTS[::-1], b"one"))
+    header, entries, note, attachments = read(b"".join(written()))
+    assert (header, entries, note) == (HEADER, ENTRIES, NOTE)
+    assert attachments == sorted(ATTACHMENTS, key=digest.attachment_digest)
 
 
 def test_a_bundle_cut_at_any_byte_is_cut_or_malformed_and_at_an_item_it_is_cut() -> None:
@@ -160,17 +157,41 @@ def test_a_trailer_of_another_form_is_malformed(item: Value) -> None:
     assert refused(b"".join(written(trailer=cbor.encode(item)))) is MalformedError
 
 
-def test_a_trailer_that_is_nested_deeper_is_refused_before_it_is_built() -> None:
-    deep = b"\x82\x40\x9a" + (200_000).to_bytes(4) + b"\x81\x80" * 200_000
-    reader = BundleReader(io.BytesIO(b"".join(written(trailer=deep))))
+def test_a_trailer_that_says_it_has_more_parts_is_malformed_before_they_come() -> None:
+    assert refused(b"".join(written(trailer=b"\x83\x40\x80"))) is MalformedError
+
+
+def test_a_trailer_holds_one_attachment_at_a_time_whatever_they_come_to() -> None:
+    size, count = 1 << 20, 24
+    large = sorted((bytes([at]) * size for at in range(count)), key=digest.attachment_digest)
+    stream = io.BufferedReader(io.BytesIO(b"".join(written(trailer=forge.trailer(NOTE, large)))))
+    reader = BundleReader(stream)
     assert len(list(reader.entries())) == len(ENTRIES)
     tracemalloc.start()
     try:
-        with pytest.raises(MalformedError, match="depth"):
-            reader.trailer()
-        assert tracemalloc.get_traced_memory()[1] < len(deep)
+        found = sum(raw == large[at] for at, raw in enumerate(reader.trailer().attachments))
+        assert tracemalloc.get_traced_memory()[1] < 4 * size
     finally:
         tracemalloc.stop()
+    assert found == count
+
+
+def test_a_length_that_a_trailer_only_claims_takes_no_memory() -> None:
+    for claims in (b"\x82\x40\x9b" + b"\xff" * 8, b"\x82\x40\x81\x5b" + b"\xff" * 8, b"\x82\x5b" + b"\xff" * 8):
+        tracemalloc.start()
+        try:
+            assert refused(b"".join(written(trailer=claims))) in (CutError, MalformedError)
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("before", "longest"), [(b"\x82", 65_536), (b"\x82\x40\x81", 64 << 20)], ids=["note", "attachment"]
+)
+def test_a_part_of_a_trailer_longer_than_its_bound_is_malformed_before_it_is_read(before: bytes, longest: int) -> None:
+    assert refused(b"".join(written(trailer=before + b"\x5a" + longest.to_bytes(4)))) is CutError
+    assert refused(b"".join(written(trailer=before + b"\x5a" + (longest + 1).to_bytes(4)))) is MalformedError
 
 
 def test_a_second_spelling_of_an_item_is_malformed() -> None:
@@ -178,6 +199,12 @@ def test_a_second_spelling_of_an_item_is_malformed() -> None:
     assert first[:2] == b"\x82\x45"
     assert refused(b"".join([header, b"\x98\x02" + first[1:], *rest])) is MalformedError
     assert refused(b"".join([header, b"\x82\x58\x05" + first[2:], *rest])) is MalformedError
+    for head, note, none in (
+        (b"\x98\x02", b"\x40", b"\x80"),
+        (b"\x82", b"\x58\x00", b"\x80"),
+        (b"\x82", b"\x40", b"\x9f\xff"),
+    ):
+        assert refused(b"".join(written(trailer=head + note + none))) is MalformedError
     assert refused(b"".join([b"\xd9\xd9\xf7", header, first, *rest])) is MalformedError
 
 

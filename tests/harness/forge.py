@@ -1,11 +1,11 @@
 """Bundles taken apart, changed, and put together again, with or without the help of the log key."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from invoke_log.format import bundle, cbor, merkle
+from invoke_log.format import bundle, cbor, digest, merkle
 from invoke_log.format.bundle import BundleReader, Header
 from invoke_log.format.checkpoint import Checkpoint, sign_checkpoint
 from invoke_log.format.envelope import decode_body, entry_of, seal
@@ -34,8 +34,7 @@ class Parts:
     def join(self) -> bytes:
         """The bundle as it stands: a change of a leaf shows in the tree."""
         leaves = [bundle.encode_entry(*leaf) for leaf in self.leaves]
-        trailer = bundle.encode_trailer(self.note, self.attachments)
-        return b"".join([bundle.encode_header(self.header), *leaves, trailer])
+        return b"".join([bundle.encode_header(self.header), *leaves, trailer(self.note, self.attachments)])
 
     def signed(self, log_key: FileSigner) -> bytes:
         """The bundle of a log whose key holder signs whatever the leaves are."""
@@ -55,8 +54,15 @@ class Parts:
 def take_apart(raw: bytes) -> Parts:
     reader = BundleReader(io.BytesIO(raw))
     leaves = list(reader.entries())
-    trailer = reader.trailer()
-    return Parts(header=reader.header, leaves=leaves, note=trailer.note, attachments=trailer.attachments)
+    closing = reader.trailer()
+    return Parts(header=reader.header, leaves=leaves, note=closing.note, attachments=tuple(closing.attachments))
+
+
+def trailer(note: bytes, attachments: Iterable[bytes]) -> bytes:
+    """A whole trailer: each attachment once, in order."""
+    by_digest = {digest.attachment_digest(raw): raw for raw in attachments}
+    parts = [bundle.encode_attachment(by_digest[key]) for key in sorted(by_digest)]
+    return b"".join([bundle.encode_trailer_head(note, len(parts)), *parts])
 
 
 def resealed(leaf: Leaf, signer: FileSigner, change: Callable[[dict[str, Any]], object]) -> Leaf:

@@ -26,9 +26,9 @@ from typing import Final
 import pytest
 
 from invoke_log.format import cbor
-from invoke_log.format.bundle import BundleReader, encode_entry, encode_header, encode_trailer
 from invoke_log.ledger import log as ledger_log
 from invoke_log.surfaces.cli.main import main
+from tests.harness.forge import take_apart
 
 T0: Final = 1_790_000_000_000
 FILES: Final = Path(__file__).parents[1] / "surfaces" / "cli" / "files"
@@ -150,14 +150,9 @@ def stage(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Player]:
 def _flip(player: Player, file: str, leaf: str) -> None:
     """Flip one bit of the signature at a leaf of a bundle."""
     path = Path(file)
-    with path.open("rb") as stream:
-        reader = BundleReader(stream)
-        entries = list(reader.entries())
-        trailer = reader.trailer()
-    body, signature = entries[int(leaf)]
-    entries[int(leaf)] = body, bytes([signature[0] ^ 1]) + signature[1:]
-    raw = b"".join(encode_entry(*entry) for entry in entries)
-    path.write_bytes(encode_header(reader.header) + raw + encode_trailer(trailer.note, trailer.attachments))
+    parts = take_apart(path.read_bytes())
+    body, signature = parts.leaves[int(leaf)]
+    path.write_bytes(parts.with_leaf(int(leaf), (body, bytes([signature[0] ^ 1]) + signature[1:])).join())
 
 
 def _cut(player: Player, file: str, count: str) -> None:

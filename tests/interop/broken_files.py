@@ -9,6 +9,7 @@ from invoke_log.format import bundle, cbor, checkpoint, limits
 from invoke_log.format.checkpoint import Checkpoint
 from invoke_log.format.digest import TreeSize
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, PRESENT, UNKNOWN, Evidence, Freeze, Release, Revoke
+from tests.harness import forge
 from tests.interop.agreements import BRIEF, BY_ORDER, CONTRACTS, TRANSFER, call, snapshot
 from tests.interop.cases import SMALL_ORDER, claimed, committed, recover, redrive, resolve, started
 from tests.interop.log_writer import EVERYTHING, KEYS, LogWriter
@@ -39,7 +40,7 @@ def items(log: LogWriter) -> list[bytes]:
     """The items of a log's bundle: header, leaves, trailer."""
     entries = [bundle.encode_entry(sealed.body, sealed.signature) for sealed in log.envelopes]
     header = bundle.Header(origin=log.origin, first=0, size=log.index, left_edge=())
-    return [bundle.encode_header(header), *entries, bundle.encode_trailer(log.note(), log.attachments)]
+    return [bundle.encode_header(header), *entries, forge.trailer(log.note(), log.attachments)]
 
 
 def replaced(at: int, item: bytes) -> bytes:
@@ -232,7 +233,7 @@ def genesis_file(name: str, begin: Callable[[LogWriter], object]) -> None:
         entries = [bundle.encode_entry(sealed.body, sealed.signature) for sealed in log.envelopes]
         header = bundle.Header(origin=log.origin, first=0, size=len(entries) + 1, left_edge=())
         root = checkpoint.sign_checkpoint(Checkpoint(origin=log.origin, size=TreeSize(1), root=bytes(32)), log.log_key)
-        return b"".join([bundle.encode_header(header), *entries, entries[0], bundle.encode_trailer(root, ())])
+        return b"".join([bundle.encode_header(header), *entries, entries[0], forge.trailer(root, ())])
 
     file(f"genesis-invalid {name}")(make)
 

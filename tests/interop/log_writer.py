@@ -43,6 +43,7 @@ from invoke_log.rules.kind import (
 from invoke_log.rules.policy import Policy, judge
 from invoke_log.rules.render import rendering_digest
 from invoke_log.rules.world import EffectState
+from tests.harness import forge
 from tests.interop.agreements import POLICY
 
 EVERYTHING: Final = Scope(effect_class="*", prefix="")
@@ -162,9 +163,7 @@ class LogWriter:
         head = bundle.Header(origin=origin or self.fold.governance.origin, first=0, size=size, left_edge=())
         parts = [bundle.encode_header(head)]
         parts += [bundle.encode_entry(sealed.body, sealed.signature) for sealed in self.envelopes]
-        parts.append(
-            bundle.encode_trailer(note or self.note(), self.attachments if attachments is None else attachments)
-        )
+        parts.append(forge.trailer(note or self.note(), self.attachments if attachments is None else attachments))
         return b"".join(parts)
 
     def note(self, *, size: int | None = None, root: bytes | None = None, origin: str | None = None) -> bytes:

@@ -17,6 +17,7 @@ from invoke_log.format.cbor import Value
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.event import CHAINED_KINDS, GOVERNANCE_KINDS
 from invoke_log.rules.fold import Fold
+from tests.harness import forge
 from tests.interop.log_writer import Body, LogWriter
 from tests.vectors.cases import load, names
 
@@ -44,7 +45,7 @@ def sources() -> list[tuple[list[Body], tuple[bytes, ...], str]]:
         if case["report"]["covered"]["size"] is not None:
             reader = BundleReader(io.BytesIO(bytes.fromhex(case["bundle"])))
             bodies = [cast("Body", cbor.decode(body)) for body, _ in reader.entries()]
-            found.append((bodies, reader.trailer().attachments, case["trust"]))
+            found.append((bodies, tuple(reader.trailer().attachments), case["trust"]))
     return found
 
 
@@ -137,7 +138,7 @@ def sealed(random: Random, changed: list[Value], attachments: list[bytes]) -> by
     header = bundle.Header(origin=log.origin, first=0, size=len(leaves), left_edge=())
     items = [bundle.encode_entry(*leaf) for leaf in leaves]
     note = log.note(origin=log.origin) if log.index else b""
-    return b"".join([bundle.encode_header(header), *items, bundle.encode_trailer(note, attachments)])
+    return b"".join([bundle.encode_header(header), *items, forge.trailer(note, attachments)])
 
 
 def signer_of(body: Value) -> FileSigner | None:

@@ -16,6 +16,7 @@ from invoke_log.errors import (
     StoreFormatError,
     StoreReadOnlyError,
 )
+from invoke_log.format import limits
 from invoke_log.format.digest import attachment_digest
 from invoke_log.log import home
 from invoke_log.log.engine import Engine
@@ -156,7 +157,7 @@ def test_an_attachment_that_cannot_be_written_leaves_nothing(place: Path, monkey
 
 
 def test_an_attachment_over_its_bound_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(home, "ATTACHMENT_BYTES_MAX", 4)
+    monkeypatch.setattr(limits, "ATTACHMENT_BYTES_MAX", 4)
     home.keep_attachment(place, bytes(4))
     with pytest.raises(MalformedError):
         home.keep_attachment(place, bytes(5))

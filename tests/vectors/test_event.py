@@ -11,6 +11,7 @@ from invoke_log.format import bundle, cbor, digest, envelope, merkle
 from invoke_log.format.bundle import BundleReader
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.event import build_body, parse_event
+from tests.harness import forge
 from tests.vectors.cases import Case, load, mapping, names
 
 STEPS = ("malformed", "signature-invalid", "form-invalid")
@@ -62,7 +63,7 @@ def with_one_more(case: Case) -> bytes:
     pairs = [*beginning.entries(), (bytes.fromhex(case["body"]), bytes.fromhex(case["signature"]))]
     header = bundle.Header(origin=beginning.header.origin, first=0, size=3, left_edge=())
     items = (bundle.encode_entry(body, signature) for body, signature in pairs)
-    return bundle.encode_header(header) + b"".join(items) + bundle.encode_trailer(b"no note", ())
+    return bundle.encode_header(header) + b"".join(items) + forge.trailer(b"no note", ())
 
 
 @pytest.mark.parametrize("name", names("event"))

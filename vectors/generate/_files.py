@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from vectors.generate import _wire as wire
 from vectors.generate._lives import started, unknown
+from vectors.generate._sample import evidence
 from vectors.generate._story import Cases, Leaf, Story
 from vectors.generate._wire import AGENT, LOG, ORIGIN, STRANGER, T0, Case, Key, Map
 
@@ -90,11 +91,15 @@ def cuts() -> Cases:
         stopped("the trailer in the place of a leaf [BDL-6]", "cut", early, read=3, index=3, flag="cut"),
     )
     everything = header + b"".join(items)
+    noted = b"\x82" + wire.il1(story.note())
     for name, comment, end in (
         ("no-trailer", "it ends after its last leaf [BDL-6]", b""),
         ("in-trailer", "it ends inside its trailer [BDL-6]", wire.trailer_item(story.note())[:50]),
         ("empty-trailer", "an empty trailer [BDL-6]", b"\x80"),
-        ("long-trailer", "a note as long as can be [BDL-6]", b"\x82\x5a" + ((256 << 20) - 6).to_bytes(4)),
+        ("long-note", "a note as long as can be [BDL-6]", b"\x82\x5a" + (65_536).to_bytes(4)),
+        ("after-note", "it ends after the note [BDL-6]", noted),
+        ("between-attachments", "it ends after one of two attachments [BDL-6]", noted + b"\x82\x43one"),
+        ("long-attachment", "an attachment as long as can be [BDL-6]", noted + b"\x81\x5a" + (64 << 20).to_bytes(4)),
     ):
         story = whole()
         story.find("cut")
@@ -104,8 +109,13 @@ def cuts() -> Cases:
 def lies() -> Cases:
     story = whole()
     story.find("malformed")
-    over = wire.bundle(ORIGIN, story.pairs, b"\x82\x5a" + ((256 << 20) - 5).to_bytes(4))
-    yield "trailer-lies", story.case("a note longer than the trailer may be [BDL-6]", "trailer", raw=over, **UNCOVERED)
+    over = wire.bundle(ORIGIN, story.pairs, b"\x82\x5a" + (65_536 + 1).to_bytes(4))
+    yield "note-lies", story.case("a note longer than any may be [BDL-6]", "trailer", raw=over, **UNCOVERED)
+    story = whole()
+    story.find("malformed")
+    attached = b"\x82" + wire.il1(story.note()) + b"\x81\x5a" + ((64 << 20) + 1).to_bytes(4)
+    over = wire.bundle(ORIGIN, story.pairs, attached)
+    yield "attachment-lies", story.case("an attachment longer than any may be", "trailer", raw=over, **UNCOVERED)
 
 
 def headers() -> Cases:
@@ -171,12 +181,27 @@ def trailers() -> Cases:
         "order": ("attachments out of order [BDL-4]", wire.il1([note, [two, one]])),
         "attachment-twice": ("one attachment twice [BDL-4]", wire.il1([note, [one, one]])),
         "map": ("a map", wire.il1({"note": note})),
+        "head": ("its own head a byte too long [IL1-1]", b"\x98\x02" + wire.il1(note) + b"\x80"),
+        "no-end": ("a list of attachments without a length [IL1-1]", b"\x82" + wire.il1(note) + b"\x9f\xff"),
+        "long-heads": (
+            "an attachment's head a byte too long [IL1-1]",
+            b"\x82" + wire.il1(note) + b"\x81\x58\x03one",
+        ),
+        "unnamed": ("of what it also holds nothing is said [BDL-6]", wire.il1([note, [one, 1]])),
     }
     for name, (comment, end) in faults.items():
         story = whole()
         story.find("malformed")
         raw = wire.bundle(ORIGIN, story.pairs, end)
         yield f"trailer-{name}", story.case(comment, "trailer", raw=raw, **UNCOVERED)
+
+    story, effect = started()
+    named: wire.Map = {"attachment": wire.plain(b"page"), "size": 5}
+    story.attachments.append(b"page")
+    story.outcome(effect, evidence=evidence("response", attachment=named))
+    story.find("malformed")
+    comment = "a byte after the trailer: nothing is said of an attachment of another size than is named [BDL-6]"
+    yield "trailer-differs", story.case(comment, "trailer", raw=story.bundle() + b"\x00", **UNCOVERED)
 
 
 def notes() -> Cases:

@@ -4,14 +4,15 @@
  */
 import { attachmentDigest } from './digest.js';
 import { CutError, MalformedError } from './errors.js';
-import { decodeItem } from './il1.js';
-import { BUNDLE_ENTRY_BYTES_MAX, BUNDLE_TRAILER_BYTES_MAX } from './limits.js';
+import { decodeItem, readArrayHead, readByteString } from './il1.js';
+import { ATTACHMENT_BYTES_MAX, BUNDLE_ENTRY_BYTES_MAX, NOTE_BYTES_MAX } from './limits.js';
 import { HASH_BYTES, bitCount } from './merkle.js';
 
 /** @typedef {import('./il1.js').Value} Value */
 /** @typedef {{ origin: string, first: number, size: number, leftEdge: Uint8Array[] }} Header */
 /** @typedef {{ body: Uint8Array, signature: Uint8Array }} Entry */
-/** @typedef {{ note: Uint8Array, attachments: { id: string, raw: Uint8Array }[] }} Trailer */
+/** @typedef {{ id: string, raw: Uint8Array }} Attachment */
+/** @typedef {{ note: Uint8Array, attachments: Iterable<Attachment> }} Trailer  attachments are read as they are asked for */
 
 const MAGIC = 'invoke-log bundle 1';
 
@@ -35,21 +36,46 @@ export class BundleReader {
     }
   }
 
-  /** The trailer, after the last entry and with nothing behind it. @returns {Trailer} */
+  /** The trailer, after the last entry. @returns {Trailer} */
   trailer() {
-    const ended = 'bundle: ends after its last leaf, want a trailer with a checkpoint';
-    const trailer = readTrailer(this.#next(ended, BUNDLE_TRAILER_BYTES_MAX));
+    if (this.#offset === this.#raw.length)
+      throw new CutError('bundle: ends after its last leaf, want a trailer with a checkpoint');
+    const parts = this.#part(readArrayHead(this.#raw, this.#offset));
+    if (parts === 0) throw new CutError('bundle: the trailer is empty, want [checkpoint, attachments]');
+    if (parts !== 2) throw new MalformedError('bundle: the last item is not [checkpoint, attachments]');
+    return { note: this.#byteString(NOTE_BYTES_MAX), attachments: this.#attachments() };
+  }
+
+  /** Each in order, and nothing behind the last. @returns {Generator<Attachment>} */
+  *#attachments() {
+    const count = this.#part(readArrayHead(this.#raw, this.#offset));
+    for (let at = 0, before = ''; at < count; at += 1) {
+      const raw = this.#byteString(ATTACHMENT_BYTES_MAX);
+      const id = attachmentDigest(raw);
+      if (id <= before) throw new MalformedError('bundle: attachments do not ascend by their BLAKE3, none twice');
+      yield { id, raw };
+      before = id;
+    }
     if (this.#offset !== this.#raw.length)
       throw new MalformedError('bundle: found bytes after the trailer, want the end of the file');
-    return trailer;
+  }
+
+  /** @param {number} bytesMax */
+  #byteString(bytesMax) {
+    return this.#part(readByteString(this.#raw, this.#offset, { bytesMax }));
+  }
+
+  /** @template T @param {{ value: T, end: number }} read @returns {T} */
+  #part({ value, end }) {
+    this.#offset = end;
+    return value;
   }
 
   /** @param {string} ended @param {number} [bytesMax] */
   #next(ended, bytesMax) {
     const item = decodeItem(this.#raw, this.#offset, { bytesMax });
     if (item === null) throw new CutError(ended);
-    this.#offset = item.end;
-    return item.value;
+    return this.#part(item);
   }
 }
 
@@ -92,19 +118,3 @@ function readEntry(value, index) {
 
 /** @param {Value} value */
 const isEmpty = (value) => Array.isArray(value) && value.length === 0;
-
-/** @param {Value} value @returns {Trailer} */
-function readTrailer(value) {
-  if (isEmpty(value)) throw new CutError('bundle: the trailer is empty, want [checkpoint, attachments]');
-  if (!Array.isArray(value) || value.length !== 2 || !(value[0] instanceof Uint8Array) || !Array.isArray(value[1])) {
-    throw new MalformedError('bundle: the last item is not [checkpoint, attachments]');
-  }
-  const attachments = value[1].map((raw) => {
-    if (!(raw instanceof Uint8Array)) throw new MalformedError('bundle: an attachment is not a byte string');
-    return { id: attachmentDigest(raw), raw };
-  });
-  if (attachments.some(({ id }, at) => at > 0 && attachments[at - 1].id >= id)) {
-    throw new MalformedError('bundle: attachments do not ascend by their BLAKE3, none twice');
-  }
-  return { note: value[0], attachments };
-}

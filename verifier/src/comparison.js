@@ -144,15 +144,19 @@ export class Comparison {
   /**
    * Compare the attachments that came with the log with those that its entries name.
    *
-   * @param {{ id: Hex, raw: Uint8Array }[]} attachments
+   * @param {Iterable<{ id: Hex, raw: Uint8Array }>} attachments
    */
   checkAttachments(attachments) {
     const missing = new Map(this.#named);
+    let unnamed = 0;
+    let last = '';
     for (const { id, raw } of attachments) {
-      if (!this.#named.has(id)) this.find('attachment-unnamed', null, `no entry names attachment ${id}`);
+      if (!this.#named.has(id)) [unnamed, last] = [unnamed + 1, id];
       for (const named of this.#named.get(id) ?? []) this.#checkAttachment(id, raw, named);
       missing.delete(id);
     }
+    if (unnamed > 0)
+      this.find('attachment-unnamed', null, `no entry names ${unnamed} of the attachments, ${last} among them`);
     for (const [id, [first]] of missing) {
       this.find('attachment-missing', first.index, `attachment ${id} is not here: what it says is not checked`);
     }

@@ -6,7 +6,7 @@
  * `Map`s.
  */
 import { Tokenizer, Type, decodeFirst, encode as write } from 'cborg';
-import { sameBytes } from './bytes.js';
+import { sameBytes, toHex } from './bytes.js';
 import { CutError, MalformedError } from './errors.js';
 import { INTEGER_MAX, ITEM_BYTES_MAX, MAP_KEY_BYTES_MAX, NESTING_MAX } from './limits.js';
 import { inRepertoire } from './repertoire.js';
@@ -24,6 +24,16 @@ const OPTIONS = {
   rejectDuplicateMapKeys: true,
   retainStringBytes: true,
 };
+const BYTE_STRING = 2;
+const ARRAY = 4;
+/** Of a head whose low five bits say so: how many bytes of its number follow, and the least that needs so many. */
+const LONG_HEADS = new Map([
+  [24, { width: 1, least: 24 }],
+  [25, { width: 2, least: 2 ** 8 }],
+  [26, { width: 4, least: 2 ** 16 }],
+  [27, { width: 8, least: 2 ** 32 }],
+]);
+const LONGEST = 27;
 const ASCII = /^[\0-\x7f]*$/;
 // cborg tells these two faults from all others by their words only.
 const ENDED = /not enough (?:data|entries)|did not find any content/;
@@ -100,6 +110,55 @@ export function decodeItem(raw, offset, { bytesMax = ITEM_BYTES_MAX } = {}) {
       (within.length < raw.length - offset || declaredEnd(within, error.offset) > bytesMax);
     throw tooLong ? new MalformedError(`${where}: more than ${bytesMax} bytes, want at most that`) : error;
   }
+}
+
+/**
+ * How many items the array at `offset` has, and where the first begins: for an array too long to be parsed whole.
+ *
+ * @param {Uint8Array} raw
+ * @param {number} offset
+ * @returns {{ value: number, end: number }}
+ */
+export function readArrayHead(raw, offset) {
+  return readHead(raw, offset, ARRAY, 'the head of an array');
+}
+
+/**
+ * The byte string at `offset`, not copied, and where the next item begins.
+ *
+ * @param {Uint8Array} raw
+ * @param {number} offset
+ * @param {{ bytesMax: number }} options
+ * @returns {{ value: Uint8Array, end: number }}
+ */
+export function readByteString(raw, offset, { bytesMax }) {
+  const { value: size, end: start } = readHead(raw, offset, BYTE_STRING, 'a byte string');
+  const where = `byte ${start}`;
+  if (size > bytesMax) throw new MalformedError(`${where}: a byte string of ${size} bytes, want at most ${bytesMax}`);
+  const end = start + size;
+  if (end > raw.length) throw new CutError(`${where}: the bytes end, want all ${size} of a byte string`);
+  return { value: raw.subarray(start, end), end };
+}
+
+/**
+ * The number in the head at `offset` (RFC 8949 §3); of one past 2^53 about that.
+ *
+ * @param {Uint8Array} raw
+ * @param {number} offset
+ * @param {number} major
+ * @param {string} wanted
+ */
+function readHead(raw, offset, major, wanted) {
+  const short = (raw[offset] ?? 0) & 0x1f;
+  const { width, least } = LONG_HEADS.get(short) ?? { width: 0, least: 0 };
+  const end = offset + 1 + width;
+  if (end > raw.length) throw new CutError(`byte ${offset}: the bytes end, want ${wanted}`);
+  const value = width ? raw.subarray(offset + 1, end).reduce((number, byte) => number * 256 + byte, 0) : short;
+  if (raw[offset] >> 5 !== major || short > LONGEST || value < least) {
+    const found = toHex(raw.subarray(offset, end));
+    throw new MalformedError(`byte ${offset}: found ${found}, want ${wanted}, its length in the shortest form`);
+  }
+  return { value, end };
 }
 
 /**

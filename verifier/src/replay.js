@@ -78,16 +78,18 @@ class Audit {
   /** @returns {Promise<Report>} */
   async run() {
     if (!(await this.#read())) return this.#report(null, { replayed: false });
+    const ofLeaves = this.#findings.length;
     let trailer;
     try {
       trailer = this.reader.trailer();
+      this.comparison.checkAttachments(trailer.attachments);
     } catch (error) {
       if (!(error instanceof MalformedError)) throw error;
+      this.#findings.length = ofLeaves; // nothing counts of a trailer that cannot be read to its end
       this.#find(stopCode(error), null, error.message);
       return this.#report(null, { replayed: true });
     }
     const covering = await this.#checkCheckpoint(trailer);
-    this.comparison.checkAttachments(trailer.attachments);
     const { origin } = this.#fold.governance;
     if (this.reader.header.origin !== origin) {
       this.#find('origin-mismatch', null, `the header says origin ${this.reader.header.origin}, the log ${origin}`);

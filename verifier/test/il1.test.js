@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fromHex, join, toHex } from '../src/bytes.js';
 import { CutError, MalformedError } from '../src/errors.js';
-import { arrayHead, decode, decodeItem, encode } from '../src/il1.js';
+import { arrayHead, decode, decodeItem, encode, readArrayHead, readByteString } from '../src/il1.js';
 import { assignedRanges, inRepertoire } from '../src/repertoire.js';
 import { load } from './vectors.js';
 
@@ -89,6 +89,26 @@ test('an item longer than its bound is malformed, not cut', () => {
   );
   assert.ok(decodeItem(raw, 0, { bytesMax: raw.length }));
 });
+
+test('what is too long to be parsed whole is read by its heads, in their shortest form', () => {
+  for (const count of [0, 23, 24, 255, 256, 65_535, 65_536, 2 ** 32]) {
+    const head = arrayHead(count);
+    assert.deepEqual(readArrayHead(head, 0), { value: count, end: head.length });
+    assert.throws(() => readArrayHead(head.subarray(0, -1), 0), CutError);
+    assert.throws(() => readByteString(head, 0, { bytesMax: 2 ** 40 }), malformed);
+  }
+  for (const wrong of ['9817', '9900ff', '9a0000ffff', '9b00000000ffffffff', '9c', '9f', '40']) {
+    assert.throws(() => readArrayHead(fromHex(wrong), 0), malformed, wrong);
+  }
+  const raw = join(encode('x'), encode(new Uint8Array(300).fill(7)));
+  const { value, end } = readByteString(raw, 2, { bytesMax: 300 });
+  assert.deepEqual([value.length, value[299], end], [300, 7, raw.length]);
+  assert.throws(() => readByteString(raw, 2, { bytesMax: 299 }), malformed);
+  assert.throws(() => readByteString(raw.subarray(0, -1), 2, { bytesMax: 300 }), CutError);
+});
+
+/** @param {unknown} error */
+const malformed = (error) => error instanceof MalformedError && !(error instanceof CutError);
 
 test('an array head is the head of an array', () => {
   for (const count of [0, 23, 24, 300, 70_000]) {

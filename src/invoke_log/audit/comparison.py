@@ -165,13 +165,16 @@ class Comparison:
 
     def check_attachments(self, attachments: Iterable[bytes]) -> None:
         """Compare the attachments that came with the log with those that its entries name."""
-        missing = dict(self._named)
+        missing, unnamed = dict(self._named), 0
         for raw in attachments:
             key: bytes = digest.attachment_digest(raw)
             for named in missing.pop(key, ()):
                 self._check_attachment(key, raw, named)
             if key not in self._named:
-                self._find("attachment-unnamed", None, f"no entry names attachment {key.hex()}")
+                unnamed, last = unnamed + 1, key
+        if unnamed:
+            words = f"no entry names {unnamed} of the attachments, {last.hex()} among them"
+            self._find("attachment-unnamed", None, words)
         for key, (first, *_) in missing.items():
             self._find(
                 "attachment-missing", first.index, f"attachment {key.hex()} is not here: what it says is not checked"

@@ -90,13 +90,15 @@ class _Audit:
             return self._report(None, replayed=False)
         if not self._read(source):
             return self._report(None, replayed=False)
+        of_leaves = len(self._findings)
         try:
             closing = source.closing(self._comparison.named)
+            self._comparison.check_attachments(closing.attachments)
         except MalformedError as error:
+            del self._findings[of_leaves:]  # nothing counts of a trailer that cannot be read to its end [BDL-6]
             self._find(_stop_code(error), None, error.message)
             return self._report(None, replayed=True)
         covering = self._check_checkpoint(closing.note)
-        self._comparison.check_attachments(closing.attachments)
         origin = self._fold.governance.origin
         if source.origin not in (None, origin):
             self._find("origin-mismatch", None, f"the header says origin {source.origin!r}, the log {origin!r}")

@@ -47,7 +47,7 @@ class Source(Protocol):
         """What comes after the entries.
 
         Args: named: the digests that entries name, for a source that keeps more than belongs to its log.
-        Raises: MalformedError, CutError.
+        Raises: MalformedError, CutError; so does reading the attachments.
         """
         ...
 

@@ -7,20 +7,17 @@ attachments. Header and entries are deterministic for a range of leaves; a file 
 []
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from invoke_log.errors import CutError, MalformedError
 from invoke_log.format import cbor, digest, limits
 from invoke_log.format.cbor import ByteStream, SequenceReader, Value
 from invoke_log.format.merkle import HASH_BYTES
+from invoke_log.format.note import NOTE_BYTES_MAX
 
 MAGIC: Final = "invoke-log bundle 1"
-TRAILER_BYTES_MAX: Final = 256 << 20
-"""Bytes of a trailer with all its attachments: it is held in memory whole."""
-TRAILER_NESTING: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +35,14 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trailer:
-    """The checkpoint as a signed note, and the attachments, ascending by their BLAKE3, none twice."""
+    """The checkpoint as a signed note of at most 65,536 bytes, and the attachments, read as they are asked for.
+
+    attachments: at most 64 MiB each, ascending by their BLAKE3, none twice. The file ends after the last one.
+        Raises: CutError: the file ends before. MalformedError: they are not, or something follows.
+    """
 
     note: bytes
-    attachments: tuple[bytes, ...]
+    attachments: Iterator[bytes]
 
 
 def encode_header(header: Header) -> bytes:
@@ -54,10 +55,14 @@ def encode_entry(body: bytes, signature: bytes) -> bytes:
     return cbor.encode([body, signature])
 
 
-def encode_trailer(note: bytes, attachments: Iterable[bytes]) -> bytes:
-    """Return a trailer's bytes, its attachments in order and each once [BDL-4]."""
-    by_digest = {digest.attachment_digest(raw): raw for raw in attachments}
-    return cbor.encode([note, [by_digest[key] for key in sorted(by_digest)]], bytes_max=TRAILER_BYTES_MAX)
+def encode_trailer_head(note: bytes, attachments: int) -> bytes:
+    """Return what a trailer begins with; so many attachments follow, ascending by their BLAKE3, none twice [BDL-4]."""
+    return cbor.array_head(2) + cbor.byte_string(note) + cbor.array_head(attachments)
+
+
+def encode_attachment(raw: bytes) -> bytes:
+    """Return an attachment as it stands in a trailer [BDL-4]."""
+    return cbor.byte_string(raw)
 
 
 def decode_header(raw: bytes) -> Header:
@@ -90,14 +95,28 @@ class BundleReader:
             self.index += 1
 
     def trailer(self) -> Trailer:
-        """Return the trailer, after the last entry and with nothing behind it [BDL-4], [BDL-5]."""
-        # What is nested deeper is no trailer, and would take a hundred times its bytes to build.
-        item = self._items.read_item(bytes_max=TRAILER_BYTES_MAX, nesting_max=TRAILER_NESTING)
-        if item is None:
-            raise CutError("bundle: ends after its last leaf, want a trailer with a checkpoint")
-        trailer = _trailer(item.value)
+        """Return the trailer, after the last entry; its attachments are still to be read [BDL-4], [BDL-5]."""
+        try:
+            parts = self._items.read_array_head()
+        except CutError as error:
+            raise CutError("bundle: ends after its last leaf, want a trailer with a checkpoint") from error
+        if parts == 0:
+            raise CutError("bundle: the trailer is empty, want [checkpoint, attachments]")
+        if parts != 2:
+            raise MalformedError("bundle: the last item is not [checkpoint, attachments]")
+        note = self._items.read_byte_string(bytes_max=NOTE_BYTES_MAX)
+        return Trailer(note=note, attachments=self._attachments())
+
+    def _attachments(self) -> Iterator[bytes]:
+        before = b""
+        for _ in range(self._items.read_array_head()):
+            raw = self._items.read_byte_string(bytes_max=limits.ATTACHMENT_BYTES_MAX)
+            key = digest.attachment_digest(raw)
+            if key <= before:
+                raise MalformedError("bundle: attachments ascend by their BLAKE3, none twice")
+            yield raw
+            before = key
         self._items.expect_end()
-        return trailer
 
 
 def _header(value: Value) -> Header:
@@ -124,15 +143,3 @@ def _entry(value: Value, index: int) -> tuple[bytes, bytes]:
     if value == []:
         raise CutError(f"bundle: found an empty trailer where leaf {index} should be")
     raise MalformedError(f"bundle: leaf {index} is not [body, signature]")
-
-
-def _trailer(value: Value) -> Trailer:
-    if value == []:
-        raise CutError("bundle: the trailer is empty, want [checkpoint, attachments]")
-    if type(value) is not list or len(value) != 2 or type(value[0]) is not bytes or type(value[1]) is not list:
-        raise MalformedError("bundle: the last item is not [checkpoint, attachments]")
-    note, attachments = value[0], [item for item in value[1] if type(item) is bytes]
-    digests = [digest.attachment_digest(raw) for raw in attachments]
-    if len(attachments) != len(value[1]) or any(a >= b for a, b in pairwise(digests)):
-        raise MalformedError("bundle: attachments are byte strings ascending by their BLAKE3, none twice")
-    return Trailer(note=note, attachments=tuple(attachments))

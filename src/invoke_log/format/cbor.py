@@ -1,8 +1,9 @@
 """IL1, the one deterministic CBOR encoding of a value, and a reader for files of such items. SPEC [IL1-1] to [IL1-6].
 
 IL1 is RFC 8949 §4.2 with further rules: null, booleans, integers, byte strings, text, arrays, maps with text keys, and
-nothing else. One value has one encoding; whatever is not that encoding is refused, never repaired. No CBOR is parsed by
-hand here: cbor2 parses, one walk checks the model, and encoding again must give back the bytes that were read.
+nothing else. One value has one encoding; whatever is not that encoding is refused, never repaired. cbor2 parses, one
+walk checks the model, and encoding again must give back the bytes that were read. Only the heads of arrays and byte
+strings too long to be held several times are read by hand.
 
 >>> encode({"to": "acct_2", "cents": 1200}).hex()
 'a262746f66616363745f326563656e74731904b0'
@@ -66,14 +67,18 @@ def encode_flat(item: Sequence[bytes | int | str | None]) -> bytes:
 
 def array_head(count: int) -> bytes:
     """Return the bytes that begin an array of `count` items, for an array too long to be encoded whole [IL1-1]."""
-    # It is the head of the same number as an unsigned integer, with another major type in its upper three bits.
-    head = cbor2.dumps(count)
-    return bytes((head[0] | 4 << 5,)) + head[1:]
+    return _head(_ARRAY, count)
 
 
 def byte_string(raw: bytes) -> bytes:
     """Return the encoding of a byte string: of bytes that are encoded already, there is nothing to walk [IL1-1]."""
     return cbor2.dumps(raw)
+
+
+def _head(major: int, count: int) -> bytes:
+    # It is the head of the same number as an unsigned integer, with another major type in its upper three bits.
+    head = cbor2.dumps(count)
+    return bytes((head[0] | major << 5,)) + head[1:]
 
 
 def decode(raw: bytes, *, bytes_max: int = limits.ITEM_BYTES_MAX) -> Value:
@@ -105,17 +110,13 @@ class SequenceReader:
         self.offset = 0
         """Bytes read so far: where the next item begins."""
 
-    def read_item(
-        self, *, bytes_max: int = limits.ITEM_BYTES_MAX, nesting_max: int = limits.NESTING_MAX
-    ) -> SequenceItem | None:
+    def read_item(self, *, bytes_max: int = limits.ITEM_BYTES_MAX) -> SequenceItem | None:
         """Return the next item, or None where the stream ends between two items.
 
-        Raises: CutError: the stream ends inside an item. MalformedError: not IL1, nested deeper than `nesting_max`, or
-        longer than `bytes_max`; both are noticed before more than that is read. Whatever the stream's own `read` raises
-        passes through.
+        Raises: CutError: the stream ends inside an item. MalformedError: not IL1, or longer than `bytes_max`, which is
+        noticed before more than that is read. Whatever the stream's own `read` raises passes through.
         """
-        shown = self._item_shown(bytes_max) if nesting_max == limits.NESTING_MAX else None
-        item = shown or self._item_read(bytes_max, nesting_max)
+        item = self._item_shown(bytes_max) or self._item_read(bytes_max)
         if item is not None:
             self.offset += len(item.raw)
         return item
@@ -134,16 +135,12 @@ class SequenceReader:
         self._stream.read(len(raw))
         return SequenceItem(value=value, raw=raw, offset=self.offset)
 
-    def _item_read(self, bytes_max: int, nesting_max: int) -> SequenceItem | None:
-        meter, decoder = self._meter, self._decoder
+    def _item_read(self, bytes_max: int) -> SequenceItem | None:
+        meter = self._meter
         meter.begin(bytes_max)
-        if nesting_max < limits.NESTING_MAX:
-            stricter = _STRICT.copy()
-            stricter["max_depth"] = nesting_max
-            decoder = cbor2.CBORDecoder(cast(IO[bytes], meter), **stricter)
         root = f"item at byte {self.offset}: $"
         try:
-            found = decoder.decode()
+            found = self._decoder.decode()
         except cbor2.CBORDecodeError as error:
             if meter.in_stream and error.__cause__:  # the stream's own error, as cbor2 wrapped it
                 raise error.__cause__ from None
@@ -156,6 +153,49 @@ class SequenceReader:
             return None
         raw = b"".join(meter.chunks)
         return SequenceItem(value=_confirmed(found, raw, root), raw=raw, offset=self.offset)
+
+    def read_array_head(self) -> int:
+        """Return how many items the array that comes next has [IL1-1].
+
+        What is in it is read next, one by one: for an array too long to be held whole.
+        Raises: CutError: the stream ends before its head does. MalformedError: something else comes.
+        """
+        return self._read_head(_ARRAY, "the head of an array")
+
+    def read_byte_string(self, *, bytes_max: int) -> bytes:
+        """Return the next item, a byte string of at most `bytes_max` bytes; it is held once, not several times [IL1-1].
+
+        Raises: CutError: the stream ends before it does. MalformedError: something else comes, or a longer one.
+        """
+        size = self._read_head(_BYTE_STRING, "a byte string")
+        if size > bytes_max:
+            raise MalformedError(f"byte {self.offset}: a byte string of {size} bytes, want at most {bytes_max}")
+        raw = self._read_exactly(size)
+        if len(raw) < size:
+            raise CutError(f"byte {self.offset}: the stream ends, want all {size} bytes of a byte string")
+        return raw
+
+    def _read_head(self, major: int, wanted: str) -> int:
+        """Return the number in the next item's head (RFC 8949 §3)."""
+        root = f"byte {self.offset}"
+        head = self._read_exactly(1)
+        short = head[0] & 0x1F if head else 0
+        width = _NUMBER_BYTES.get(short, 0)
+        head += self._read_exactly(width)
+        if len(head) < 1 + width:
+            raise CutError(f"{root}: the stream ends, want {wanted}")
+        number = int.from_bytes(head[1:]) if width else short
+        if head != _head(major, number):
+            raise MalformedError(f"{root}: found {head.hex()}, want {wanted}, its length in the shortest form")
+        return number
+
+    def _read_exactly(self, size: int) -> bytes:
+        """Return the next `size` bytes, or all that are left."""
+        raw = self._stream.read(size) if size else b""
+        while len(raw) < size and (more := self._stream.read(size - len(raw))):
+            raw += more
+        self.offset += len(raw)
+        return raw
 
     def expect_end(self) -> None:
         """Return where the stream has ended. Raises MalformedError: a byte follows, whatever it is."""
@@ -287,6 +327,10 @@ def _spelled(path: _Path) -> str:
     return f"{path}{''.join(step[:40] for step in reversed(steps))}"
 
 
+_BYTE_STRING: Final = 2
+_ARRAY: Final = 4
+_NUMBER_BYTES: Final = {24: 1, 25: 2, 26: 4, 27: 8}
+"""Of a head whose low five bits say so: how many bytes of its number follow (RFC 8949 §3)."""
 _PIECE_BYTES: Final = 65_536
 """cbor2 asks for longer strings in pieces of this size."""
 _LENGTH_BYTES_MAX: Final = 8

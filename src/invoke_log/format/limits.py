@@ -18,7 +18,7 @@ MAP_KEY_BYTES_MAX: Final = 256
 """UTF-8 bytes of a map key, at least 1: keys are names or short identifiers, never content."""
 
 ITEM_BYTES_MAX: Final = 1 << 20
-"""Bytes of an IL1 item that is not a body: snapshots, attachments' lists, trailers. It is held in memory whole."""
+"""Bytes of an IL1 item that is not a body: a snapshot for one. It is held in memory whole."""
 
 BODY_BYTES_MAX: Final = 64_000
 """Bytes of an event body: with its header and signature the entry stays within `ENTRY_BYTES_MAX`."""
@@ -34,6 +34,9 @@ RESOURCE_BYTES_MAX: Final = 512
 
 RAW_INLINE_BYTES_MAX: Final = 16_384
 """Bytes of a `raw` argument inside a body; a longer one is an attachment, named by its digest."""
+
+ATTACHMENT_BYTES_MAX: Final = 64 << 20
+"""Bytes of an attachment: a reader holds one at a time."""
 
 MEMO_BYTES_MAX: Final = 256
 """Bytes of the folded state that a store keeps beside a chain head, and never reads."""

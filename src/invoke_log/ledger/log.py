@@ -17,7 +17,7 @@ from typing import Final, Self
 from weakref import WeakKeyDictionary
 
 from invoke_log.errors import CommitUncertainError, LogHaltedError, NotFoundError, StoreReadOnlyError
-from invoke_log.format import bundle, digest, keys
+from invoke_log.format import digest, keys
 from invoke_log.format.checkpoint import parse_body
 from invoke_log.format.envelope import GENESIS_LOG, Envelope, decode_body, seal
 from invoke_log.format.keys import VerifierKey
@@ -25,6 +25,7 @@ from invoke_log.format.note import parse_note
 from invoke_log.ledger import chain
 from invoke_log.ledger.admit import Opened, append_events, founding_entries, open_event, open_events
 from invoke_log.ledger.approval import PendingIntent, not_pending, pending
+from invoke_log.ledger.bundle import write_bundle
 from invoke_log.ledger.group import Group, LoopGroup
 from invoke_log.ledger.receipt import make_receipt
 from invoke_log.ledger.state import LiveWorld, Memory
@@ -36,7 +37,6 @@ from invoke_log.rules.event import (
     CHAINED_KINDS,
     GOVERNANCE_KINDS,
     Event,
-    attachments_of,
     build_body,
     kind_of,
     parse_event,
@@ -339,19 +339,11 @@ class Log:
     def export(self, write: Callable[[bytes], object]) -> None:
         """Write the whole log as a bundle, under a checkpoint that is made where there is none for this size.
 
-        Raises: StoreReadOnlyError: a checkpoint is wanted, and the log key is not here.
+        Raises: StoreReadOnlyError: a checkpoint is wanted, and the log key is not here. NotFoundError: an attachment
+            was erased meanwhile. StoreError.
         """
         note = self.checkpoint()
-        size = _covered(note)
-        header = bundle.Header(origin=self.governance.origin, first=0, size=size, left_edge=())
-        write(bundle.encode_header(header))
-        named: set[bytes] = set()
-        with self._engine.snapshot() as reader:
-            for body, signature in reader.entries(0, size):
-                write(bundle.encode_entry(body, signature))
-                named |= attachments_of(parse_event(decode_body(body), digest.event_id(body)))
-        kept = (home.read_attachment(self.path, key) for key in sorted(named))
-        write(bundle.encode_trailer(note, [raw for raw in kept if raw is not None]))
+        write_bundle(write, self._engine, origin=self.governance.origin, note=note, place=self.path)
 
     def keep_attachment(self, raw: bytes) -> digest.Digest:
         """Keep an attachment durably beside the log, before the entry that names it is appended."""

@@ -12,16 +12,15 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
 
 from invoke_log.errors import KeyLockedError, MalformedError, NotFoundError, StoreDamagedError
+from invoke_log.format import limits
 from invoke_log.format.digest import Digest, attachment_digest
 from invoke_log.log.engine import Engine
 from invoke_log.log.signer import FileSigner, copy_key_file, load_key, write_key_file
 from invoke_log.store import directory
 from invoke_log.store.lmdb import LmdbStore
 
-ATTACHMENT_BYTES_MAX: Final = 64 << 20
 """Bytes of one attachment: it is hashed and exported in memory."""
 
 
@@ -91,11 +90,12 @@ def keep_attachment(path: Path, raw: bytes) -> Digest:
 
     Raises: MalformedError: over 64 MiB. StoreError.
     """
-    if len(raw) > ATTACHMENT_BYTES_MAX:
-        raise MalformedError(f"attachment has {len(raw)} bytes, want at most {ATTACHMENT_BYTES_MAX}")
+    if len(raw) > limits.ATTACHMENT_BYTES_MAX:
+        raise MalformedError(f"attachment has {len(raw)} bytes, want at most {limits.ATTACHMENT_BYTES_MAX}")
     key = attachment_digest(raw)
     target = path / "attachments" / key.hex()
     if target.exists():
+        directory.sync(target.parent)  # whoever put it there may not have come so far yet
         return key
     # Crash before the rename: a file that nothing names. The entry that names this one is appended afterwards.
     place = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
@@ -110,6 +110,11 @@ def keep_attachment(path: Path, raw: bytes) -> Digest:
         place.unlink(missing_ok=True)
         raise directory.fault(error.errno, f"attachment {target}: {error.strerror}") from error
     return key
+
+
+def is_attachment_kept(path: Path, key: bytes) -> bool:
+    """Whether a file lies under an attachment's name."""
+    return (path / "attachments" / key.hex()).exists()
 
 
 def read_attachment(path: Path, key: bytes) -> bytes | None:

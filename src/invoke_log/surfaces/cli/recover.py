@@ -1,7 +1,8 @@
 """`recover`: a log that goes on from an older copy."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def recover(session: Session, copy: Path, origin: str | None, kept: Path | None,
                 found = source.closing(named)
             except MalformedError:  # the copy is cut: --leaves has said where
                 return _read_note(kept), ()
-            return _read_note(kept) or found.note, found.attachments
+            return _read_note(kept) or found.note, _readable(found.attachments)
 
         keys = copy if copy.is_dir() else None
         survivors = Survivors(entries=islice(everything, leaves), closing=closing, keys=keys)
@@ -79,6 +80,12 @@ def _read_note(file: Path | None) -> bytes | None:
             return stream.read(NOTE_BYTES_MAX + 1)
     except OSError as error:
         raise NotFoundError(f"checkpoint {file}: {error.strerror}") from error
+
+
+def _readable(attachments: Iterable[bytes]) -> Iterator[bytes]:
+    """Return the attachments before the one at which the copy is cut."""
+    with suppress(MalformedError):
+        yield from attachments
 
 
 def _hint_what_is_sound(report: Report) -> None:
