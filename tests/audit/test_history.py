@@ -9,12 +9,14 @@ import invoke_log as il
 from invoke_log.audit.history import History
 from invoke_log.audit.source import Closing
 from invoke_log.format import digest
-from invoke_log.format.prefix_tree import EMPTY_TREE
+from invoke_log.format.prefix_tree import EMPTY_TREE, PrefixTree
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import Tick
 from invoke_log.rules.world import EffectState
 from tests.harness.play import Play, claimed, committed, must, recovered
+
+PREFIX_TREE_PUT = PrefixTree.put
 
 
 @pytest.fixture
@@ -124,12 +126,30 @@ def test_every_committed_generation_is_in_the_value() -> None:
     assert not _confirmed(play, "committed", 2, [2], index=head)
 
 
-def test_the_history_goes_back_and_forth() -> None:
+def test_the_history_has_the_root_of_each_size() -> None:
     history = History()
     for index in range(10):
         state = EffectState(effect=bytes(31) + bytes([index % 3]), resource="r", last=bytes([index] * 32))
         history.note(index, state._replace(generation=index))
-    roots = [history.root_at(size) for size in range(11)]
+    roots = list(history.roots(range(11)))
     assert roots[0] == bytes(32)
     assert len(set(roots)) == 11
-    assert [history.root_at(size) for size in reversed(range(11))] == list(reversed(roots))
+    assert list(history.roots([3, 3, 7, 20])) == [roots[3], roots[3], roots[7], roots[10]]
+
+
+def test_ticks_that_cover_more_and_less_in_turn_build_one_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    puts = 0
+
+    def put(tree: PrefixTree, key: bytes, value: bytes) -> PrefixTree:
+        nonlocal puts
+        puts += 1
+        return PREFIX_TREE_PUT(tree, key, value)
+
+    monkeypatch.setattr(PrefixTree, "put", put)
+    play = committed()
+    effect_events, size = 3, len(play.envelopes)
+    for at in range(20):
+        play.tick(3_000 + at, covers=(size, 1)[at % 2], root=bytes(32))
+    findings = il.replay(Played(play)).findings
+    assert len([finding for finding in findings if finding.code == "map-differs"]) == 10  # of one leaf it is empty
+    assert puts == effect_events

@@ -75,7 +75,8 @@ class Effect:
 
     def settle(self, words: list[str]) -> None:
         """Note what an attempt of this generation ended on. What it contradicts counts no more."""
-        if self.status == "not_committed" and self.settled[-1][0] == self.generation:
+        closed = self.came_from[0] if self.status == "claimed" else self.status
+        if closed == "not_committed" and self.settled[-1][0] == self.generation:
             self.settled.pop()
         more = [*(["provider-key"] if self.protected() else []), *(["oath"] if self.sworn else [])]
         self.settled.append((self.generation, [*words, *more]))

@@ -34,7 +34,7 @@ def own_words() -> Cases:
     story, effect = started()
     story.outcome(effect, "not_committed", "never_sent")
     story.intent(effect)
-    story.resolution(effect, "tag_seen", AGENT, grade="E0", finds=())
+    story.resolution(effect, "tag_seen", AGENT, grade="E0", finds=("contradiction",))
     yield "grade-seen-by-earlier-starter", story.case("by the key of an earlier START [PRF-8]", "grade")
     story, effect = unknown(Story(also=READERS))
     story.resolution(effect, "tag_seen", AGENT, observations=seen(story, effect, *BOTH), grade="E2")
@@ -172,6 +172,14 @@ def earlier_attempts() -> Cases:
     yield (
         "relies-contradicted",
         story.case("a presence contradicts the last closing, and leaves the first [PRF-9] [EFF-12]", "grade"),
+    )
+    story, effect = attested()
+    call(story, effect, "not_committed", "definite_failure")
+    story.intent(effect)
+    story.resolution(effect, finds=("contradiction",))
+    yield (
+        "relies-contradicted-claimed",
+        story.case("and so where the next attempt is claimed, and nothing of it sent [PRF-9] [EFF-12]", "grade"),
     )
 
 

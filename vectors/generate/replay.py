@@ -11,6 +11,7 @@ from vectors.generate import (
     _guards,
     _intents,
     _lives,
+    _presences,
     _proofs,
     _recoveries,
     _remarks,
@@ -21,7 +22,19 @@ from vectors.generate._wire import Case
 AREAS = ("replay",)
 
 
-STORIES = (_lives, _intents, _guards, _proofs, _grades, _recoveries, _governing, _remarks, _budgets, _files)
+STORIES = (
+    _lives,
+    _presences,
+    _intents,
+    _guards,
+    _proofs,
+    _grades,
+    _recoveries,
+    _governing,
+    _remarks,
+    _budgets,
+    _files,
+)
 
 
 def generate() -> dict[str, bytes]:

@@ -55,6 +55,8 @@ export class Comparison {
   #drifts = [];
   /** @type {Map<string, ValueMap | null>} the snapshots that drifts are between, by contract, once they are read */
   #snapshots = new Map();
+  /** @type {{ covers: number, index: number, claimed: Hex }[]} the ticks that carry a map */
+  #maps = [];
   /** @type {Map<Hex, number[]>} the leaves of every key */
   #signed = new Map();
   /** @type {Map<Hex, number>} */
@@ -207,9 +209,17 @@ export class Comparison {
   /** @param {Event} event @param {Before} before */
   #compareTick({ data }, { now }) {
     if (data.time_ms < now) this.#find('tick-backwards', `tick at ${data.time_ms} ms after one at ${now} ms`);
-    if (data.map === null) return;
-    const root = toHex(this.fold.mapRoot(data.covers));
-    if (root !== data.map) this.#find('map-differs', `the map root is ${data.map}, replayed ${root}`);
+    if (data.map !== null) this.#maps.push({ covers: data.covers, index: this.fold.index, claimed: data.map });
+  }
+
+  /** Compare the roots that ticks carry, in one pass: they may cover more and less in turn. Asked after the leaves. */
+  checkMaps() {
+    this.#maps.sort((one, other) => one.covers - other.covers);
+    const roots = this.fold.mapRoots(this.#maps.map(({ covers }) => covers));
+    for (const [at, { covers, index, claimed }] of this.#maps.entries()) {
+      if (toHex(roots[at]) !== claimed)
+        this.find('map-differs', index, `the map root is not that of the first ${covers} leaves`);
+    }
   }
 
   /** @param {Event} event @param {Before} before @param {EffectState} after */
@@ -402,12 +412,18 @@ const settledBy = ({ kind }, { state }, after) =>
   kind !== 'release';
 
 /**
- * Whether a presence of this generation shows that the last closing was wrong.
+ * Whether a presence of this generation shows that the last closing, as not committed, was wrong. A claim has sent
+ * nothing, so that what was there before it is contradicted.
  *
  * @param {EffectState | undefined} state
  * @param {number} generation
  */
-const contradicts = (state, generation) => state?.status === NOT_COMMITTED && state.generation === generation;
+function contradicts(state, generation) {
+  if (state === undefined) return false;
+  const claimed = state.status === CLAIMED;
+  const status = claimed ? state.baseStatus : state.status;
+  return status === NOT_COMMITTED && generation === (claimed ? state.baseGeneration : state.generation);
+}
 
 /** Every `{attachment, size}` that an event's data names. @param {Event} event @returns {Reference[]} */
 function referencesOf({ kind, data }) {

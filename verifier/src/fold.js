@@ -133,9 +133,9 @@ export class Fold {
     return digest.stateRoot(size, this.governance.head, effects, resources);
   }
 
-  /** The root of the map after the first `size` leaves, of those that were applied. @param {number} size */
-  mapRoot(size) {
-    return this.#map.rootAt(size);
+  /** The roots of the map after so many leaves, in ascending order. @param {number[]} sizes */
+  mapRoots(sizes) {
+    return this.#map.roots(sizes);
   }
 
   /** The effects by key. */

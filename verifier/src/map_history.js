@@ -11,8 +11,6 @@ import { PrefixTree } from './prefix_tree.js';
 export class MapHistory {
   /** @type {{ index: number, key: Uint8Array, value: Uint8Array }[]} in leaf order */
   #changes = [];
-  #tree = new PrefixTree();
-  #applied = 0;
 
   /** An event at a leaf left this effect in this state. @param {number} index @param {EffectState} state */
   note(index, { effect, status, generation, committed, last, lastIndex }) {
@@ -20,21 +18,16 @@ export class MapHistory {
     this.#changes.push({ index, key: fromHex(effect), value });
   }
 
-  /** The 32-byte root after the first `size` leaves. @param {number} size */
-  rootAt(size) {
-    const stands = this.#changes[this.#applied - 1];
-    if (stands !== undefined && stands.index >= size) {
-      this.#tree = new PrefixTree();
-      this.#applied = 0;
-    }
-    for (
-      let next = this.#changes[this.#applied];
-      next !== undefined && next.index < size;
-      next = this.#changes[this.#applied]
-    ) {
-      this.#tree = this.#tree.put(next.key, next.value);
-      this.#applied += 1;
-    }
-    return this.#tree.root();
+  /** The 32-byte root after each of these numbers of leaves, which ascend: the tree is built once. @param {number[]} sizes */
+  roots(sizes) {
+    let tree = new PrefixTree();
+    let applied = 0;
+    return sizes.map((size) => {
+      for (let next = this.#changes[applied]; next !== undefined && next.index < size; next = this.#changes[applied]) {
+        tree = tree.put(next.key, next.value);
+        applied += 1;
+      }
+      return tree.root();
+    });
   }
 }

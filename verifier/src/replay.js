@@ -77,7 +77,9 @@ class Audit {
 
   /** @returns {Promise<Report>} */
   async run() {
-    if (!(await this.#read())) return this.#report(null, { replayed: false });
+    const whole = await this.#read();
+    this.comparison.checkMaps();
+    if (!whole) return this.#report(null, { replayed: false });
     const ofLeaves = this.#findings.length;
     let trailer;
     try {

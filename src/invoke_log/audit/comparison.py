@@ -21,6 +21,7 @@ from invoke_log.rules.admission import Admitted
 from invoke_log.rules.budget import Spending, counted_event
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.decision import facts_of
+from invoke_log.rules.effect import contradicts
 from invoke_log.rules.event import Event, references_of
 from invoke_log.rules.fold import Fold
 from invoke_log.rules.kind import (
@@ -78,9 +79,7 @@ class Comparison:
     """Everything an audit compares beside admission itself."""
 
     def __init__(self, fold: Fold, find: Find, *, spending: Spending | None, engines: Engines = NO_ENGINES) -> None:
-        """Args: spending: None where not every leaf is shown, as in a receipt: then what budgets count is not checked,
-        nor the map of a tick.
-        """
+        """Args: spending: None where not every leaf is shown, as in a receipt: then no budget is counted."""
         self._fold = fold
         self._find = find
         self._spending = spending
@@ -88,6 +87,8 @@ class Comparison:
         self._intents: dict[bytes, Event] = {}
         """Those of open claims, by effect."""
         self._history = History()
+        self._maps: list[tuple[int, int, bytes]] = []
+        """Of ticks with a map: the size that it covers, the leaf, and the root."""
         self._named: dict[bytes, list[_Named]] = {}
         self._drifts: list[_Drift] = []
         self._snapshots: dict[tuple[bytes, bytes], dict[str, Value] | None] = {}
@@ -129,9 +130,8 @@ class Comparison:
             case Tick() as data:
                 if data.time_ms < (last_ms := self._fold.lo(index)):
                     self._find("tick-backwards", index, f"tick at {data.time_ms} ms after one at {last_ms} ms")
-                whole = self._spending is not None
-                if whole and data.map is not None and data.map != self._history.root_at(data.covers):
-                    self._find("map-differs", index, f"the map root is not that of the first {data.covers} leaves")
+                if data.map is not None:
+                    self._maps.append((data.covers, index, data.map))
             case Revoke() as data if data.suspect_from is not None:
                 self._find(
                     "suspect", index, f"what rests on this key or grant is suspect from leaf {data.suspect_from} on"
@@ -157,6 +157,18 @@ class Comparison:
         """Return the report of every effect, by key. Asked once: each takes the place of what it is made from."""
         self._spending = None
         return tuple(_report(self._fold.effects.pop(key), event_ids) for key, event_ids in self._history.events())
+
+    def check_maps(self) -> None:
+        """Compare the roots that ticks carry with those of the leaves that they cover, all of them in one pass [MAP-8].
+
+        Asked once all leaves are read, never of a receipt, which shows some. Ticks may cover more and less in turn, and
+        each turn would begin the tree anew.
+        """
+        self._maps.sort()
+        roots = self._history.roots(covers for covers, _, _ in self._maps)
+        for (covers, index, claimed), root in zip(self._maps, roots, strict=True):
+            if claimed != root:
+                self._find("map-differs", index, f"the map root is not that of the first {covers} leaves")
 
     @property
     def named(self) -> list[bytes]:
@@ -231,7 +243,7 @@ class Comparison:
                 event, contract, observers=self._observers(event), by_executor=event.by in kept.starters
             )
             ended = kept.ended or _NEVER
-            earlier = ended.earlier if _contradicts(before, after.generation) else ended.relies_on
+            earlier = ended.earlier if contradicts(before, after.generation) else ended.relies_on
             relies_on = evidence.reliance_of(event, contract, grade=grade, sworn=kept.sworn, earlier=earlier)
             kept.ended = Ended(grade=grade, relies_on=relies_on, earlier=earlier)
             if after.status == COMMITTED:
@@ -267,7 +279,7 @@ class Comparison:
 
     def _compare_presence(self, data: Resolution, index: int, state: EffectState, known: str | None) -> None:
         """Args: state: from before it. known: the provider's object that committed the last generation until then."""
-        if _contradicts(state, data.generation):
+        if contradicts(state, data.generation):
             self._find("contradiction", index, "present after not_committed: the effect happened after all")
         reference = data.evidence.reference
         if data.generation == state.committed_max and None not in (reference, known) and reference != known:
@@ -370,8 +382,3 @@ def _report(kept: Kept, event_ids: bytes) -> EffectReport:
         relies_on=ended.relies_on if ended is not None else (),
         event_ids=event_ids,
     )
-
-
-def _contradicts(state: EffectState, generation: int) -> bool:
-    """Return whether a presence of this generation shows that the last closing was wrong."""
-    return state.status == NOT_COMMITTED and state.generation == generation

@@ -1,11 +1,11 @@
 """Every event on an effect's chain, in leaf order: what an effect's report is made of, and the map of effect keys to
 statuses as it was after any number of leaves, whose root a tick may carry. SPEC §13.5 [MAP-8].
 
-An event takes 65 bytes here. Of the map nothing is made until a tick carries a root.
+An event takes 65 bytes here. Of the map nothing is made until its roots are asked for.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import Final
 
@@ -24,15 +24,11 @@ _UNMOVED: Final = bytes(32)
 
 
 class History:
-    """The rows of a log, and the map's tree of the last size that was asked for."""
+    """The rows of a log."""
 
     def __init__(self) -> None:
         self._rows = bytearray()
         self._keys: list[bytes] = []
-        self._tree: PrefixTree = EMPTY_TREE
-        self._applied = 0
-        self._standing: dict[bytes, tuple[tuple[int, ...], bytes, int]] = {}
-        """Of effects in the tree: the committed generations, the head, and its leaf."""
 
     def note(self, index: int, state: EffectState) -> None:
         """Keep what the event at a leaf, now the effect's head, made of it."""
@@ -43,24 +39,26 @@ class History:
         """Keep what the recovery at a leaf made of an effect: another status, under the head that it had."""
         self._add(index, state, _UNMOVED)
 
-    def root_at(self, size: int) -> bytes:
-        """Return the map's 32-byte root after the first `size` leaves."""
-        if self._applied and self._row(self._applied - 1)[0] >= size:
-            self._tree, self._applied, self._standing = EMPTY_TREE, 0, {}
-        while self._applied < len(self._keys):
-            index, status, generation, committed_max, moved_to = self._row(self._applied)
-            if index >= size:
-                break
-            key = self._keys[self._applied]
-            committed, head, leaf = self._standing.get(key, ((), b"", 0))
-            if committed_max > max(committed, default=0):
-                committed = (*committed, committed_max)
-            if moved_to != _UNMOVED:
-                head, leaf = moved_to, index
-            self._standing[key] = committed, head, leaf
-            self._tree = self._tree.put(key, map_value(_STATUSES[status], generation, committed, head, leaf))
-            self._applied += 1
-        return self._tree.root()
+    def roots(self, sizes: Iterable[int]) -> Iterator[bytes]:
+        """Return the map's 32-byte root after each of these numbers of leaves, which ascend: the tree is built once."""
+        tree: PrefixTree = EMPTY_TREE
+        applied = 0
+        standing: dict[bytes, tuple[tuple[int, ...], bytes, int]] = {}  # committed generations, the head, and its leaf
+        for size in sizes:
+            while applied < len(self._keys):
+                index, status, generation, committed_max, moved_to = self._row(applied)
+                if index >= size:
+                    break
+                key = self._keys[applied]
+                committed, head, leaf = standing.get(key, ((), b"", 0))
+                if committed_max > max(committed, default=0):
+                    committed = (*committed, committed_max)
+                if moved_to != _UNMOVED:
+                    head, leaf = moved_to, index
+                standing[key] = committed, head, leaf
+                tree = tree.put(key, map_value(_STATUSES[status], generation, committed, head, leaf))
+                applied += 1
+            yield tree.root()
 
     def events(self) -> Iterator[tuple[bytes, bytes]]:
         """Return each effect by key, and the ids of the events on its chain: 32 bytes each, joined, in leaf order."""

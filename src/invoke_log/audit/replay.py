@@ -88,7 +88,9 @@ class _Audit:
         except MalformedError as error:
             self._find("checkpoint-invalid", None, error.message)
             return self._report(None, replayed=False)
-        if not self._read(source):
+        whole = self._read(source)
+        self._comparison.check_maps()
+        if not whole:
             return self._report(None, replayed=False)
         of_leaves = len(self._findings)
         try:

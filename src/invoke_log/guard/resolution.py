@@ -22,12 +22,11 @@ from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.call import APPENDS_MAX
 from invoke_log.rules.contract import Contract
+from invoke_log.rules.effect import contradicts
 from invoke_log.rules.evidence import reads_absent
 from invoke_log.rules.governance import Governance
 from invoke_log.rules.kind import (
     ABSENT,
-    CLAIMED,
-    NOT_COMMITTED,
     PRESENT,
     UNKNOWN,
     Data,
@@ -111,8 +110,7 @@ class Case:
                 return Brought(answer=KNOWN, note="on record already")
             objects = ({evidence.reference for evidence in new} | on_record) - {None}
             incident = self._duplicate(objects) if len(objects) > 1 else None
-            closed = state.base_status if state.status == CLAIMED else state.status  # claimed again, nothing was sent
-            if incident is None and closed == NOT_COMMITTED and generation > state.committed_max:
+            if incident is None and contradicts(state, generation):
                 incident = "contradiction: it was settled as not_committed, and happened after all"
             # Crash here: frozen, with nothing seen on record. The effect is as open as before, and is looked at again.
             answer = self._append_presences(new, state, generation=generation, note=incident)

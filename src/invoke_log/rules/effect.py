@@ -130,6 +130,16 @@ def settles(before: EffectState, after: EffectState) -> bool:
     return ended or after.committed_max > before.committed_max
 
 
+def contradicts(state: EffectState, generation: int) -> bool:
+    """Return whether a presence of this generation shows that the last closing, as not committed, was wrong [EFF-12].
+
+    A claim without a START has sent nothing, so that what was there before it is contradicted.
+    """
+    claimed = state.status == CLAIMED
+    status, closed = (state.base_status, state.base_generation) if claimed else (state.status, state.generation)
+    return status == NOT_COMMITTED and closed == generation
+
+
 def commit(state: EffectState, generation: int) -> EffectState:
     """Return the state with a generation committed, which is final (S5)."""
     return state._replace(
