@@ -83,7 +83,11 @@ def till(desk: Desk, world: World) -> Till:
     paid = direct.v1.payment_intents.create(charge_params(world.customer, "before", 9000, "", "pm_card_visa"))
     opened = Till(desk, world, client(world.stage.proxy_url), direct, paid.id)
 
-    @desk.guard.tool(charging, read_back=lambda call: adapter.payment_intents_under(direct, call.tag))
+    @desk.guard.tool(
+        charging,
+        read_back=lambda call: adapter.payment_intents_under(direct, call.tag),
+        void=lambda call: adapter.cancel_payment_intents_under(direct, call.tag),
+    )
     def charge_customer(customer: str, order: str, amount: int, currency: str, *, invoke: Call) -> str:
         with adapter.proofs():
             params = charge_params(customer, order, amount, invoke.tag, opened.card, confirm=opened.confirm)
@@ -254,6 +258,37 @@ def test_an_object_that_may_still_come_true_is_unclear(till: Till) -> None:
         adapter.payment_intents_under(till.reader, "t1")
     till.reader.v1.payment_intents.cancel(waiting.id)
     assert adapter.payment_intents_under(till.reader, "t1") == []
+
+
+def test_an_intent_that_is_pending_is_canceled_and_then_paid_once(till: Till) -> None:
+    till.confirm = False
+    assert isinstance(till.charge(), OutcomeUnknown)
+    assert till.desk.look().probe == UNCLEAR
+    till.desk.later(next(iter(till.desk.log.governance.contracts.values())))
+    assert till.desk.look().status == NOT_COMMITTED
+    assert till.desk.kinds()[-1] == "void"
+    till.confirm = True
+    assert isinstance(till.charge(), Committed)
+    assert (till.ledger("charge"), till.desk.statuses()) == (["789"], {"789": COMMITTED})
+
+
+def test_an_intent_that_was_paid_meanwhile_is_not_given_up(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    till.confirm = False
+    assert isinstance(till.charge(), OutcomeUnknown)
+    till.desk.later(next(iter(till.desk.log.governance.contracts.values())))
+    [intent] = [one for one in till.reader.v1.payment_intents.list() if one.status == "requires_confirmation"]
+    listed = till.reader.v1.payment_intents.list
+
+    def pays_then_lists(params: Any) -> Any:
+        found = listed(params)
+        till.reader.v1.payment_intents.confirm(intent.id)
+        return found
+
+    monkeypatch.setattr(till.reader.v1.payment_intents, "list", pays_then_lists)
+    assert till.desk.look().status == UNKNOWN
+    monkeypatch.undo()
+    assert till.desk.look().status == COMMITTED
+    assert adapter.cancel_payment_intents_under(till.reader, "of nobody") is False
 
 
 def test_a_list_of_one_customer_is_that_customers_whatever_page_an_object_is_on(

@@ -146,6 +146,17 @@ def tool_of(world: World, contract: Contract, use: Callable[[Process, Tool, Call
         process.pause("is told")
         return found
 
+    def cancel(call: Call) -> bool:
+        process = world.current
+        assert process is not None
+        process.pause(f"gives up {call.tag[:8]}")
+        if world.chance("network") < 0.1:
+            world.fault("question unanswered")
+            raise TimeoutError
+        nothing = not world.provider.under(call.tag)
+        process.pause("is told")
+        return nothing
+
     def see(customer: str) -> dict[str, Value]:
         seen = sum(landing.request.customer == customer for landing in world.provider.landed)
         assert world.current is not None
@@ -160,7 +171,8 @@ def tool_of(world: World, contract: Contract, use: Callable[[Process, Tool, Call
     read_back = find if contract.read_back is not None else None
     snapshot = see if contract.profile is not None else None
     again = charge if contract.provider_key is not None and contract.provider_key.stores == "all" else None
-    tool = make_tool(charge, contract, snapshot, read_back, redrive=again, sweep=everything)
+    void = cancel if contract.void is not None else None
+    tool = make_tool(charge, contract, snapshot, read_back, redrive=again, void=void, sweep=everything)
     return tool
 
 

@@ -43,7 +43,13 @@ TOOLS: Final[dict[str, dict[str, Value]]] = {
         "webhook": MESSAGES,
     },
     "blind": {"provider_key": None, "read_back": None, "observability": "fire-and-forget"},
-    "telling": {"provider_key": None, "read_back": None, "observability": "webhook-confirmable", "webhook": MESSAGES},
+    "telling": {
+        "provider_key": None,
+        "read_back": None,
+        "observability": "webhook-confirmable",
+        "webhook": MESSAGES,
+        "void": "cancel",
+    },
 }
 """What the contract of each tool says beside what all of them say; a tool's effect class bears its name."""
 

@@ -17,10 +17,11 @@ PAGE_OBJECTS: Final = 100  # the most that Stripe gives
 OBJECTS_MAX: Final = 100_000  # a provider that pages in circles must end in an error, not in an answer
 UNAUTHORIZED: Final = "unauthorized"  # Stripe gives a 401 no code of its own
 MESSAGE_AGE_S_MAX: Final = 300
+CANCELED: Final = "canceled"
 INTENT_DONE: Final = frozenset(("succeeded",))
-INTENT_NEVER: Final = frozenset(("requires_payment_method", "canceled"))  # declined or given up: somebody begins again
+INTENT_NEVER: Final = frozenset(("requires_payment_method", CANCELED))  # declined or given up: somebody begins again
 REFUND_DONE: Final = frozenset(("succeeded",))
-REFUND_NEVER: Final = frozenset(("failed", "canceled"))
+REFUND_NEVER: Final = frozenset(("failed", CANCELED))
 Listed = TypeVar("Listed", stripe.PaymentIntent, stripe.Refund)
 
 
@@ -85,10 +86,20 @@ def payment_intents_under(client: stripe.StripeClient, tag: str, *, customer: st
     Args: customer: lists this customer's alone, where the tool makes them for a customer; else the whole account's.
     Raises: ReadUnclearError: one is neither done nor given up, or the list has no end. stripe.StripeError: no answer.
     """
-    params: stripe.params.PaymentIntentListParams = {"limit": PAGE_OBJECTS}
-    if customer is not None:
-        params["customer"] = customer
-    return _done(client.v1.payment_intents.list(params), tag, done=INTENT_DONE, never=INTENT_NEVER)
+    listed = client.v1.payment_intents.list(_intents_of(customer))
+    return _done(listed, tag, done=INTENT_DONE, never=INTENT_NEVER)
+
+
+def cancel_payment_intents_under(client: stripe.StripeClient, tag: str, *, customer: str | None = None) -> bool:
+    """Cancel the payment intents under a tag, and return whether there are some and all of them are canceled: for good.
+
+    Args: customer: as in `payment_intents_under`. Raises: stripe.StripeError: no answer, or one cannot be canceled.
+    """
+    ours = _under(client.v1.payment_intents.list(_intents_of(customer)), tag)
+    for one in ours:
+        if one.status != CANCELED and client.v1.payment_intents.cancel(one.id).status != CANCELED:
+            return False
+    return bool(ours)
 
 
 def refunds_under(client: stripe.StripeClient, tag: str, *, payment_intent: str) -> list[str]:
@@ -112,15 +123,23 @@ def verify(raw_body: bytes, headers: Mapping[str, str], secret: str) -> Message:
     return Message.parse(text, id_field="id")
 
 
+def _intents_of(customer: str | None) -> stripe.params.PaymentIntentListParams:
+    return {"limit": PAGE_OBJECTS} if customer is None else {"limit": PAGE_OBJECTS, "customer": customer}
+
+
 def _done(page: stripe.ListObject[Listed], tag: str, *, done: frozenset[str], never: frozenset[str]) -> list[str]:
-    listed = list(islice(page.auto_paging_iter(), OBJECTS_MAX + 1))
-    if len(listed) > OBJECTS_MAX:
-        raise ReadUnclearError(f"stripe: more than {OBJECTS_MAX} objects, want a list with an end")
-    ours = [one for one in listed if _tag_of(one) == tag]
+    ours = _under(page, tag)
     for one in ours:
         if one.status not in done | never:
             raise ReadUnclearError(f"stripe: {one.id} is {one.status!r}: it may happen yet")
     return [one.id for one in ours if one.status in done]
+
+
+def _under(page: stripe.ListObject[Listed], tag: str) -> list[Listed]:
+    listed = list(islice(page.auto_paging_iter(), OBJECTS_MAX + 1))
+    if len(listed) > OBJECTS_MAX:
+        raise ReadUnclearError(f"stripe: more than {OBJECTS_MAX} objects, want a list with an end")
+    return [one for one in listed if _tag_of(one) == tag]
 
 
 def _tag_of(one: stripe.PaymentIntent | stripe.Refund) -> str | None:

@@ -73,6 +73,7 @@ class Guard:
         snapshot: Callable[..., object] | None = None,
         read_back: Callable[..., object] | None = None,
         redrive: Callable[..., object] | None = None,
+        void: Callable[..., object] | None = None,
         sweep: Callable[[], Iterable[tuple[str, str | None]]] | None = None,
         **fields: Any,
     ) -> Callable[[_Function], _Function]:
@@ -89,6 +90,9 @@ class Guard:
                 template and handle are the same, and its finding nothing counts where `read_back` is too.
             redrive: called as the tool is, sends the exact request again under the provider's key; a reconciler uses it
                 where the contract says that the provider stores all results.
+            void: given the `Call`, has the provider give up for good what is under its tag, and returns True once it
+                has; for a contract with `void`. A reconciler asks for it D + Q after the last send, where nothing was
+                found and that proves nothing, or the read-back raised `ReadUnclearError`.
             sweep: returns all the provider's objects of this kind, each as its reference and the tag that it carries or
                 None.
             fields: contract fields, where the first argument is an effect class.
@@ -96,7 +100,13 @@ class Guard:
         """
 
         def decorate(function: _Function) -> _Function:
-            asked = {"snapshot": snapshot, "read_back": read_back, "redrive": redrive, "sweep": sweep}
+            asked = {
+                "snapshot": snapshot,
+                "read_back": read_back,
+                "redrive": redrive,
+                "void": void,
+                "sweep": sweep,
+            }
             tool = self._add(function, contract, asked, fields)
             signature = inspect.signature(function)
 

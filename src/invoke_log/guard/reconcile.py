@@ -3,7 +3,7 @@
 A probe answers ONE, NONE, MANY or UNCLEAR. One sighting of our tag settles it; none settles it only if the read began
 after the effect of the last send had to be visible, and says which tick of the log its reader held before it began.
 Where a contract wants several reconcilers, each puts its reading on record, and whoever sees enough of them settles it.
-It sends nothing, except for a tool that was registered with a re-drive.
+It sends nothing, except for a tool that was registered with a re-drive or a void.
 """
 
 import logging
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from invoke_log.errors import ReadUnclearError
 from invoke_log.format import digest
 from invoke_log.guard.outcome import Aborted
 from invoke_log.guard.patience import EVERY_S_DEFAULT, OUT, Patience
@@ -192,6 +193,8 @@ class _Look:
             return self._report(NONE, self._case.absent(Evidence(kind="abort"), of=state).note)
         except ENDING:
             raise
+        except ReadUnclearError as error:
+            return self._void(state, UNCLEAR, f"the read-back said nothing: {error.message}")
         except BaseException as error:  # noqa: BLE001 -- whatever the provider's client raises, it has shown nothing
             return self._report(UNCLEAR, f"the read-back said nothing: {type(error).__name__}")
         if references:
@@ -212,7 +215,8 @@ class _Look:
             if state.status not in OPEN or state.claim is None:
                 return None
             until = waiting_for(world, state, self._contract, at_hand=self._at_hand).until
-            if until is None or (state.status == UNKNOWN and not self._contract.proves_absence):
+            settles = self._contract.proves_absence or self._tool.void is not None
+            if until is None or (state.status == UNKNOWN and not settles):
                 return None
             left_s = (until - world.now_ms()) / 1000
         return left_s if state.status == STARTED else max(left_s, self._patience.to_wait_s(state, self._contract))
@@ -295,12 +299,33 @@ class _Look:
 
     def _redrive(self, state: EffectState, probe: str | None, note: str) -> Reconciled:
         if self._tool.redrive is None:
-            return self._report(probe, note)
+            return self._void(state, probe, note)
         if state.send is not None and state.send.redriven and self._contract.proves_absence:
             # Another one would begin D + Q anew: whoever looks less often than that would never see it pass (L2).
             return self._report(probe, f"{note}; it was re-driven, and is waited for")
         brought = redrive(self._case, self._tool, state, self._call(state))
         return self._report(probe, f"{note}; {brought.note}", brought.incident)
+
+    def _void(self, state: EffectState, probe: str | None, note: str) -> Reconciled:
+        """Have the provider give up for good what is under the tag, once all that was sent is there [CALL-9]."""
+        if self._tool.void is None or self._tool.contract.void != self._contract.void or state.tainted is not None:
+            return self._report(probe, note)
+        self._patience.note(state)
+        with self._log.world() as world:
+            bound = absence_bound(state, self._contract, world)
+            early = bound is None or world.now_ms() < bound
+        if early or self._patience.to_wait_s(state, self._contract) > 0:
+            return self._report(probe, note)
+        try:
+            given_up = self._tool.void(self._call(state))
+        except ENDING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever the provider's client raises, it proves nothing
+            return self._report(probe, f"{note}; its void said nothing: {type(error).__name__}")
+        if given_up is not True:
+            return self._report(probe, f"{note}; the provider has not given it up")
+        # Crash here: it is given up, and unknown as before. The next look finds it so, or gives it up once more.
+        return self._report(probe, f"given up: {self._case.absent(Evidence(kind='void'), of=state).note}")
 
     def _tick(self) -> tuple[bytes, int] | None:
         """The tick that this reader holds before its read begins, and the log's time then."""

@@ -41,9 +41,10 @@ class Tool:
 
     snapshot: reads the world that a decision rests on, given those of the call's arguments that it names (`arguments`).
     read_back: finds the provider's objects under our tag, given the `Call`; it returns their references, all of them,
-    or raises. redrive: sends the same request again, given what the log recorded of it and the `Call`. sweep: lists
-    the provider's objects, each as its reference and the tag that it carries, or None. takes_call: the function wants
-    its `Call` too, as `invoke`. awaited: it is a coroutine function.
+    or raises. redrive: sends the same request again, given what the log recorded of it and the `Call`. void: has the
+    provider give up for good what is under our tag, given the `Call`; True once it has. sweep: lists the provider's
+    objects, each as its reference and the tag that it carries, or None. takes_call: the function wants its `Call` too,
+    as `invoke`. awaited: it is a coroutine function.
     """
 
     function: Callable[..., Any]
@@ -51,6 +52,7 @@ class Tool:
     snapshot: Callable[..., object] | None
     read_back: Callable[..., object] | None
     redrive: Callable[..., object] | None = None
+    void: Callable[..., object] | None = None
     sweep: Callable[[], Iterable[tuple[str, str | None]]] | None = None
     arguments: tuple[str, ...] = ()
     takes_call: bool = False
@@ -64,6 +66,7 @@ def make_tool(
     read_back: Callable[..., object] | None = None,
     *,
     redrive: Callable[..., object] | None = None,
+    void: Callable[..., object] | None = None,
     sweep: Callable[[], Iterable[tuple[str, str | None]]] | None = None,
 ) -> Tool:
     """Return a tool whose functions take what they will be given.
@@ -77,7 +80,11 @@ def make_tool(
     if contract.level != "durable":
         # Sent earlier than its contract lets it be, a call would rest on less than its receipt says.
         raise ConfigInvalidError(f"tool {contract.name}: sends wait for level {contract.level!r}, want 'durable'")
-    for asked in (snapshot, read_back, redrive, sweep):
+    if void is not None and contract.void is None:
+        raise ConfigInvalidError(
+            f"tool {contract.name}: its contract has no `void`, so that no log would take one for a proof"
+        )
+    for asked in (snapshot, read_back, redrive, void, sweep):
         if inspect.iscoroutinefunction(asked):
             raise ConfigInvalidError(
                 f"tool {contract.name}: {asked.__name__} is a coroutine function, and nobody awaits it"
@@ -103,6 +110,7 @@ def make_tool(
         snapshot=snapshot,
         read_back=read_back,
         redrive=redrive,
+        void=void,
         sweep=sweep,
         arguments=read,
         takes_call="invoke" in given,

@@ -280,7 +280,7 @@ class Relay:
             await self._ask_level(client)
             await self._follow(client, set(self._uris))
         except MCPError as error:
-            log.warning("gateway: the server behind tells no changes: %s", error.message[:200])
+            log.warning("gateway: the server behind tells no changes: %a", error.message[:200])
         if self._met:
             await self._missed()
         self._met = True
