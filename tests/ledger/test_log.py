@@ -317,6 +317,7 @@ def test_a_signer_of_another_key_than_the_log_key_signs_no_checkpoint_and_no_tic
         with log.world() as world, pytest.MonkeyPatch.context() as patch:
             patch.setattr(log_module, "_now_ms", lambda: world.now_ms() + 2 * log_module.TICK_AGE_MS_MAX)
             assert log.due_tick(world) is None
+        assert log.tick() is None
     with Log.open(tmp_path / "log") as log:
         open_checkpoint(log.checkpoint(), log.verifier_key)
 
@@ -472,7 +473,7 @@ def test_what_is_covered_is_handed_out_without_the_log_key(live: Live) -> None:
         assert log.checkpoint() == note
         assert audit(b"".join(items), log.verifier_key).findings == ()
         receipt = log.receipt(bound.effect)
-    with Log.open(path) as log:
+    with Log.open(path, log_key=FileSigner(bytes(31) + b"9")) as log:  # of another log: as good as none
         assert isinstance(log.append(later), Accepted)
         assert log.receipt(bound.effect) == receipt  # all of the effect is covered still, and the log is not
         with pytest.raises(StoreReadOnlyError):

@@ -161,9 +161,10 @@ class Log:
 
         A second tick of one millisecond is the first one: accepted, at its leaf.
         """
-        if self._log_signer is None:
+        signer = self._signer_of_log(self.governance)
+        if signer is None:
             return None
-        answer = self.append(self._seal_tick(self._log_signer))
+        answer = self.append(self._seal_tick(signer))
         if not isinstance(answer, Duplicate):
             return answer
         self.flush()
@@ -311,7 +312,8 @@ class Log:
         with self.world() as world:
             resource = _resource_of(world, effect)
             *_, (last, _) = world.chain_of(effect, resource)
-        note = self._engine.published() if self._log_signer is None else None
+            signer = self._signer_of_log(world.governance)
+        note = self._engine.published() if signer is None else None
         if note is None or _covered(note) <= last:
             note = self.checkpoint()
         with self.world() as world:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from invoke_log.ledger import log as ledger
+from invoke_log.log.signer import lock_key_file
 from invoke_log.surfaces.cli.main import main
 
 
@@ -43,6 +44,21 @@ def test_a_key_that_others_may_read_fails(tmp_path: Path, capsys: pytest.Capture
     capsys.readouterr()
     code, found = checks(log, capsys)
     assert (code, found["key"]) == (3, False)
+
+
+def test_a_key_that_is_locked_is_said_to_be_and_moves_no_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, now_ms = tmp_path / "log", ledger._now_ms()
+    assert main(["init", str(log), "--origin", "example.com/log"]) == 0
+    lock_key_file(log / "keys" / "log.key", passphrase=b"open sesame")
+    monkeypatch.setattr(ledger, "_now_ms", lambda: now_ms + 120_000)
+    capsys.readouterr()
+    code = main(["doctor", "--log", str(log), "--json"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    [message] = [line["message"] for line in lines if "log.key" in line["message"]]
+    assert "a locked key" in message
+    assert (code, [line["ok"] for line in lines if line["check"] == "clock"]) == (3, [False])
 
 
 def test_a_log_whose_time_stands_still_fails_where_its_key_is_not(

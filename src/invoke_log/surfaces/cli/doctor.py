@@ -11,11 +11,11 @@ from typing import Final
 
 import click
 
-from invoke_log.errors import InvokeLogError
+from invoke_log.errors import InvokeLogError, KeyLockedError
 from invoke_log.format import keys
 from invoke_log.ledger.log import Log
-from invoke_log.log.home import key_path
-from invoke_log.log.signer import public_key_of
+from invoke_log.log.home import signer_beside
+from invoke_log.log.signer import load_key, public_key_of
 from invoke_log.surfaces.cli.session import Session, Verb
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
 from invoke_log.surfaces.render import View, shown
@@ -77,6 +77,10 @@ def _self_tested() -> str:
 
 def _loaded(file: Path) -> str:
     public_key_of(file)
+    try:
+        load_key(file)
+    except KeyLockedError:
+        return f"{file}: a locked key, readable by its owner alone; it signs where its passphrase is given"
     return f"{file}: a key, readable by its owner alone"
 
 
@@ -89,7 +93,7 @@ def _clock(path: Path) -> Check:
     """Whether the log's time goes on: it stands still where nobody ticks, and waits where it is ahead."""
     with Log.open(path, read_only=True) as log, log.world() as world:
         behind_ms = log.clock_ms() - world.now_ms()
-    ticks = key_path(path, "log") is not None
+    ticks = signer_beside(path, "log") is not None
     words = (
         f"the log's time is {abs(behind_ms) / 1000:.0f} s {'behind' if behind_ms >= 0 else 'ahead of'} this machine's"
     )
@@ -99,7 +103,7 @@ def _clock(path: Path) -> Check:
         return (
             "clock",
             False,
-            f"{words}, and its key is not here: no call that needs the time starts until a holder ticks",
+            f"{words}, and its key is not here, or is locked: no call that needs the time starts until a holder ticks",
         )
     return "clock", True, f"{words}{', and goes on with the next append' if ticks else ''}"
 
