@@ -13,6 +13,7 @@ import { CLAIMED, COMMITTED, NOT_COMMITTED, PRESENT } from './kind.js';
 import { BODY_BYTES_MAX } from './limits.js';
 import { judge } from './policy.js';
 import { renderingDigest } from './render.js';
+import { firstFrom } from './sorted.js';
 import { committedMax, freeEffect } from './world.js';
 
 /** @typedef {import('./bytes.js').Hex} Hex */
@@ -111,9 +112,9 @@ export class Comparison {
     const remark = (/** @type {number} */ leaf, /** @type {number} */ since) =>
       this.find('key-suspect', leaf, `signed by a key that is suspect from leaf ${since} on`);
     for (const [key, since] of suspects === before ? [] : suspects) {
-      for (const leaf of this.#signed.get(key) ?? []) {
-        if (since <= leaf && leaf < (before.get(key) ?? Infinity)) remark(leaf, since);
-      }
+      const leaves = this.#signed.get(key) ?? [];
+      const [first, end] = [since, before.get(key) ?? Infinity].map((leaf) => firstFrom(leaves, leaf, (signed) => signed));
+      for (const leaf of leaves.slice(first, end)) remark(leaf, since);
     }
     const since = suspects.get(by) ?? Infinity;
     if (since <= this.fold.index) remark(this.fold.index, since);

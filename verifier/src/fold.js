@@ -10,6 +10,7 @@ import { OPEN, absorb } from './effect.js';
 import { Refused, found } from './governance.js';
 import { ABOUT_KINDS } from './kind.js';
 import { MapHistory } from './map_history.js';
+import { firstFrom } from './sorted.js';
 import { freeEffect } from './world.js';
 
 /** @typedef {import('./bytes.js').Hex} Hex */
@@ -194,14 +195,7 @@ export class Fold {
 
   /** How many ticks stand before a leaf. @param {number} index */
   #firstTickFrom(index) {
-    let low = 0;
-    let high = this.#times.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.#times[middle].index < index) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstFrom(this.#times, index, (tick) => tick.index);
   }
 }
 

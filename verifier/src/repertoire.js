@@ -5,6 +5,7 @@
  * reader, of whatever age, one answer. Surrogates are not in it.
  */
 import { ASSIGNED } from './repertoire-ranges.js';
+import { firstFrom } from './sorted.js';
 
 const FIRSTS = /** @type {number[]} */ ([]);
 const LASTS = /** @type {number[]} */ ([]);
@@ -31,12 +32,6 @@ export function inRepertoire(text) {
 
 /** @param {number} point */
 function isAssigned(point) {
-  let low = 0;
-  let high = FIRSTS.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (FIRSTS[middle] <= point) low = middle + 1;
-    else high = middle;
-  }
-  return low > 0 && point <= LASTS[low - 1];
+  const after = firstFrom(FIRSTS, point + 1, (first) => first);
+  return after > 0 && point <= LASTS[after - 1];
 }

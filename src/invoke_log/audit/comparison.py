@@ -5,6 +5,7 @@ root.
 """
 
 from array import array
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -144,10 +145,10 @@ class Comparison:
     def _suspect(self, event: Event, index: int) -> None:
         """Remark once on each leaf that a suspect key signed, before the revoke that says so or after it [RPL-11]."""
         suspects, before = self._fold.governance.suspects, self._suspects
-        for key in suspects.keys() if suspects is not before else ():
-            for leaf in self._signed[key]:
-                if suspects[key] <= leaf and not (key in before and before[key] <= leaf):
-                    self._find("key-suspect", leaf, _SUSPECT.format(suspects[key]))
+        for key, since in suspects.items() if suspects is not before else ():
+            signed = self._signed[key]
+            for leaf in signed[bisect_left(signed, since) : bisect_left(signed, before.get(key, index))]:
+                self._find("key-suspect", leaf, _SUSPECT.format(since))
         if event.by in suspects and suspects[event.by] <= index:
             self._find("key-suspect", index, _SUSPECT.format(suspects[event.by]))
         self._signed[event.by].append(index)
