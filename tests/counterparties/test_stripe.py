@@ -17,7 +17,7 @@ from invoke_log.errors import ConfigInvalidError, ReadUnclearError
 from invoke_log.guard.outcome import Blocked, Committed, NotCommitted, OutcomeUnknown
 from invoke_log.guard.reconcile import NONE, ONE, UNCLEAR
 from invoke_log.guard.tool_call import Call
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Start
 from invoke_log.surfaces.demo.processes import Child
 from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
 from tests.counterparties.desk import Desk
@@ -266,10 +266,12 @@ def test_an_intent_that_is_pending_is_canceled_and_then_paid_once(till: Till) ->
     assert till.desk.look().probe == UNCLEAR
     till.desk.later(next(iter(till.desk.log.governance.contracts.values())))
     assert till.desk.look().status == NOT_COMMITTED
-    assert till.desk.kinds()[-1] == "void"
+    assert till.desk.kinds()[-2:] == ["void", "key_burnt"]  # it asked, and found nothing there any more
     till.confirm = True
     assert isinstance(till.charge(), Committed)
     assert (till.ledger("charge"), till.desk.statuses()) == (["789"], {"789": COMMITTED})
+    starts = [entry.event.data for entry in till.desk.log.entries() if isinstance(entry.event.data, Start)]
+    assert len({start.provider_key for start in starts}) == 2  # the first one can only answer with what is canceled
 
 
 def test_an_intent_that_was_paid_meanwhile_is_not_given_up(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:

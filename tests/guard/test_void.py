@@ -1,6 +1,7 @@
 """What is neither done nor undone is given up, by the provider and for good, and only then settled so. [CALL-9]"""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from invoke_log.errors import ConfigInvalidError, ReadUnclearError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.guard.guard import Guard
-from invoke_log.guard.outcome import Committed
+from invoke_log.guard.outcome import Committed, OutcomeUnknown
 from invoke_log.guard.patience import Patience
 from invoke_log.guard.reconcile import NONE, UNCLEAR
 from invoke_log.guard.tool_call import Call
@@ -18,6 +19,9 @@ from tests.harness.live import D_MS, Q_MS
 from tests.harness.player import recover
 from tests.harness.shop import Shop, open_shop
 
+PARTIAL: dict[str, Value] = {"operation": "list", "tag": "x", "complete": False, "lag_ms": 0}
+COMPLETE: dict[str, Value] = {**PARTIAL, "complete": True}
+
 
 def pending(call: Call) -> list[str]:
     raise ReadUnclearError("pi_0 wants its customer's bank")
@@ -25,8 +29,8 @@ def pending(call: Call) -> list[str]:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    """A shop whose charge is pending at the provider, and of which `voided` are the tags that were given up."""
-    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel") as opened:
+    """A shop whose provider says of a charge that it is pending, and cannot list all."""
+    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel", read_back=PARTIAL, provider_key=None) as opened:
         yield opened
 
 
@@ -40,6 +44,34 @@ class Cancels:
     def __call__(self, call: Call) -> object:
         self.asked.append(call.tag)
         return self.answer()
+
+
+@dataclass
+class Keyed:
+    """A provider that stores all results under its key, and whose charges are pending until they are given up."""
+
+    stored: dict[str, str] = field(default_factory=dict)
+    objects: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def send(self, call: Call) -> object:
+        reference = self.stored.setdefault(call.provider_key, f"pi_{len(self.stored)}")
+        if reference not in self.objects:
+            self.objects[reference], self.tags[reference] = "pending", call.tag
+        raise ReadUnclearError(f"{reference} is {self.objects[reference]}")
+
+    def find(self, call: Call) -> list[str]:
+        if any(self.objects[each] == "pending" for each in self.under(call.tag)):
+            raise ReadUnclearError("it is pending")
+        return [each for each in self.under(call.tag) if self.objects[each] == "paid"]
+
+    def cancel(self, call: Call) -> bool:
+        for each in self.under(call.tag):
+            self.objects[each] = "canceled"
+        return True
+
+    def under(self, tag: str) -> list[str]:
+        return [reference for reference, carried in self.tags.items() if carried == tag]
 
 
 def unknown(shop: Shop, cancels: Cancels, *, read_back: Callable[[Call], object] | None = pending) -> None:
@@ -79,7 +111,7 @@ def test_the_logs_time_alone_gives_nothing_up(shop: Shop, monkeypatch: pytest.Mo
 def test_where_nothing_can_be_read_a_void_settles(tmp_path: Path) -> None:
     webhook: dict[str, Value] = {"scheme": "stripe", "key_id": "k", "positive": ["paid"], "negative": []}
     silent: dict[str, Value] = {"observability": "webhook-confirmable", "read_back": None, "webhook": webhook}
-    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel", **silent) as shop:
+    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel", provider_key=None, **silent) as shop:
         cancels = Cancels()
         unknown(shop, cancels, read_back=None)
         [one] = shop.guard.waiting()
@@ -89,22 +121,97 @@ def test_where_nothing_can_be_read_a_void_settles(tmp_path: Path) -> None:
         assert (look.probe, look.status, len(cancels.asked)) == (None, NOT_COMMITTED, 1)
 
 
-def test_what_a_reading_settles_is_not_given_up(shop: Shop) -> None:
+def test_what_a_partial_listing_does_not_show_is_given_up(shop: Shop) -> None:
     cancels = Cancels()
     unknown(shop, cancels, read_back=lambda call: [])
     shop.live.wait(D_MS + Q_MS)
     look = shop.reconcile()
-    assert (look.probe, look.status, cancels.asked) == (NONE, NOT_COMMITTED, [])
+    assert (look.probe, look.status, len(cancels.asked)) == (NONE, NOT_COMMITTED, 1)
+    [effect] = shop.live.audit().effects
+    assert {"log-clock", "quiescence-bound"} <= set(effect.relies_on)
 
 
-def test_what_a_partial_listing_does_not_show_is_given_up(tmp_path: Path) -> None:
-    partial: dict[str, Value] = {"operation": "list", "tag": "x", "complete": False, "lag_ms": 0}
-    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel", read_back=partial) as shop:
+def test_the_key_under_which_something_was_given_up_is_not_used_again(tmp_path: Path) -> None:
+    """The provider would answer with what it has stored: that the charge is pending, and nothing comes of it."""
+    key: dict[str, Value] = {"place": "header", "retention_ms": 86_400_000, "mismatch": "refused", "stores": "all"}
+    with open_shop(tmp_path, void="cancel", read_back=COMPLETE, provider_key=key) as shop:
+        provider = Keyed()
+        shop.send = provider.send
+        shop.open(read_back=provider.find, void=provider.cancel)
+        for count in (1, 2):
+            assert isinstance(shop.call(), OutcomeUnknown)
+            assert list(provider.objects.values()) == ["canceled"] * (count - 1) + ["pending"]
+            shop.begin_to_watch()
+            shop.live.wait(1)
+            shop.live.wait(shop.live.contract.settle_ms)
+            look = shop.reconcile()
+            assert (look.probe, look.status) == (NONE, NOT_COMMITTED)
+        settled = [event.data for event in shop.chain() if isinstance(event.data, Resolution)]
+        assert [data.evidence.kind for data in settled] == ["key_burnt", "key_burnt"]
+        assert shop.live.audit().findings == ()
+
+
+def test_a_crash_after_the_void_leaves_a_key_that_is_known_to_be_burnt(tmp_path: Path) -> None:
+    key: dict[str, Value] = {"place": "header", "retention_ms": 86_400_000, "mismatch": "refused", "stores": "all"}
+    with open_shop(tmp_path, void="cancel", read_back=COMPLETE, provider_key=key) as shop:
+        provider = Keyed()
+        shop.send = provider.send
+
+        def dies(call: Call) -> bool:
+            provider.cancel(call)
+            raise KeyboardInterrupt
+
+        shop.open(read_back=provider.find, void=dies)
+        assert isinstance(shop.call(), OutcomeUnknown)
+        shop.begin_to_watch()
+        shop.live.wait(1)
+        shop.live.wait(shop.live.contract.settle_ms)
+        with pytest.raises(KeyboardInterrupt):
+            shop.reconcile()
+        assert shop.reconcile().status == NOT_COMMITTED
+        [data] = [event.data for event in shop.chain() if isinstance(event.data, Resolution)]
+        assert data.evidence.kind == "key_burnt"
+
+
+def test_as_many_read_as_the_contract_wants_and_no_void_stands_for_one(tmp_path: Path) -> None:
+    contract: dict[str, Value] = {"send_deadline_ms": D_MS, "read_back": COMPLETE, "provider_key": None}
+    with open_shop(tmp_path, void="cancel", reconcilers=2, **contract) as shop:
         cancels = Cancels()
-        unknown(shop, cancels, read_back=lambda call: [])
+
+        def read(call: Call) -> list[str]:
+            if not cancels.asked:
+                raise ReadUnclearError("pi_0 wants its customer's bank")
+            return []
+
+        unknown(shop, cancels, read_back=read)
         shop.live.wait(D_MS + Q_MS)
-        look = shop.reconcile()
-        assert (look.probe, look.status, len(cancels.asked)) == (NONE, NOT_COMMITTED, 1)
+        one = shop.reconcile()
+        assert (one.probe, one.status, len(cancels.asked)) == (NONE, UNKNOWN, 1)
+        assert "readings" in one.note
+        shop.open(read_back=lambda call: [], void=cancels)
+        assert (shop.reconcile().status, len(cancels.asked)) == (UNKNOWN, 1)
+
+
+@pytest.mark.parametrize("meanwhile", ["sent again", "re-driven", "committed"])
+def test_what_was_settled_or_sent_while_it_was_read_is_not_given_up(tmp_path: Path, meanwhile: str) -> None:
+    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel") as shop:
+        live, cancels = shop.live, Cancels()
+
+        def read(call: Call) -> list[str]:
+            if meanwhile == "sent again":
+                live.put(live.attestation(NOT_COMMITTED))
+                live.put(live.begun())
+                live.put(live.outcome(UNKNOWN))
+            elif meanwhile == "re-driven":
+                live.put(live.redrive())
+            else:
+                live.put(live.present())
+            raise ReadUnclearError("pi_0 wants its customer's bank")
+
+        unknown(shop, cancels, read_back=read)
+        live.wait(D_MS + Q_MS)
+        shop.reconcile()
+        assert cancels.asked == []
 
 
 def test_a_provider_that_gave_no_answer_is_asked_to_give_up_nothing(shop: Shop) -> None:
@@ -154,10 +261,14 @@ def test_after_a_recovery_nothing_is_given_up(shop: Shop) -> None:
     assert (shop.reconcile().status, cancels.asked) == (UNKNOWN, [])
 
 
-def test_an_effect_is_given_up_as_the_contract_says_that_it_was_claimed_under(shop: Shop) -> None:
+@pytest.mark.parametrize("changed", [{"void": "refund"}, {"read_back": {**PARTIAL, "tag": "y"}}], ids=["void", "read"])
+def test_an_effect_is_given_up_as_the_contract_says_that_it_was_claimed_under(
+    shop: Shop, changed: dict[str, Value]
+) -> None:
     cancels = Cancels()
     unknown(shop, cancels)
-    shop.live.register(version=3, send_deadline_ms=D_MS, void="refund")
+    there = {"send_deadline_ms": D_MS, "void": "cancel", "read_back": PARTIAL, "provider_key": None}
+    shop.live.register(version=3, **{**there, **changed})  # type: ignore[arg-type]
     guard = Guard(shop.live.log, key=shop.live.agent)
     shop.open(guard, read_back=pending, void=cancels)
     guard._patience.follow(shop.live.log)
@@ -166,6 +277,10 @@ def test_an_effect_is_given_up_as_the_contract_says_that_it_was_claimed_under(sh
     assert (look.status, cancels.asked) == (UNKNOWN, [])
 
 
-def test_a_tool_that_voids_needs_a_contract_that_says_so(tmp_path: Path) -> None:
-    with open_shop(tmp_path, void=None) as shop, pytest.raises(ConfigInvalidError, match="void"):
+@pytest.mark.parametrize("contract", [{"void": None}, {"void": "cancel", "read_back": PARTIAL}], ids=["none", "keyed"])
+def test_a_tool_that_voids_needs_a_contract_under_which_that_can_be_known(
+    tmp_path: Path, contract: dict[str, Value]
+) -> None:
+    key: dict[str, Value] = {"place": "header", "retention_ms": 86_400_000, "mismatch": "refused", "stores": "success"}
+    with open_shop(tmp_path, **{"provider_key": key, **contract}) as shop, pytest.raises(ConfigInvalidError):
         shop.open(void=Cancels())

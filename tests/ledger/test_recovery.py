@@ -39,8 +39,19 @@ def entries_of(log: Log) -> Entries:
     return [(entry.body, entry.signature) for entry in log.entries()]
 
 
+def closing_with(note: bytes | None, attachments: tuple[bytes, ...]) -> Callable[..., bytes | None]:
+    """What is left beside the leaves."""
+
+    def closing(_: set[bytes], keep: Callable[[bytes], None]) -> bytes | None:
+        for raw in attachments:
+            keep(raw)
+        return note
+
+    return closing
+
+
 def left(entries: Entries, *, note: bytes | None = None, attachments: tuple[bytes, ...] = ()) -> Survivors:
-    return Survivors(entries=iter(entries), closing=lambda _: (note, attachments), keys=None)
+    return Survivors(entries=iter(entries), closing=closing_with(note, attachments), keys=None)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -205,8 +216,8 @@ def test_attachments_and_key_files_come_along_and_the_log_key_is_new(tmp_path: P
         copy = entries_of(live.log)
     old = tmp_path / "log" / "keys"
     lock_key_file(old / "agent.key", passphrase=b"sesame")
-    closing = (None, (named, foreign))
-    survivors = Survivors(entries=iter(copy), closing=lambda _: closing, keys=tmp_path / "log")
+    closing = closing_with(None, (named, foreign))
+    survivors = Survivors(entries=iter(copy), closing=closing, keys=tmp_path / "log")
     recover(tmp_path / "new", survivors, admin=load_key(old / "admin.key"), origin=None)
     assert attachment_bytes(tmp_path / "new", attachment_digest(named)) == named
     assert attachment_bytes(tmp_path / "new", attachment_digest(foreign)) is None

@@ -373,7 +373,7 @@ class Story:
         }
         event_id = self.of(effect, "resolution", data, by, **given)
         words = ["executor" if grade == "E0" else "reconciler"]
-        words += ["log-clock", "quiescence-bound"] if kind in ("absence", "key_burnt") else []
+        words += ["log-clock", "quiescence-bound"] if kind in ("absence", "key_burnt", "void") else []
         words += ["webhook-sender"] if kind == "webhook" else []
         if presence == "absent":
             return self._ended(effect, event_id, "not_committed", kind, (grade, words))

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: one bundle, or a batch of them in one process. */
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { VerifyError, replay } from '../src/index.js';
@@ -17,6 +18,9 @@ const OPTIONS = /** @type {const} */ ({
   batch: { type: 'boolean' },
   help: { type: 'boolean' },
 });
+
+/** What Node reads in one go: 2 GiB less a byte. */
+const READ_FILE_BYTES_MAX = 2 ** 31 - 1;
 
 class UsageError extends Error {}
 
@@ -67,10 +71,22 @@ async function batch() {
 /** @param {string} path */
 async function bytesOf(path) {
   try {
-    return await readFile(path);
+    const { size } = await stat(path);
+    return size > READ_FILE_BYTES_MAX ? await readLarge(path, size) : await readFile(path);
   } catch (error) {
     throw new UsageError(`${path}: cannot be read: ${/** @type {Error} */ (error).message}`);
   }
+}
+
+/** A file that `readFile` refuses for its size. @param {string} path @param {number} size */
+async function readLarge(path, size) {
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for await (const chunk of createReadStream(path, { end: size - 1 })) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes.subarray(0, at);
 }
 
 /** The verifier key, given as its line or as a file that holds it. @param {string | undefined} trust */

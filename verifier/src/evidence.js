@@ -247,7 +247,7 @@ function relianceOnEvidence({ kind: eventKind, data }, grade) {
   const { kind } = data.evidence;
   return [
     grade === 'E0' ? 'executor' : 'reconciler',
-    ...(data.presence === ABSENT && READS.includes(kind) ? ['log-clock', 'quiescence-bound'] : []),
+    ...(data.presence === ABSENT && [...READS, 'void'].includes(kind) ? ['log-clock', 'quiescence-bound'] : []),
     ...(kind === 'webhook' ? ['webhook-sender'] : []),
   ];
 }

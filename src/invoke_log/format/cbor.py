@@ -191,11 +191,13 @@ class SequenceReader:
 
     def _read_exactly(self, size: int) -> bytes:
         """Return the next `size` bytes, or all that are left."""
-        raw = self._stream.read(size) if size else b""
-        while len(raw) < size and (more := self._stream.read(size - len(raw))):
-            raw += more
-        self.offset += len(raw)
-        return raw
+        chunks: list[bytes] = []
+        left = size
+        while left and (chunk := self._stream.read(left)):
+            chunks.append(chunk)
+            left -= len(chunk)
+        self.offset += size - left
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def expect_end(self) -> None:
         """Return where the stream has ended. Raises MalformedError: a byte follows, whatever it is."""

@@ -17,6 +17,7 @@ from invoke_log.format import digest
 from invoke_log.guard.outcome import Aborted
 from invoke_log.guard.patience import EVERY_S_DEFAULT, OUT, Patience
 from invoke_log.guard.redrive import ENDING, burnt, redrive
+from invoke_log.guard.redrive import UNCLEAR as UNCLEAR_READING
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, only_start, readings
 from invoke_log.guard.tool_call import Call, call_of
@@ -162,6 +163,7 @@ class _Look:
         self._log = case.log
         self._contract = case.contract
         self._at_hand = tool.contract.looks_where(case.contract)
+        self._given_up = False
 
     def settle(self) -> Reconciled:
         state = self._case.state()
@@ -194,7 +196,7 @@ class _Look:
         except ENDING:
             raise
         except ReadUnclearError as error:
-            return self._void(state, UNCLEAR, f"the read-back said nothing: {error.message}")
+            return self._void(UNCLEAR, f"the read-back said nothing: {error.message}")
         except BaseException as error:  # noqa: BLE001 -- whatever the provider's client raises, it has shown nothing
             return self._report(UNCLEAR, f"the read-back said nothing: {type(error).__name__}")
         if references:
@@ -299,23 +301,28 @@ class _Look:
 
     def _redrive(self, state: EffectState, probe: str | None, note: str) -> Reconciled:
         if self._tool.redrive is None:
-            return self._void(state, probe, note)
+            return self._void(probe, note)
         if state.send is not None and state.send.redriven and self._contract.proves_absence:
             # Another one would begin D + Q anew: whoever looks less often than that would never see it pass (L2).
             return self._report(probe, f"{note}; it was re-driven, and is waited for")
         brought = redrive(self._case, self._tool, state, self._call(state))
         return self._report(probe, f"{note}; {brought.note}", brought.incident)
 
-    def _void(self, state: EffectState, probe: str | None, note: str) -> Reconciled:
-        """Have the provider give up for good what is under the tag, once all that was sent is there [CALL-9]."""
-        if self._tool.void is None or self._tool.contract.void != self._contract.void or state.tainted is not None:
+    def _void(self, probe: str | None, note: str) -> Reconciled:
+        """Have the provider give up for good what is under the tag, where that is due [CALL-9].
+
+        Where a reading can prove an absence, that settles it then: nothing is there any more.
+        """
+        state, reads = self._case.state(), self._contract.proves_absence  # as it stands after the read
+        if self._tool.void is None or (reads and probe == NONE) or not self._may_void(state):
             return self._report(probe, note)
-        self._patience.note(state)
-        with self._log.world() as world:
-            bound = absence_bound(state, self._contract, world)
-            early = bound is None or world.now_ms() < bound
-        if early or self._patience.to_wait_s(state, self._contract) > 0:
-            return self._report(probe, note)
+        if self._contract.stores_results and not burnt(self._case, state):
+            # Before it is asked for: a crash in between must not leave a key that answers with what was given up.
+            about = state.send.id if state.send is not None else state.last
+            assert about is not None
+            asks = self._case.observe(UNCLEAR_READING, Evidence(kind="void"), about)
+            if asks.answer != RECORDED:
+                return self._report(probe, f"{note}; no void: {asks.note}")
         try:
             given_up = self._tool.void(self._call(state))
         except ENDING:
@@ -325,7 +332,25 @@ class _Look:
         if given_up is not True:
             return self._report(probe, f"{note}; the provider has not given it up")
         # Crash here: it is given up, and unknown as before. The next look finds it so, or gives it up once more.
+        if reads:
+            self._given_up = True
+            return self.settle()
         return self._report(probe, f"given up: {self._case.absent(Evidence(kind='void'), of=state).note}")
+
+    def _may_void(self, state: EffectState) -> bool:
+        """Return whether the tool asks where the contract says, and all that was sent is there by now or never is."""
+        here, there = self._tool.contract, self._contract
+        self._patience.note(state)
+        with self._log.world() as world:
+            bound = absence_bound(state, there, world)
+            passed = bound is not None and world.now_ms() >= bound
+        return (
+            not self._given_up
+            and (here.void, here.read_back) == (there.void, there.read_back)
+            and (state.status, state.tainted) == (UNKNOWN, None)
+            and passed
+            and self._patience.to_wait_s(state, there) <= 0
+        )
 
     def _tick(self) -> tuple[bytes, int] | None:
         """The tick that this reader holds before its read begins, and the log's time then."""

@@ -82,17 +82,18 @@ def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
 
 
 def burnt(case: Case, state: EffectState) -> bool:
-    """Return whether a re-drive of the open attempt was answered with a failure that the provider stores.
+    """Return whether the provider's key can answer the open attempt with nothing but what it has stored: a failure, as
+    a re-drive was told, or what was given up since.
 
     After a recovery it counts for nothing: what the lost tail sent may have gone under another key [REC-6].
     """
-    if state.send is None or state.tainted is not None:
+    if not case.contract.stores_results or state.send is None or state.tainted is not None:
         return False
     with case.log.world() as world:
         return any(
             index > state.send.index
             and isinstance(event.data, Observation)
-            and event.data.evidence.kind == "stored_failure"
+            and event.data.evidence.kind in ("stored_failure", "void")
             and world.governance.holds(event.by, "reconciler", case.contract.effect_class, state.resource)
             for index, event in world.observations(state.effect, state.resource)
         )

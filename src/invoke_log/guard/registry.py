@@ -84,6 +84,11 @@ def make_tool(
         raise ConfigInvalidError(
             f"tool {contract.name}: its contract has no `void`, so that no log would take one for a proof"
         )
+    if void is not None and contract.stores_results and not contract.proves_absence:
+        raise ConfigInvalidError(
+            f"tool {contract.name}: under its key the provider would answer a next attempt with what it has given up; "
+            "only a read-back that can prove an absence lets the key change"
+        )
     for asked in (snapshot, read_back, redrive, void, sweep):
         if inspect.iscoroutinefunction(asked):
             raise ConfigInvalidError(

@@ -40,13 +40,14 @@ _SUCCESSOR: Final = re.compile(r"\.e[1-9][0-9]*\Z")
 class Survivors:
     """What is left of a log.
 
-    entries: body and signature of every leaf from 0 on. closing: asked once they are read, with the digests that they
-    name; returns the latest signed note that anybody has kept, which may cover more, or None; and the attachments that
-    are left. keys: the directory whose `keys/` holds its key files; or None.
+    entries: body and signature of every leaf from 0 on. closing: asked once they are read; hands over each attachment
+    that is left, and returns the latest signed note that anybody has kept, which may cover more, or None; it is given
+    the digests that the leaves name, and what takes an attachment. keys: the directory whose `keys/` holds its key
+    files; or None.
     """
 
     entries: Iterable[tuple[bytes, bytes]]
-    closing: Callable[[set[bytes]], tuple[bytes | None, Iterable[bytes]]]
+    closing: Callable[[set[bytes], Callable[[bytes], None]], bytes | None]
     keys: Path | None
 
 
@@ -66,10 +67,12 @@ def recover(path: Path, survivors: Survivors, *, admin: Signer, origin: str | No
 
     def fill(place: Path, engine: Engine) -> None:
         named = _carry(engine, survivors.entries)
-        known, attachments = survivors.closing(named)
-        for raw in attachments:
+
+        def keep(raw: bytes) -> None:
             if digest.attachment_digest(raw) in named:
                 home.keep_attachment(place, raw)
+
+        known = survivors.closing(named, keep)
         if survivors.keys is not None:
             home.copy_keys(place, survivors.keys)
         go_on(engine, admin=admin, log_key=FileSigner(seed), origin=origin, known=known)

@@ -21,8 +21,6 @@ from invoke_log.log.signer import FileSigner, copy_key_file, load_key, write_key
 from invoke_log.store import directory
 from invoke_log.store.lmdb import LmdbStore
 
-"""Bytes of one attachment: it is hashed and exported in memory."""
-
 
 def create_home(path: Path, *, key_seeds: Mapping[str, bytes], fill: Callable[[Path, Engine], None]) -> None:
     """Create a log's directory with its first entries and key files, whole or not at all.

@@ -258,7 +258,12 @@ class Contract:
     def keyed(self) -> bool:
         """Whether the provider's key protects a second send for as long as one can still land [CTR-8]."""
         key = self.provider_key
-        return key is not None and key.stores != "none" and key.retention_ms >= self.settle_ms
+        return key is not None and self.stores_results and key.retention_ms >= self.settle_ms
+
+    @property
+    def stores_results(self) -> bool:
+        """Whether the provider answers a second request under its key with what it stored."""
+        return self.provider_key is not None and self.provider_key.stores != "none"
 
     @property
     def proves_absence(self) -> bool:

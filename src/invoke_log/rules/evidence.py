@@ -250,7 +250,7 @@ def reliance_of(
                 relies.add("contract-failures")
         case Resolution() as data:
             relies.add("executor" if grade == "E0" else "reconciler")
-            if data.evidence.kind in READS:
+            if data.evidence.kind in (*READS, "void"):
                 relies |= {"log-clock", "quiescence-bound"}
             if data.evidence.kind == "webhook":
                 relies.add("webhook-sender")

@@ -1,8 +1,7 @@
 """`recover`: a log that goes on from an older copy."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -57,13 +56,15 @@ def recover(session: Session, copy: Path, origin: str | None, kept: Path | None,
     with open_source(copy) as source:
         everything = source.entries()
 
-        def closing(named: set[bytes]) -> tuple[bytes | None, Iterable[bytes]]:
+        def closing(named: set[bytes], keep: Callable[[bytes], None]) -> bytes | None:
             try:
                 deque(everything, maxlen=0)  # what is left out lies between here and the end
                 found = source.closing(named)
+                for raw in found.attachments:
+                    keep(raw)
             except MalformedError:  # the copy is cut: --leaves has said where
-                return _read_note(kept), ()
-            return _read_note(kept) or found.note, _readable(found.attachments)
+                return _read_note(kept)
+            return _read_note(kept) or found.note
 
         keys = copy if copy.is_dir() else None
         survivors = Survivors(entries=islice(everything, leaves), closing=closing, keys=keys)
@@ -80,12 +81,6 @@ def _read_note(file: Path | None) -> bytes | None:
             return stream.read(NOTE_BYTES_MAX + 1)
     except OSError as error:
         raise NotFoundError(f"checkpoint {file}: {error.strerror}") from error
-
-
-def _readable(attachments: Iterable[bytes]) -> Iterator[bytes]:
-    """Return the attachments before the one at which the copy is cut."""
-    with suppress(MalformedError):
-        yield from attachments
 
 
 def _hint_what_is_sound(report: Report) -> None:
