@@ -4,7 +4,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +14,7 @@ from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import Committed
 from invoke_log.guard.registry import (
     ContractFile,
+    check_kept,
     contract_of,
     load_contract,
     make_tool,
@@ -291,10 +292,31 @@ def test_a_tool_that_does_not_take_its_contracts_arguments_is_refused_before_any
         make_tool(function, contract(), None, None)
 
 
-@pytest.mark.parametrize("level", ["anchored", "witnessed"])
-def test_a_level_that_sends_would_have_to_wait_for_is_refused_before_any_call(level: str) -> None:
-    with pytest.raises(ConfigInvalidError, match=level):
-        make_tool(good, contract(level=level), None, None)
+PRIVATE: dict[str, Value] = {"role": "content", "schema": {"type": "integer", "min": 1, "max": 99999}, "private": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"level": "anchored"}, "anchored"),
+        ({"level": "witnessed"}, "witnessed"),
+        ({"minimum_grade": "E4"}, "E4"),
+        ({"minimum_grade": "E2"}, "E2"),
+        ({"arguments": {**cast("dict[str, Value]", PARTIAL["arguments"]), "amount": PRIVATE}}, "amount"),
+    ],
+    ids=["anchored", "witnessed", "grade", "grade of several", "private"],
+)
+def test_a_contract_that_no_guard_keeps_is_refused_before_any_call(changes: dict[str, Value], words: str) -> None:
+    with pytest.raises(ContractInvalidError, match=words) as caught:
+        make_tool(good, contract(**changes), None, None)
+    assert caught.value.hint
+
+
+def test_a_grade_that_can_be_reached_is_kept() -> None:
+    listing: dict[str, Value] = {"operation": "list", "tag": "x", "complete": True, "lag_ms": 0}
+    several: dict[str, Value] = {"observability": "queryable", "read_back": listing, "reconcilers": 2}
+    check_kept(contract(minimum_grade="E2", **several))
+    check_kept(contract(minimum_grade="E1"))
 
 
 def nothing() -> dict[str, int]:

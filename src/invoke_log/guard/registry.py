@@ -72,14 +72,13 @@ def make_tool(
     """Return a tool whose functions take what they will be given.
 
     Raises: ConfigInvalidError: they do not. Found out only after START, it would leave an unknown outcome behind.
+        ContractInvalidError: as `check_kept`.
     """
     if (contract.profile is not None) != (snapshot is not None):
         raise ConfigInvalidError(
             f"tool {contract.name}: a profile and a function that reads the snapshot come together"
         )
-    if contract.level != "durable":
-        # Sent earlier than its contract lets it be, a call would rest on less than its receipt says.
-        raise ConfigInvalidError(f"tool {contract.name}: sends wait for level {contract.level!r}, want 'durable'")
+    check_kept(contract)
     if void is not None and contract.void is None:
         raise ConfigInvalidError(
             f"tool {contract.name}: its contract has no `void`, so that no log would take one for a proof"
@@ -121,6 +120,31 @@ def make_tool(
         takes_call="invoke" in given,
         awaited=inspect.iscoroutinefunction(function),
     )
+
+
+def check_kept(contract: Contract) -> None:
+    """Refuse a contract that says what no guard keeps: registered, nothing would ever run under it.
+
+    Raises: ContractInvalidError: what, and what to write instead.
+    """
+    private = [
+        name for name, argument in contract.arguments.items() if argument.private and argument.role != "volatile"
+    ]
+    if contract.level != "durable":
+        # Sent earlier than its contract lets it be, a call would rest on less than its receipt says.
+        words, hint = f"sends wait for level {contract.level!r}", 'write level = "durable"'
+    elif private:
+        words, hint = f"argument {private[0]!r} is private, and recorded", 'give it the role "volatile", or a reference'
+    elif contract.minimum_grade in ("E3", "E4"):
+        words, hint = (
+            f"minimum_grade is {contract.minimum_grade}, and a log alone shows E2 at most",
+            "write E2 or lower",
+        )
+    elif contract.minimum_grade == "E2" and contract.reconcilers < 2:
+        words, hint = "minimum_grade is E2, and one reconciler reads", "write reconcilers = 2, or a lower grade"
+    else:
+        return
+    raise ContractInvalidError(f"contract {contract.name!r}: {words}: no guard of this version keeps that", hint=hint)
 
 
 def _check_redrive(redrive: Callable[..., object], contract: Contract) -> None:

@@ -271,9 +271,7 @@ class Contract:
         return self.read_back is not None and self.read_back.complete and self.read_back.lag_ms == 0
 
     def looks_where(self, other: "Contract") -> bool:
-        """Return whether tools under both look at one place of the provider's, and mean the same by a handle: what the
-        one finds there, the other would.
-        """
+        """Return whether tools under both look at one place, and mean the same by a handle: both find the same."""
         return (self.realm, self.resource, self.handle) == (other.realm, other.resource, other.handle)
 
     @property
@@ -289,9 +287,7 @@ class Contract:
     def key_parts(self, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
         """Return what an effect key holds of these arguments: name, and integer or text; 1 is not "1" [CTR-10]."""
         types = {name: self.arguments[name].schema["type"] for name in names}
-        return tuple(
-            sorted((name, "integer" if kind in ("integer", "time") else "text") for name, kind in types.items())
-        )
+        return tuple(sorted((name, "integer" if t in ("integer", "time") else "text") for name, t in types.items()))
 
     @property
     def key_rule(self) -> tuple[str, bool, tuple[tuple[str, str], ...], Retires | None]:

@@ -6,7 +6,7 @@ import click
 
 from invoke_log.format import digest
 from invoke_log.format.digest import LeafIndex
-from invoke_log.guard.registry import load_contract, read_map, ready_contract, ready_names
+from invoke_log.guard.registry import check_kept, load_contract, read_map, ready_contract, ready_names
 from invoke_log.ledger.log import Log
 from invoke_log.rules.answer import Duplicate
 from invoke_log.rules.contract import Contract
@@ -38,6 +38,7 @@ def add(session: Session, file: Path) -> int:
     Example: invoke-log contract add stripe-charge.toml
     """
     data = load_contract(file)
+    check_kept(data)
     with session.open() as log:
         standing = _standing(log, data)
         if standing is not None:
