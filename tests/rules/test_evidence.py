@@ -319,7 +319,7 @@ def test_a_settled_effect_says_what_it_relies_on(story: Story) -> None:
         outcome: {"executor"},
         declined: {"executor", "contract-failures"},
         unsent: {"executor"},
-        voided: {"reconciler"},
+        voided: {"reconciler", "log-clock", "quiescence-bound"},
         absent: {"reconciler", "log-clock", "quiescence-bound"},
         attested: {"attestor", "log-clock", "quiescence-bound"},
         said: {"executor"},
