@@ -1,3 +1,4 @@
+import mmap
 import os
 import random
 import signal
@@ -13,6 +14,9 @@ from invoke_log.format.merkle import leaf_hash
 from invoke_log.store.lmdb import LmdbStore, reader
 from invoke_log.store.protocol import Reader
 from tests.store.suite import A, StoreSuite, entry, head, root_of
+
+LAST_PAGE = 136
+"""Where in a meta page its number is."""
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
@@ -194,6 +198,22 @@ def test_a_store_that_lost_what_was_durable_is_damaged(tmp_path: Path) -> None:
     with pytest.raises(StoreDamagedError, match="holds 0 entries, and 1 were durable"):
         store.append([entry(1)])
     store.close()
+
+
+def test_a_store_that_claims_more_pages_than_it_can_have_is_damaged_whatever_lmdb_makes_of_it(tmp_path: Path) -> None:
+    """LMDB tries to map them all, and says that there is no memory: that would be worth another try."""
+    store = LmdbStore.create(tmp_path / "log", {})
+    store.append([entry(1)])
+    store.close()
+    file = tmp_path / "log" / "data.mdb"
+    sound = file.read_bytes()
+    for bit in range(24, 64):
+        damaged = bytearray(sound)
+        for meta in (0, mmap.PAGESIZE):
+            damaged[meta + LAST_PAGE + bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        with pytest.raises(StoreDamagedError):
+            LmdbStore.open(tmp_path / "log", read_only=True)
 
 
 def test_a_note_of_445_bytes_takes_at_most_900_bytes_of_disk(store: LmdbStore, tmp_path: Path) -> None:

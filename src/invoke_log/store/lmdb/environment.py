@@ -1,9 +1,11 @@
 """The LMDB environment under a store: how it is opened, what is in it, and what its errors mean."""
 
+import mmap
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from struct import Struct
 from typing import Final, TypeAlias
 
 import lmdb
@@ -37,6 +39,9 @@ ROOM_BYTES: Final = 128 << 10
 
 DATA_FILE: Final = "data.mdb"
 DATA_FILE_BYTES_MIN: Final = 8_192
+
+_META: Final = Struct("=40xI92xQ")
+"""What a meta page of LMDB's says of the bytes of a page, and of the last one."""
 
 _DAMAGED: Final = (
     lmdb.CorruptedError,
@@ -158,6 +163,11 @@ def open_environment(where: Path, *, read_only: bool) -> OpenEnvironment:
         raw = _environment(where, readonly=read_only)
     except (lmdb.InvalidError, lmdb.VersionMismatchError) as exc:
         raise StoreFormatError(f"store {where}: {exc}; {DATA_FILE} is no store of invoke-log") from exc
+    except lmdb.MemoryError as exc:
+        if _claimed_bytes(where) > MAP_BYTES:
+            message = f"store {where}: {DATA_FILE} is damaged: it claims more pages than a store can have"
+            raise StoreDamagedError(message, hint="restore a backup") from exc
+        raise fault(exc, where) from exc
     except lmdb.Error as exc:
         raise fault(exc, where) from exc
     try:
@@ -210,6 +220,17 @@ def _environment(where: Path, *, readonly: bool = False) -> lmdb.Environment:
         mode=0o666,  # and the umask, as for any file
         lib_version=0,
     )
+
+
+def _claimed_bytes(where: Path) -> int:
+    """Return where the file ends by the meta page that claims more: LMDB maps so much, whatever it is told to."""
+    with (where / DATA_FILE).open("rb") as stream:
+        head = stream.read(2 * mmap.PAGESIZE)
+    ends: list[int] = []
+    for at in (0, mmap.PAGESIZE):
+        page_bytes, last_page = _META.unpack_from(head, at)
+        ends.append((last_page + 1) * page_bytes)
+    return max(ends)
 
 
 def _refuse_cut(raw: lmdb.Environment, where: Path) -> None:
