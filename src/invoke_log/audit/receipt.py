@@ -1,6 +1,7 @@
 """Check a receipt offline, and say what was checked and what was not. SPEC §15 [RCP-4] to [RCP-6]."""
 
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -17,6 +18,7 @@ from invoke_log.format.receipt import ReceiptReader, Shown
 from invoke_log.ledger.engines import engines
 from invoke_log.rules.event import Event, parse_event
 from invoke_log.rules.fold import Fold, Void
+from invoke_log.rules.governance import Governance
 from invoke_log.rules.kind import Genesis, Recovery
 
 CHECKED: Final = (
@@ -74,9 +76,7 @@ class ReceiptReport:
             "grade": effect.grade,
             "relies_on": list(effect.relies_on),
             "events": [digest.format_id("evt", event) for event in effect.events],
-            "findings": [
-                {"code": f.code, "severity": f.severity, "index": f.index, "message": f.message} for f in self.findings
-            ],
+            "findings": [finding.as_json() for finding in self.findings],
             "checked": list(self.checked),
             "not_checked": list(self.not_checked),
         }
@@ -101,24 +101,13 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
     header = reader.header
     if (opened.checkpoint.origin, opened.checkpoint.size) != (header.origin, header.size):
         raise ReceiptInvalidError("receipt: the checkpoint is of another log or size than the header says")
-    fold, findings = Fold(shown=header.effect), list[Finding]()
-    comparison = Comparison(
-        fold,
-        lambda code, index, message: findings.append(Finding(code=code, index=index, message=message)),
-        spending=None,
-        engines=engines(),
-    )
-    for leaf in shown:
-        _apply(leaf, opened, fold, comparison)
-        if leaf.index == 1 and not fold.ticked:
-            raise ReceiptInvalidError("receipt: leaf 1 is not a tick that counts")
-    governance = fold.governance
+    leaves = ((leaf.index, _included(leaf, opened)) for leaf in shown)
+    governance, reports, findings = fold_effect(header.effect, leaves)
     if (governance.origin, governance.log_key) != (log_key.name, log_key.public_key):
         raise ReceiptInvalidError("receipt: the checkpoint's key is not the log key that its own leaves name")
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         raise ReceiptInvalidError(f"receipt: leaf {errors[0].index}: {errors[0].code}: {errors[0].message}")
-    reports = [report for report in comparison.effects() if report.effect == header.effect]
     if not reports:
         raise ReceiptInvalidError("receipt: it shows no event of its effect")
     return ReceiptReport(
@@ -128,6 +117,34 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
         effect=reports[0],
         findings=tuple(findings),
     )
+
+
+def fold_effect(
+    effect: bytes, leaves: Iterable[tuple[int, Event]]
+) -> tuple[Governance, list[EffectReport], list[Finding]]:
+    """Return what the leaves that a receipt shows add up to, genesis first: the governance, the effect's report where
+    it has an event, and the findings [RCP-5].
+
+    Raises: ReceiptInvalidError: a leaf does not stand.
+    """
+    fold, findings = Fold(shown=effect), list[Finding]()
+    comparison = Comparison(
+        fold,
+        lambda code, index, message: findings.append(Finding(code=code, index=index, message=message)),
+        spending=None,
+        engines=engines(),
+    )
+    for index, event in leaves:
+        if event.state is not None and event.resource is not None:
+            fold.assume(event.resource, event.state)
+        own = comparison.judge(event, index)
+        folded = fold.apply(event, index=index, root=None)
+        if isinstance(folded, Void):
+            raise ReceiptInvalidError(f"receipt: leaf {index} does not stand: {folded.code}: {folded.reason}")
+        comparison.compare(event, index, own, folded)
+        if index == 1 and not fold.ticked:
+            raise ReceiptInvalidError("receipt: leaf 1 is not a tick that counts")
+    return fold.governance, [report for report in comparison.effects() if report.effect == effect], findings
 
 
 def _own_key(shown: list[Shown]) -> VerifierKey:
@@ -152,17 +169,12 @@ def _open(body: bytes, signature: bytes) -> tuple[Event, bytes]:
     return parse_event(envelope.fields, digest.event_id(body)), leaf_hash(envelope.entry)
 
 
-def _apply(leaf: Shown, opened: OpenedCheckpoint, fold: Fold, comparison: Comparison) -> None:
+def _included(leaf: Shown, opened: OpenedCheckpoint) -> Event:
+    """Return the event of a leaf that lies under the checkpoint."""
     event, entry_hash = _opened(leaf)
     size, root = opened.checkpoint.size, opened.checkpoint.root
     try:
         verify_inclusion(entry_hash, digest.LeafIndex(leaf.index), size, leaf.proof, root)
     except InvokeLogError as error:
         raise ReceiptInvalidError(f"receipt: leaf {leaf.index}: {error.message}") from error
-    if event.state is not None and event.resource is not None:
-        fold.assume(event.resource, event.state)
-    own = comparison.judge(event, leaf.index)
-    folded = fold.apply(event, index=leaf.index, root=None)
-    if isinstance(folded, Void):
-        raise ReceiptInvalidError(f"receipt: leaf {leaf.index} does not stand: {folded.code}: {folded.reason}")
-    comparison.compare(event, leaf.index, own, folded)
+    return event

@@ -35,6 +35,10 @@ class Finding:
     def severity(self) -> str:
         return WARNING if self.code in WARNINGS else ERROR
 
+    def as_json(self) -> dict[str, object]:
+        """Return the object that stands for it in `--json`."""
+        return {"code": self.code, "severity": self.severity, "index": self.index, "message": self.message}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectReport:
@@ -108,9 +112,7 @@ class Report:
         }
         if effects:
             head["effects"] = [_effect_json(effect) for effect in self.effects]
-        head["findings"] = [
-            {"code": f.code, "severity": f.severity, "index": f.index, "message": f.message} for f in self.findings
-        ]
+        head["findings"] = [finding.as_json() for finding in self.findings]
         return head
 
 

@@ -17,16 +17,16 @@ def make_receipt(world: LiveWorld, effect: bytes, resource: str, note: bytes) ->
     """
     checkpoint = parse_body(parse_note(note).text)
     items = [encode_header(Header(origin=checkpoint.origin, effect=effect, size=checkpoint.size))]
-    leaves = [index for index in _leaves(world, effect, resource) if index < checkpoint.size]
+    leaves = [index for index in leaves_of(world, effect, resource) if index < checkpoint.size]
     for index, proof in zip(leaves, inclusions(world.reader, leaves, checkpoint.size), strict=True):
         body, signature = world.reader.entry(index)
         items.append(encode_shown(Shown(index=index, body=body, signature=signature, proof=tuple(proof))))
     return b"".join((*items, encode_trailer(note)))
 
 
-def _leaves(world: LiveWorld, effect: bytes, resource: str) -> list[int]:
-    """The effect's chain, the governance that it was judged under, the ticks around each event of both, and what
-    evidence names.
+def leaves_of(world: LiveWorld, effect: bytes, resource: str) -> list[int]:
+    """Return the leaves that show an effect's story, ascending: its chain, the governance that it was judged under, the
+    ticks around each event of both, and what evidence names.
     """
     leaves = [index for index, _ in world.governance_chain()]
     for index, _ in world.chain_of(effect, resource):

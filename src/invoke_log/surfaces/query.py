@@ -1,31 +1,42 @@
 """What a surface asks a log, as views: the same answer on every surface."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from invoke_log.audit.receipt import verify_receipt
+from invoke_log.audit.receipt import fold_effect, verify_receipt
 from invoke_log.errors import InvokeLogError, MalformedError, NotFoundError
 from invoke_log.format import digest
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.receipt import ReceiptReader
-from invoke_log.ledger.log import Entry, Log
+from invoke_log.ledger.log import EffectView, Entry, Log
+from invoke_log.ledger.receipt import leaves_of
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import OPEN, absence_bound, next_step
 from invoke_log.rules.governance import Governance
-from invoke_log.rules.kind import CLAIMED, COMMITTED, FREE, NOT_COMMITTED, STARTED, UNKNOWN
+from invoke_log.rules.kind import (
+    CLAIMED,
+    COMMITTED,
+    FREE,
+    NOT_COMMITTED,
+    STARTED,
+    UNKNOWN,
+    Handle,
+    Note,
+    Observation,
+    Refusal,
+)
 from invoke_log.rules.world import EffectState
 from invoke_log.surfaces.render import (
     View,
     contract_view,
     effect_view,
-    entry_view,
     key_view,
     policy_view,
     receipt_view,
-    status_view,
 )
+from invoke_log.surfaces.story import Names, Told, entry_view, names_of, status_view
 
 STATUSES: Final = (FREE, CLAIMED, STARTED, COMMITTED, NOT_COMMITTED, UNKNOWN)
 
@@ -41,14 +52,59 @@ def listed(log: Log, status: str | None) -> Iterator[View]:
 def status_of(log: Log, effect: bytes) -> View:
     """Return an effect's status, its events, and what to do next. Raises NotFoundError."""
     view = log.effect(effect)
-    state = view.state
     with log.world() as world:
-        contract = world.governance.contracts.get(state.claim.contract_id) if state.claim is not None else None
-        not_before = absence_bound(state, contract, world) if contract is not None and state.status == UNKNOWN else None
-        purpose = _purpose(world, state)
-    # Without a claim nobody decided, and it is committed all the same: by a presence.
-    after = next_step(state.status, contract) if contract is not None else "receipt"
-    return status_view(state, purpose=purpose, next_step=after, not_before=not_before, entries=view.entries)
+        return _status_view(world, view)
+
+
+def life_of(log: Log, effect: bytes) -> View:
+    """Return the same with all that the log has about the effect: also what stands off its chain, for which every leaf
+    is looked at, the grade, what it relies on, and what replay remarks of it.
+
+    Raises: NotFoundError. ReceiptInvalidError: replay would not take one of the leaves.
+    """
+    view = log.effect(effect)
+    with log.world() as world:
+        leaves = leaves_of(world, effect, view.state.resource)
+        _, reports, findings = fold_effect(effect, ((index, world.event(index)) for index in leaves))
+        entries = sorted((*view.entries, *_about(log, effect, view.entries)), key=lambda entry: entry.index)
+        return _status_view(world, view, told=Told(report=reports[0], findings=findings, entries=entries))
+
+
+def _about(log: Log, effect: bytes, chain: Sequence[Entry]) -> Iterator[Entry]:
+    """What is about an effect and stands on no chain: it names the effect, or an event of it."""
+    ids = {effect, *(entry.event.id for entry in chain)}
+    with log.world() as world:
+        for index, (body, _) in enumerate(world.reader.entries(0, world.reader.size)):
+            # Ids stand in a body as they are: most bodies need not be parsed.
+            if any(name in body for name in ids):
+                entry = _entry(log, index)
+                match entry.event.data:
+                    case Note() | Observation() | Handle() as data if ids & {entry.event.effect, data.about}:
+                        yield entry
+                    case Refusal() as data if data.effect == effect:
+                        yield entry
+                    case _:
+                        pass
+
+
+def _status_view(world: LiveWorld, view: EffectView, *, told: Told | None = None) -> View:
+    state = view.state
+    contract = world.governance.contracts.get(state.claim.contract_id) if state.claim is not None else None
+    return status_view(
+        state,
+        purpose=_purpose(world, state),
+        # Without a claim nobody decided, and it is committed all the same: by a presence.
+        next_step=next_step(state.status, contract) if contract is not None else "receipt",
+        not_before=absence_bound(state, contract, world) if contract is not None and state.status == UNKNOWN else None,
+        entries=view.entries,
+        names=names_in(world),
+        told=told,
+    )
+
+
+def names_in(world: LiveWorld) -> Names:
+    """Return what people call the keys, grants and contracts of a log."""
+    return names_of(world.event(index) for index, _ in world.governance_chain())
 
 
 def named(log: Log, prefix: str, raw: bytes) -> View:
@@ -58,9 +114,9 @@ def named(log: Log, prefix: str, raw: bytes) -> View:
     """
     match prefix:
         case "leaf":
-            return entry_view(_entry(log, int(raw)))
+            return _entry_view(log, _entry(log, int(raw)))
         case "eff":
-            return status_of(log, raw)
+            return life_of(log, raw)
         case "key":
             return key_view(log.governance, raw)
         case "ctr":
@@ -73,7 +129,7 @@ def named(log: Log, prefix: str, raw: bytes) -> View:
             in_force = governance.policy is not None and governance.policy.id == raw
             return policy_view(governance.policies[raw], in_force=in_force)
         case _:
-            return entry_view(_find(log, raw))
+            return _entry_view(log, _find(log, raw))
 
 
 def find_contract(governance: Governance, name: str) -> Contract:
@@ -114,6 +170,11 @@ def _origin_of(raw: bytes) -> str | None:
         return ReceiptReader(io.BytesIO(raw)).header.origin
     except MalformedError:
         return None
+
+
+def _entry_view(log: Log, entry: Entry) -> View:
+    with log.world() as world:
+        return entry_view(entry, names_in(world))
 
 
 def _find(log: Log, event_id: bytes) -> Entry:

@@ -12,19 +12,17 @@ from typing import Final, assert_never
 
 from invoke_log.audit.backtest import Backtest, Decision
 from invoke_log.audit.receipt import ReceiptReport
-from invoke_log.audit.report import EffectReport, Report
+from invoke_log.audit.report import EffectReport, Finding, Report
 from invoke_log.format.cbor import Value
 from invoke_log.format.digest import format_id
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.sweep import Swept
 from invoke_log.guard.waiting import Waiting
 from invoke_log.ledger.approval import PendingIntent
-from invoke_log.ledger.log import Entry
 from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
 from invoke_log.rules.answer import NAMES, Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.effect import NEXT
-from invoke_log.rules.event import Event, data_map
 from invoke_log.rules.governance import Governance, Refused
 from invoke_log.rules.kind import CLAIMED, COMMITTED, NOT_COMMITTED, STARTED, UNKNOWN
 from invoke_log.rules.policy import Policy
@@ -137,30 +135,6 @@ def effect_view(state: EffectState, *, purpose: str | None, more: Mapping[str, o
     return View(fields=fields, text=" ".join([*words, str(fields["effect_key"])]))
 
 
-def status_view(
-    state: EffectState, *, purpose: str | None, next_step: str, not_before: int | None, entries: Sequence[Entry]
-) -> View:
-    """Return the view of one effect: its state, what to do next, and its events.
-
-    not_before: Unix milliseconds from which a read can prove that an unknown effect is absent.
-    """
-    events = [format_id("evt", entry.event.id) for entry in entries]
-    more = {"next": next_step, "not_before_ms": not_before, "events": events}
-    view = effect_view(state, purpose=purpose, more=more)
-    lines = [
-        str(view.fields["effect_key"]),
-        f"status      {state.status}",
-        f"class       {state.effect_class}",
-        f"resource    {shown(state.resource)}",
-        f"purpose     {shown(purpose or '-')}",
-        f"generation  {state.generation}, attempt {state.attempt}",
-        f"next        {next_step}",
-        *([f"not before  {time_of(not_before)}"] if not_before is not None else []),
-        *(line_of(entry) for entry in entries),
-    ]
-    return View(fields=view.fields, text="\n".join(lines))
-
-
 def pending_view(found: PendingIntent) -> View:
     """Return the view of an intent that waits for approval: who has given it, and the text that is consented to."""
     fields: Json = {
@@ -184,50 +158,6 @@ def pending_view(found: PendingIntent) -> View:
     if found.release_from_ms is not None:
         lines.append(f"  the claim may be released from {time_of(found.release_from_ms)} on")
     return View(fields=fields, text="\n".join(lines))
-
-
-def entry_view(entry: Entry) -> View:
-    """Return the view of an entry in full."""
-    fields = _entry_fields(entry)
-    text = json.dumps(fields, indent=2, ensure_ascii=True)
-    return View(fields=fields, text=text)
-
-
-def entry_line_view(entry: Entry) -> View:
-    """Return the view of an entry in a list: one line of text, the whole of it in JSON."""
-    return View(fields=_entry_fields(entry), text=line_of(entry))
-
-
-def line_of(entry: Entry) -> str:
-    """Return an entry as one line: leaf, time that its issuer claims, kind, what it says most briefly, id."""
-    event = entry.event
-    words = [f"{entry.index:>8}", time_of(event.at_ms), f"{event.kind:<12}"]
-    detail = _detail(event)
-    return " ".join([*words, *([shown(detail)] if detail else []), format_id("evt", event.id)])
-
-
-def _detail(event: Event) -> str:
-    data = data_map(event.data)
-    for name in ("status", "presence", "role", "name", "origin"):
-        if isinstance(data.get(name), str):
-            return str(data[name])
-    return event.resource or ""
-
-
-def _entry_fields(entry: Entry) -> Json:
-    event = entry.event
-    return {
-        "id": format_id("evt", event.id),
-        "index": entry.index,
-        "kind": event.kind,
-        "by": format_id("key", event.by),
-        "at_ms": event.at_ms,
-        "prev": id_of("evt", event.prev),
-        "effect": id_of("eff", event.effect),
-        "resource": event.resource,
-        "state": event.state.hex() if event.state is not None else None,
-        "data": json_of(data_map(event.data)),
-    }
 
 
 def contract_view(contract: Contract, governance: Governance, *, full: bool = False) -> View:
@@ -366,7 +296,7 @@ def report_view(report: Report, *, effects: bool) -> View:
         f"covered by  {covered}; cosignatures: {_cosignatures(report)}",
         f"trust       {_trust_line(report)}",
         *(_effect_line(effect) for effect in (report.effects if effects else ())),
-        *_finding_lines(report),
+        *finding_lines(report.findings),
     ]
     return View(fields=report.as_json(effects=effects), text="\n".join(lines))
 
@@ -397,8 +327,9 @@ def _effect_line(effect: EffectReport) -> str:
     return " ".join([*words, format_id("eff", effect.effect)]) + relies
 
 
-def _finding_lines(report: Report | ReceiptReport) -> list[str]:
-    return [finding_line(f.severity, f.code, index=f.index, message=f.message) for f in report.findings]
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """Return findings as lines."""
+    return [finding_line(f.severity, f.code, index=f.index, message=f.message) for f in findings]
 
 
 def finding_line(severity: str, code: str, *, index: int | None, message: str) -> str:
@@ -420,7 +351,7 @@ def receipt_view(report: ReceiptReport) -> View:
         f"trust       {'the log is the one you trust' if report.trusted else 'self-consistent; origin not checked'}",
         *(f"checked     {what}" for what in report.checked),
         *(f"not checked {what}" for what in report.not_checked),
-        *_finding_lines(report),
+        *finding_lines(report.findings),
     ]
     return View(fields=report.as_json(), text="\n".join(lines))
 

@@ -26,6 +26,7 @@ NULL_WHERE_LEFT_OUT: Final = {
     "intent": ("snapshot_id", "after", "again"),
     "start": ("snapshot_id",),
     "outcome": ("result",),
+    "resolution": ("of",),
     "attestation": ("attachment",),
     "revoke": ("key", "grant", "suspect_from"),
     "refusal": ("blocker",),

@@ -8,7 +8,8 @@ import click
 
 from invoke_log.ledger.log import Log
 from invoke_log.surfaces.cli.session import Session, Verb
-from invoke_log.surfaces.render import entry_line_view
+from invoke_log.surfaces.query import names_in
+from invoke_log.surfaces.story import entry_line_view
 
 POLL_S: Final = 0.25
 """Seconds between two looks at a log that is followed: people read no faster."""
@@ -38,8 +39,10 @@ def tail(session: Session, lines: int, follow: bool) -> None:
 def _print(session: Session, log: Log, at: int, *, follow: bool) -> None:
     while True:
         before = at
+        with log.world() as world:
+            names = names_in(world) if world.reader.size > at else {}
         for entry in islice(log.entries(at), ROUND_ENTRIES_MAX):
-            session.say(entry_line_view(entry))
+            session.say(entry_line_view(entry, names))
             at = entry.index + 1
         if at == before:
             if not follow:
