@@ -471,7 +471,10 @@ def _resource_of(world: LiveWorld, effect: bytes) -> str:
     """The resource that an effect belongs to. Raises NotFoundError."""
     resource = world.resource_of(effect)
     if resource is None:
-        raise NotFoundError(f"effect eff_{effect.hex()}: no event of this log is on its chain")
+        raise NotFoundError(
+            f"effect eff_{effect.hex()}: no event of this log is on its chain",
+            hint='"invoke-log list" lists every effect: is this the log?',
+        )
     return resource
 
 

@@ -61,6 +61,11 @@ def open_store(path: Path, *, read_only: bool = False) -> LmdbStore:
         raise NotFoundError(
             f"log {path}: no such directory", hint=f'make one with "invoke-log init {path} --origin NAME"'
         )
+    if not (path / "store").is_dir():
+        raise NotFoundError(
+            f"log {path}: this directory holds no log",
+            hint='give the directory that "invoke-log init" made; what "invoke-log export" made is a file',
+        )
     return LmdbStore.open(path / "store", read_only=read_only)
 
 

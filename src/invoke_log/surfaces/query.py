@@ -39,6 +39,7 @@ from invoke_log.surfaces.render import (
 from invoke_log.surfaces.story import Names, Told, entry_view, names_of, status_view
 
 STATUSES: Final = (FREE, CLAIMED, STARTED, COMMITTED, NOT_COMMITTED, UNKNOWN)
+TAIL: Final = '"invoke-log tail -n 100" lists the last events, with leaf and id'
 
 
 def listed(log: Log, status: str | None) -> Iterator[View]:
@@ -125,7 +126,10 @@ def named(log: Log, prefix: str, raw: bytes) -> View:
         case "pol":
             governance = log.governance
             if raw not in governance.policies:
-                raise NotFoundError(f"policy pol_{raw.hex()} was never in force in this log")
+                raise NotFoundError(
+                    f"policy pol_{raw.hex()} was never in force in this log",
+                    hint='"invoke-log policy show" prints the one that is in force now',
+                )
             in_force = governance.policy is not None and governance.policy.id == raw
             return policy_view(governance.policies[raw], in_force=in_force)
         case _:
@@ -182,13 +186,13 @@ def _find(log: Log, event_id: bytes) -> Entry:
         for index, (body, _) in enumerate(world.reader.entries(0, world.reader.size)):
             if digest.event_id(body) == event_id:
                 return _entry(log, index)
-    raise NotFoundError(f"event evt_{event_id.hex()}: it is not in this log")
+    raise NotFoundError(f"event evt_{event_id.hex()}: it is not in this log", hint=TAIL)
 
 
 def _entry(log: Log, index: int) -> Entry:
     found = next(log.entries(index), None)
     if found is None:
-        raise NotFoundError(f"leaf {index}: the log does not reach so far")
+        raise NotFoundError(f"leaf {index}: the log does not reach so far", hint=TAIL)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from invoke_log.errors import MalformedError
+from invoke_log.errors import ArgumentInvalidError, MalformedError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.guard.intake import fold
@@ -35,7 +35,11 @@ def simulated(world: LiveWorld, line: bytes, caller: Callable[[], bytes]) -> tup
             f"line: found {sorted(call)}, want contract (text), arguments (an object) and at most snapshot, issuer"
         )
     contract = find_contract(world.governance, name)
-    bound = bind(contract, arguments)
+    try:
+        bound = bind(contract, arguments)
+    except ArgumentInvalidError as error:
+        error.hint = f'nothing was judged: "invoke-log contract show {contract.name}" lists the arguments'
+        raise
     snapshot = freeze_seen(contract, call.get("snapshot"))
     by = digest.parse_id(str(issuer), "key") if issuer is not None else caller()
     state = world.effect(bound.effect, bound.resource)

@@ -2,10 +2,12 @@
 
 import click
 
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, Attestation
+from invoke_log.format.digest import format_id
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Attestation
 from invoke_log.surfaces.cli.argument import EFFECT
-from invoke_log.surfaces.cli.session import Session, Verb
+from invoke_log.surfaces.cli.session import Session, Verb, hint
 from invoke_log.surfaces.cli.submit import submit
+from invoke_log.surfaces.outcomes import DONE
 
 
 @click.command("attest", cls=Verb)
@@ -26,7 +28,10 @@ def attest(session: Session, effect: bytes, status: str, reason: str) -> int:
     """
     with session.open() as log:
         signer = session.signer("admin")
-        resource = log.effect(effect).state.resource
+        state = log.effect(effect).state
         log.tick()
         data = Attestation(status=status, reason=reason, attachment=None)
-        return submit(session, log, data, signer, effect=effect, resource=resource)
+        code = submit(session, log, data, signer, effect=effect, resource=state.resource)
+    if code != DONE and state.status != UNKNOWN:
+        hint(f'it is {state.status}: "invoke-log show {format_id("eff", effect)}" tells how, and what is next')
+    return code

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import click
 
@@ -18,6 +18,10 @@ from invoke_log.surfaces.cli.submit import submit
 from invoke_log.surfaces.outcomes import EXIT_CODES, worst
 from invoke_log.surfaces.render import backtest_view, policy_view
 from invoke_log.surfaces.simulation import simulated
+
+HOW_POLICIES_ARE_WRITTEN: Final = (
+    'docs/guides/policies.md shows how one is written; "invoke-log policy show" prints the one in force'
+)
 
 
 @click.group("policy", cls=Verbs)
@@ -103,7 +107,7 @@ def load_policy(file: Path) -> Policy:
     """
     try:
         data = parse_policy(complete_policy(read_map(file.read_bytes(), file.suffix, f"policy {file}")))
-    except ContractInvalidError as error:  # what read_map calls text that is neither
-        raise PolicyInvalidError(error.message, hint=error.hint) from error
-    check_policy(data)
+        check_policy(data)
+    except (ContractInvalidError, PolicyInvalidError) as error:  # the first is what read_map calls text that is neither
+        raise PolicyInvalidError(error.message, hint=error.hint or HOW_POLICIES_ARE_WRITTEN) from error
     return data

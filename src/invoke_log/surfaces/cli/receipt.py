@@ -1,16 +1,22 @@
 """`receipt make`, `receipt verify`: what a third party needs to check one effect."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
 from invoke_log.errors import InvokeLogError
 from invoke_log.format.keys import VerifierKey
 from invoke_log.surfaces.cli.argument import EFFECT, TRUST
+from invoke_log.surfaces.cli.given import RECEIPT, advice_on
 from invoke_log.surfaces.cli.output import output
 from invoke_log.surfaces.cli.session import Session, Verbs
 from invoke_log.surfaces.query import verified
 from invoke_log.surfaces.render import View
+
+PROVES_NOTHING: Final = (
+    'it proves nothing: see that --trust is its log\'s key; that log makes a new one with "invoke-log receipt make"'
+)
 
 
 @click.group("receipt", cls=Verbs)
@@ -63,5 +69,6 @@ def verify(session: Session, file: Path, trust: tuple[VerifierKey, ...]) -> None
         if session.json:
             finding = {"code": error.code, "severity": "error", "index": None, "message": error.message}
             session.say(View(fields={"ok": False, "trusted": False, "findings": [finding]}, text=""))
+        error.hint = advice_on(file, wanted=RECEIPT) or error.hint or PROVES_NOTHING
         raise
     session.say(view)

@@ -29,9 +29,15 @@ SWEEP: Final = "sweep"
     metavar="PKG.MOD:GUARD",
     help="Where your program's guard is, from the directory you are in.",
 )
-@click.option("--once", "mode", flag_value=ONCE, default=True, help="Look once at each effect. The default.")
-@click.option("--watch", "mode", flag_value=WATCH, help="Look again and again, until interrupted.")
-@click.option("--sweep", "mode", flag_value=SWEEP, help="List what the provider has and this log did not ask for.")
+@click.option("--once", "modes", multiple=True, flag_value=ONCE, help="Look once at each effect. The default.")
+@click.option("--watch", "modes", multiple=True, flag_value=WATCH, help="Look again and again, until interrupted.")
+@click.option(
+    "--sweep",
+    "modes",
+    multiple=True,
+    flag_value=SWEEP,
+    help="List what the provider has and this log did not ask for.",
+)
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
@@ -41,7 +47,7 @@ SWEEP: Final = "sweep"
     help="With --watch: until the second look at an effect. It doubles with each, up to five minutes.",
 )
 @click.pass_obj
-def reconcile(session: Session, app: str, mode: str, every: float) -> int:
+def reconcile(session: Session, app: str, modes: tuple[str, ...], every: float) -> int:
     """Ask the provider about open effects.
 
     What it shows is appended. It sends nothing, but for tools that have a re-drive. Your module opens the log and holds
@@ -54,6 +60,9 @@ def reconcile(session: Session, app: str, mode: str, every: float) -> int:
     \b
     Example: invoke-log reconcile --app shop.tools:guard --watch
     """
+    if len({*modes}) > 1:
+        raise click.UsageError(f"{' and '.join(f'--{mode}' for mode in modes)} exclude each other: give one of them")
+    mode = modes[0] if modes else ONCE
     guard = _guard_of(app)
     _agree(session, guard)
     with guard.log:
@@ -90,7 +99,7 @@ def _guard_of(app: str) -> Guard:
         raise ConfigInvalidError(f"app is {app!r}, want PKG.MOD:GUARD", hint="for example shop.tools:guard")
     sys.path.insert(0, str(Path.cwd()))
     try:
-        found = getattr(importlib.import_module(module_name), name, None)
+        module = importlib.import_module(module_name)
     except InvokeLogError:
         raise
     except ModuleNotFoundError as error:
@@ -100,14 +109,21 @@ def _guard_of(app: str) -> Guard:
         raise ConfigInvalidError(f"app {app}: {type(error).__name__}: {error}", hint="run it with --debug") from error
     finally:
         sys.path.pop(0)
-    if not isinstance(found, Guard):
-        raise ConfigInvalidError(f"app {app}: {name} is {type(found).__name__}, want an il.Guard")
-    return found
+    found = getattr(module, name, None)
+    if isinstance(found, Guard):
+        return found
+    wrong = f"{name} is {type(found).__name__}, want an il.Guard" if hasattr(module, name) else f"it has no {name}"
+    guards = [f"{module_name}:{other}" for other, value in vars(module).items() if isinstance(value, Guard)]
+    hint = f"its guards: {', '.join(guards)}" if guards else f"it has no guard: make one, {name} = il.Guard(log)"
+    raise ConfigInvalidError(f"app {app}: {wrong}", hint=hint)
 
 
 def _agree(session: Session, guard: Guard) -> None:
     """Take the key that was named. Raises ConfigInvalidError: the log that was named is not the guard's."""
     if session.log is not None and Path(session.log).resolve() != guard.log.path.resolve():
-        raise ConfigInvalidError(f"--log names {session.log}, and the app's guard has {guard.log.path} open")
+        raise ConfigInvalidError(
+            f"--log names {session.log}, and the app's guard has {guard.log.path} open",
+            hint="leave --log out: the app's own log is reconciled",
+        )
     if session.key is not None:
         guard.key = session.signer("agent")

@@ -9,7 +9,8 @@ from invoke_log.audit.source import open_source
 from invoke_log.errors import InvokeLogError
 from invoke_log.format.keys import VerifierKey
 from invoke_log.surfaces.cli.argument import TRUST
-from invoke_log.surfaces.cli.session import Session, Verb
+from invoke_log.surfaces.cli.given import BUNDLE, advice_on
+from invoke_log.surfaces.cli.session import Session, Verb, hint
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
 from invoke_log.surfaces.query import pick
 from invoke_log.surfaces.render import report_view
@@ -36,6 +37,9 @@ def replay(session: Session, path: Path, trust: tuple[VerifierKey, ...] | None) 
     """
     report = audit.replay(path, trust=pick(trust, _origin_of(path) if trust else None))
     session.say(report_view(report, effects=True))
+    advice = advice_on(path, wanted=BUNDLE)
+    if not report.ok and advice is not None:
+        hint(advice)
     return DONE if report.ok else UNVERIFIED
 
 

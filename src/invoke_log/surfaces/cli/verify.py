@@ -8,7 +8,8 @@ import click
 from invoke_log.audit import replay as audit
 from invoke_log.audit.agreement import Agreement, compare
 from invoke_log.audit.report import ERROR
-from invoke_log.surfaces.cli.session import Session, Verb, warn
+from invoke_log.surfaces.cli.given import BUNDLE, advice_on
+from invoke_log.surfaces.cli.session import Session, Verb, hint, warn
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
 from invoke_log.surfaces.render import View, finding_line, report_view, shown
 
@@ -43,6 +44,9 @@ def verify(session: Session, path: Path, against: Path | None) -> int:
         if agreement.agrees is None:
             warn(f"not decided: {agreement.reason}")
     session.say(view)
+    advice = advice_on(path, wanted=BUNDLE)
+    if not ok and advice is not None:
+        hint(advice)
     return DONE if ok else UNVERIFIED
 
 
