@@ -280,8 +280,19 @@ def test_a_denied_call_returns_where_it_came_from(shop: Shop) -> None:
     shop.call()
     shop.live.append(shop.live.denial(shop.intent()))
     assert shop.status == "free"
-    assert isinstance(shop.call(), Pending)
+    pending = shop.call()
+    assert isinstance(pending, Pending)
+    assert pending.message.endswith("; an earlier intent of this very call was denied: 'no'")
     assert shop.kinds() == ["intent", "denial", "intent"]
+
+
+def test_a_denial_of_another_request_is_not_said_of_this_one(shop: Shop) -> None:
+    shop.live.ask()
+    assert isinstance(shop.call(), Pending)
+    shop.live.append(shop.live.denial(shop.intent()))
+    other = shop.call(amount=6000)
+    assert isinstance(other, Pending)
+    assert "denied" not in other.message
 
 
 def test_as_many_approvals_as_the_strictest_wants_and_by_distinct_keys(tmp_path: Path) -> None:

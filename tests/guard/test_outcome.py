@@ -39,7 +39,18 @@ def test_no_ending_is_of_a_kind_that_is_retried(ending: CallEndedError) -> None:
     assert isinstance(ending, InvokeLogError)
     assert not isinstance(ending, TRANSIENT)
     assert "retry" not in f"{ending} {ending.hint}".lower()
-    assert "again" not in str(ending)
+    assert "again" not in ending.message
+
+
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda ending: type(ending).__name__)
+def test_the_text_of_an_ending_says_which_effect_and_what_to_do(ending: CallEndedError) -> None:
+    assert str(ending) == f"{ending.message} ({ending.effect_key}); {ending.hint}"
+    assert str(Denied("d", **{**FACTS, "next": ""})) == f"d ({ending.effect_key})"
+
+
+def test_what_committed_shows_is_the_same_in_every_run() -> None:
+    committed = outcome.Committed(value=7, effect_key="eff_1", fresh=True, receipt=lambda: b"")
+    assert repr(committed) == "Committed(value=7, effect_key='eff_1', fresh=True)"
 
 
 def test_each_ending_has_a_code_of_its_own() -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from invoke_log.errors import ConfigInvalidError, NotFoundError, StoreError
 from invoke_log.format.cbor import Value
@@ -33,12 +33,14 @@ from invoke_log.ledger.log import EffectView, Log
 from invoke_log.log.home import signer_beside
 from invoke_log.log.signer import Signer
 from invoke_log.rules.contract import Contract, parse_contract
-from invoke_log.rules.intent import Bound, bind
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Outcome, Start
+from invoke_log.rules.intent import Bound, bind, rederive
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Denial, Intent, Outcome, Start
 from invoke_log.rules.step import Ended
 
 _log = logging.getLogger(__name__)
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+REASON_SHOWN: Final = 120
+"""Characters of a denial's reason that a later call is told."""
 OCCUPIED = frozenset(("blocked", "collision", "conflict", COMMITTED))
 
 
@@ -235,7 +237,7 @@ class Guard:
             failed.__cause__ = driver.raised
             return failed
         if ended.status == "pending":
-            return Pending(f"{name}: {ended.reason}", **facts)
+            return Pending(f"{name}: {ended.reason}{_denied_before(self.log, bound, tool.contract)}", **facts)
         if ended.status == "denied":
             return Denied(f"{name}: {ended.reason}", **facts)
         return self._blocked(ended, bound, name, receipt, facts)
@@ -275,6 +277,20 @@ def _kept_result(view: EffectView, intent: bytes) -> bytes | None:
     outcomes = (event.data for event in events if isinstance(event.data, Outcome) and event.data.start in starts)
     # What an outcome brought that did not commit is no result, whatever committed the effect afterwards.
     return next((data.result for data in outcomes if data.status == COMMITTED), None)
+
+
+def _denied_before(log: Log, bound: Bound, contract: Contract) -> str:
+    """What a call that waits for approval is told where somebody has denied an intent of its effect, request and
+    contract before, which blocks nothing: else whoever asked finds no trace of the answer, and asks for ever.
+    """
+    try:
+        events = [entry.event for entry in log.effect(bound.effect).entries]
+    except StoreError:
+        return ""  # that it waits has to be said all the same
+    intents = (event for event in events if isinstance(event.data, Intent) and event.data.contract_id == contract.id)
+    same = {event.id for event in intents if rederive(contract, cast("Intent", event.data)).request == bound.request}
+    denials = [event.data for event in events if isinstance(event.data, Denial) and event.data.intent in same]
+    return f"; an earlier intent of this very call was denied: {denials[-1].reason[:REASON_SHOWN]!r}" if denials else ""
 
 
 def _not_before(log: Log, bound: Bound, contract: Contract) -> int | None:

@@ -6,7 +6,7 @@ error: a retry library that does not know them lets them pass, and OUTCOME UNKNO
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from invoke_log.errors import InvokeLogError
@@ -23,7 +23,7 @@ class Committed:
     value: Any
     effect_key: str
     fresh: bool
-    receipt: Callable[[], bytes]
+    receipt: Callable[[], bytes] = field(repr=False)
 
 
 class CallEndedError(InvokeLogError):
@@ -38,6 +38,11 @@ class CallEndedError(InvokeLogError):
         self.next = next
         """A word: wait, poll, reconcile, attest, receipt or decide_again."""
         self.status = status
+
+    def __str__(self) -> str:
+        """What happened, to which effect, and what to do next: a traceback shows nothing else."""
+        said = f"{self.message} ({self.effect_key})"
+        return f"{said}; {self.hint}" if self.hint is not None else said
 
 
 class OutcomeUnknown(CallEndedError):  # noqa: N818 -- the name says what it is, which is not an error

@@ -83,6 +83,8 @@ def test_a_log_whose_time_stands_still_fails_where_its_key_is_not(
 def test_a_log_that_is_not_there_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = checks(tmp_path / "none", capsys)
     assert (code, found) == (3, {"signatures": True, "log": False})
+    main(["doctor", "--log", str(tmp_path / "none")])
+    assert 'make one with "invoke-log init' in capsys.readouterr().out
 
 
 def test_a_checkpoint_moves_the_time_of_an_idle_log_on(

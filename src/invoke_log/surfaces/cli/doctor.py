@@ -67,7 +67,7 @@ def _tried(name: str, check: Callable[[], str]) -> Check:
     try:
         return name, True, check()
     except InvokeLogError as error:
-        return name, False, error.message
+        return name, False, "; ".join(filter(None, (error.message, error.hint)))
 
 
 def _self_tested() -> str:

@@ -43,10 +43,14 @@ def show(session: Session, what: tuple[str, bytes]) -> None:
     """Print what an id names.
 
     evt_ names an event, eff_ an effect, ctr_ a contract, pol_ a policy, key_ a key and its grants. A number is a leaf
-    index. An event is looked for from the first leaf on.
+    index.
+
+    Of an effect it tells the whole life, in words: each event with who says it, and the refusals, handles, observations
+    and notes about it; the grade of what settled it, what that relies on, and what replay would remark. Events, and
+    what is about an effect, are looked for from the first leaf on; "status" reads no more than the effect's own events.
 
     \b
-    Example: invoke-log show evt_a998…
+    Example: invoke-log show eff_4dbb…
     """
     with session.open_to_read() as log:
         session.say(named(log, *what))

@@ -22,7 +22,7 @@ ROUND_ENTRIES_MAX: Final = 10_000
 @click.option("-f", "--follow", is_flag=True, help="Go on with what is appended, until interrupted.")
 @click.pass_obj
 def tail(session: Session, lines: int, follow: bool) -> None:
-    """Print the last entries, one a line, oldest first.
+    """Print the last entries, one a line, oldest first: who says what, in words.
 
     \b
     Example: invoke-log tail --follow --json
