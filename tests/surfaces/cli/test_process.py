@@ -140,7 +140,7 @@ def test_reconcile_exits_7_while_it_is_open_and_0_once_it_is_settled(place: Path
 @pytest.mark.usefixtures("place")
 def test_reconcile_says_what_is_wrong_with_an_app() -> None:
     Path("broken.py").write_text("raise KeyError('x')\n")
-    for app, words in (("shop:gaurd", "gaurd is NoneType, want an il.Guard"), ("broken:guard", "KeyError: 'x'")):
+    for app, words in (("shop:gaurd", "it has no gaurd"), ("broken:guard", "KeyError: 'x'")):
         found = run("reconcile", "--app", app)
         assert (found.returncode, found.stdout) == (2, "")
         assert words in found.stderr
