@@ -1,17 +1,17 @@
 #!/usr/bin/env node
-/** The command line: one bundle, or a batch of them in one process. */
+/** The command line: one bundle or receipt, or a batch of them in one process. */
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { VerifyError, replay } from '../src/index.js';
+import { VerifyError, isReceipt, replay, verifyReceipt } from '../src/index.js';
 
 const USAGE = `usage: invoke-log-verify FILE [--trust VKEY] [--json]
        invoke-log-verify --batch < LINES
 
-FILE is a bundle. VKEY is the log's verifier key: one C2SP vkey line, or a file that holds it. --batch reads lines of
-{"path": FILE, "trust": VKEY or null} and prints one report a line.
-Exit code 0: every bundle is ok; 2: usage; 3: one does not verify.`;
+FILE is a bundle or a receipt: its first item says which. VKEY is the log's verifier key: one C2SP vkey line, or a file
+that holds it. --batch reads lines of {"path": FILE, "trust": VKEY or null} and prints one report a line.
+Exit code 0: every file is ok; 2: usage; 3: one does not verify.`;
 const OPTIONS = /** @type {const} */ ({
   trust: { type: 'string' },
   json: { type: 'boolean' },
@@ -43,8 +43,8 @@ async function main(args) {
     return batch();
   }
   if (positionals.length !== 1) throw new UsageError(`want one FILE\n${USAGE}`);
-  const report = await replay(await bytesOf(positionals[0]), { trust: await keyLine(values.trust) });
-  process.stdout.write(values.json ? `${JSON.stringify(report)}\n` : rendered(report));
+  const report = await reportOn(positionals[0], await keyLine(values.trust));
+  process.stdout.write(`${values.json ? JSON.stringify(report) : linesOf(report).join('\n')}\n`);
   return report.ok ? 0 : 3;
 }
 
@@ -61,11 +61,22 @@ async function batch() {
   let ok = true;
   for await (const line of createInterface({ input: process.stdin })) {
     const { path, trust } = JSON.parse(line);
-    const report = await replay(await bytesOf(path), { trust });
+    const report = await reportOn(path, trust);
     ok &&= report.ok;
     process.stdout.write(`${JSON.stringify(report)}\n`);
   }
   return ok ? 0 : 3;
+}
+
+/**
+ * What a file proves, whichever of the two it is.
+ *
+ * @param {string} path
+ * @param {string | null} trust
+ */
+async function reportOn(path, trust) {
+  const bytes = await bytesOf(path);
+  return isReceipt(bytes) ? verifyReceipt(bytes, { trust }) : replay(bytes, { trust });
 }
 
 /** @param {string} path */
@@ -95,11 +106,39 @@ async function keyLine(trust) {
   return new TextDecoder().decode(await bytesOf(trust)).trim();
 }
 
+/** @param {Awaited<ReturnType<typeof reportOn>>} report */
+function linesOf(report) {
+  const lines = 'covered' in report ? linesOfBundle(report) : report.ok ? linesOfReceipt(report) : [];
+  return [
+    ...lines,
+    ...report.findings.map(
+      ({ severity, code, index, message }) =>
+        `${severity}: ${index === null ? '' : `leaf ${index}: `}${code}: ${message}`,
+    ),
+  ];
+}
+
+/** @param {import('../src/receipt.js').Proved} report */
+function linesOfReceipt(report) {
+  const { effect_key: key, status, generation, grade, relies_on: reliesOn } = report;
+  return [
+    `ok: ${key} ${status}, generation ${generation}${grade === null ? '' : `, ${grade}`}`,
+    `resource: ${report.resource}`,
+    `relies on: ${reliesOn.join(', ') || 'nothing'}`,
+    `log: ${report.origin}, as of ${report.size} leaves`,
+    report.trusted
+      ? 'trusted: the key that was given signed the checkpoint'
+      : 'not trusted: self-consistent at best; origin not checked',
+    ...report.checked.map((what) => `checked: ${what}`),
+    ...report.not_checked.map((what) => `not checked: ${what}`),
+  ];
+}
+
 /** @param {import('../src/report.js').Report} report */
-function rendered(report) {
+function linesOfBundle(report) {
   const { origin, size, state_root: stateRoot, covered, trusted } = report;
   const { cosignatures_not_checked: unchecked } = covered;
-  const lines = [
+  return [
     `${report.ok ? 'ok' : 'does not verify'}: ${origin ?? 'no log'}, ${size} leaves, state root ${stateRoot ?? 'none'}`,
     `covered by: ${covered.size === null ? 'no checkpoint' : `the log's checkpoint of size ${covered.size}`}`,
     `cosignatures: not checked${unchecked === 0 ? '' : ` (${unchecked} under keys that were not given)`}`,
@@ -110,10 +149,5 @@ function rendered(report) {
       ({ effect_key: key, status, generation, grade }) =>
         `${key} ${status}, generation ${generation}${grade === null ? '' : `, ${grade}`}`,
     ),
-    ...report.findings.map(
-      ({ severity, code, index, message }) =>
-        `${severity}: ${index === null ? '' : `leaf ${index}: `}${code}: ${message}`,
-    ),
   ];
-  return `${lines.join('\n')}\n`;
 }

@@ -5,8 +5,8 @@
 import { attachmentDigest } from './digest.js';
 import { CutError, MalformedError } from './errors.js';
 import { decodeItem, readArrayHead, readByteString } from './il1.js';
-import { ATTACHMENT_BYTES_MAX, BUNDLE_ENTRY_BYTES_MAX, NOTE_BYTES_MAX } from './limits.js';
-import { HASH_BYTES, bitCount } from './merkle.js';
+import { ATTACHMENT_BYTES_MAX, LEAF_ITEM_BYTES_MAX, NOTE_BYTES_MAX } from './limits.js';
+import { HASH_BYTES, bitCount, isHash } from './merkle.js';
 
 /** @typedef {import('./il1.js').Value} Value */
 /** @typedef {{ origin: string, first: number, size: number, leftEdge: Uint8Array[] }} Header */
@@ -32,7 +32,7 @@ export class BundleReader {
     const { first, size } = this.header;
     for (let index = first; index < size; index += 1) {
       const ended = `bundle: ends before leaf ${index}, want ${size} leaves and a trailer`;
-      yield readEntry(this.#next(ended, BUNDLE_ENTRY_BYTES_MAX), index);
+      yield readEntry(this.#next(ended, LEAF_ITEM_BYTES_MAX), index);
     }
   }
 
@@ -101,9 +101,6 @@ function readHeader(value) {
   }
   return { origin, first, size, leftEdge };
 }
-
-/** @param {Value} item @returns {item is Uint8Array} */
-const isHash = (item) => item instanceof Uint8Array && item.length === HASH_BYTES;
 
 /** @param {Value} value @param {number} index @returns {Entry} */
 function readEntry(value, index) {

@@ -2,7 +2,7 @@
  * What an admitted event says about itself, against what replay computes. These disagreements are findings and void
  * nothing: every honest reader, whatever it can check, gets the same state root.
  */
-import { Spending, changeOf, countedEvent } from './budget.js';
+import { changeOf, countedEvent } from './budget.js';
 import { sameBytes, toHex } from './bytes.js';
 import { OPEN } from './effect.js';
 import { MalformedError } from './errors.js';
@@ -20,10 +20,12 @@ import { committedMax, freeEffect } from './world.js';
 /** @typedef {import('./il1.js').Value} Value */
 /** @typedef {import('./il1.js').ValueMap} ValueMap */
 /** @typedef {import('./admission.js').Admitted} Admitted */
+/** @typedef {import('./budget.js').Spending} Spending */
 /** @typedef {import('./contract.js').Contract} Contract */
 /** @typedef {import('./event.js').Event} Event */
 /** @typedef {import('./event.js').Reference} Reference */
 /** @typedef {import('./fold.js').Fold} Fold */
+/** @typedef {import('./policy.js').Policy} Policy */
 /** @typedef {import('./policy.js').Verdict} Verdict */
 /** @typedef {import('./report.js').Find} Find */
 /** @typedef {import('./report.js').EffectReport} EffectReport */
@@ -62,12 +64,16 @@ export class Comparison {
   #signed = new Map();
   /** @type {Map<Hex, number>} */
   #suspects = new Map();
-  #spending = new Spending();
 
-  /** @param {Fold} fold @param {Find} find */
-  constructor(fold, find) {
+  /**
+   * @param {Fold} fold
+   * @param {Find} find
+   * @param {Spending | null} spending  null where not every leaf is shown, as in a receipt: then no budget is counted
+   */
+  constructor(fold, find, spending) {
     this.fold = fold;
     this.find = find;
+    this.spending = spending;
   }
 
   /**
@@ -320,7 +326,7 @@ export class Comparison {
     const { contracts, policies } = this.fold.governance;
     const contract = /** @type {Contract} */ (contracts.get(intent.data.contract_id));
     const verdict = /** @type {Verdict} */ (event.data.verdict);
-    const policy = /** @type {import('./policy.js').Policy} */ (policies.get(verdict.policy_id));
+    const policy = /** @type {Policy} */ (policies.get(verdict.policy_id));
     const { inputs } = verdict;
     if (judged === null) this.#find('policy-unchecked', `no engine ${policy.engine} here: the verdict is not checked`);
     else if (
@@ -341,10 +347,7 @@ export class Comparison {
     if (unseen || unread) this.#find('inputs-differ', "the verdict's inputs are not those that the policy reads");
     const own = countedEvent(intent, contract, now);
     const claim = state !== undefined && OPEN.includes(state.status) ? (state.claim?.id ?? null) : null;
-    const call = { own, claim, now, index: this.fold.index };
-    if (!this.#spending.holds(policy.budgets, inputs.get('budgets'), call)) {
-      this.#find('budgets-differ', "the verdict's budgets are not what is counted at this leaf");
-    }
+    this.#compareBudgets(policy, inputs.get('budgets'), { own, claim, now, index: this.fold.index });
     const { snapshot_id: started } = event.data;
     if (started === null) return;
     this.#name(started, { size: null, contract, inline, reads: policy.snapshotFields });
@@ -354,13 +357,24 @@ export class Comparison {
     this.#snapshots.set(snapshotOf(contract, decided), null).set(snapshotOf(contract, started), null);
   }
 
+  /** @param {Policy} policy @param {ValueMap} recorded @param {import('./budget.js').Call} call */
+  #compareBudgets({ budgets }, recorded, call) {
+    if (budgets.size === 0) {
+      if (recorded.size > 0)
+        this.#find('budgets-differ', 'the verdict says what budgets count, and its policy has none');
+    } else if (this.spending?.holds(budgets, recorded, call) === false) {
+      this.#find('budgets-differ', "the verdict's budgets are not what is counted at this leaf");
+    }
+  }
+
   /** @param {Event} event @param {Before} before @param {EffectState} after */
   #count(event, { state, now }, after) {
+    if (this.spending === null) return;
     const change = changeOf(state ?? freeEffect(after.effect, after.resource), after, event.id);
     if (change === null) return;
     const contract = this.fold.governance.contracts.get(event.data.contract_id ?? '');
     const own = change.id === event.id && contract !== undefined ? countedEvent(event, contract, now) : null;
-    this.#spending.note(this.fold.index, change, own);
+    this.spending.note(this.fold.index, change, own);
   }
 
   /** @param {Hex} id @param {Uint8Array} raw @param {Named} named @param {Contract} contract @param {Reader} profile */

@@ -18,7 +18,7 @@ export class MalformedError extends VerifyError {
   code = 'malformed';
 }
 
-/** A bundle that ends before its trailer: a missing or empty trailer, or an empty file. */
+/** A bundle or receipt that ends before its trailer: a missing or empty trailer, or an empty file. */
 export class CutError extends MalformedError {
   code = 'cut';
 
@@ -37,6 +37,11 @@ export class KeyInvalidError extends VerifyError {
 /** A signature that does not verify under the key that it names. */
 export class SignatureInvalidError extends VerifyError {
   code = 'signature-invalid';
+}
+
+/** A receipt that does not show what it has to, or shows what does not stand: it proves nothing. */
+export class ReceiptInvalidError extends VerifyError {
+  code = 'receipt-invalid';
 }
 
 /** A proof that does not lead to the root it is checked against. */

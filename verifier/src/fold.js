@@ -19,12 +19,13 @@ import { freeEffect } from './world.js';
 /** @typedef {import('./governance.js').Governance} Governance */
 /** @typedef {import('./world.js').EffectState} EffectState */
 /** @typedef {import('./world.js').Placed} Placed */
+/** @typedef {import('./world.js').Position} Position */
 
 /** The log's state after the leaves that were applied: the auditor's `World`. */
 export class Fold {
   index = 0;
-  /** @type {Uint8Array} */
-  root = new Uint8Array(0);
+  /** @type {Uint8Array | null} */
+  root = null;
   /** @type {Map<Hex, EffectState>} every effect with an event on its chain */
   effects = new Map();
   /** @type {Governance | null} */
@@ -42,6 +43,12 @@ export class Fold {
   /** @type {Map<Hex, Set<Hex>>} the keys of every START, by effect */
   #starters = new Map();
   #map = new MapHistory();
+  #shown;
+
+  /** @param {{ shown?: Hex | null }} [options]  the one effect whose events are applied, as in a receipt; null: all are */
+  constructor({ shown = null } = {}) {
+    this.#shown = shown;
+  }
 
   get governance() {
     if (this.#governance === null) throw new Error('a fold begins with genesis');
@@ -75,7 +82,11 @@ export class Fold {
 
   /** @param {Hex} effect @param {string} resource */
   effect(effect, resource) {
-    return this.effects.get(effect) ?? freeEffect(effect, resource);
+    const known = this.effects.get(effect);
+    if (known !== undefined) return known;
+    // Of an effect that is not shown nothing is known, so nothing is held against it, nor a recovery.
+    const absorbed = this.#shown === null || this.#shown === effect ? 0 : this.governance.recoveries.length;
+    return { ...freeEffect(effect, resource), absorbed };
   }
 
   /** @param {string} resource */
@@ -103,7 +114,7 @@ export class Fold {
    * What the event at a leaf left behind, or why it is void.
    *
    * @param {Event} event
-   * @param {{ index: number, root: Uint8Array }} position  its leaf, and the tree's root before it
+   * @param {Position} position
    * @returns {Promise<Admitted | Refused>}
    */
   async apply(event, { index, root }) {
@@ -116,6 +127,16 @@ export class Fold {
       return new Refused('duplicate', 'this very event stands at an earlier leaf');
     if (!(admitted instanceof Refused)) this.#keep(event, admitted);
     return admitted;
+  }
+
+  /**
+   * Take a resource's state hash on trust: a receipt shows one effect, not its resource's other decisions.
+   *
+   * @param {string} resource
+   * @param {Hex} state
+   */
+  assume(resource, state) {
+    this.#states.set(resource, state);
   }
 
   /** The hash of everything that was derived: two replays agree on it or one of them is wrong. @param {number} size */

@@ -16,6 +16,7 @@ import { LOG_KEY, checkKeyName, checkPublicKey, verifierKey } from './keys.js';
 /** @typedef {import('./policy.js').Policy} Policy */
 /** @typedef {import('./event.js').Event} Event */
 /** @typedef {import('./event.js').Scope} Scope */
+/** @typedef {import('./world.js').Position} Position */
 /** `id` is the event that gave it; empty for genesis's admin keys, which only their key can name.
  * @typedef {{ id: Hex, key: Hex, role: string, scope: Scope }} Granted */
 /**
@@ -166,7 +167,7 @@ export function found(event) {
  *
  * @param {Governance} before
  * @param {Event} event
- * @param {{ index: number, root: Uint8Array }} position  the event's leaf, and the tree's root before it
+ * @param {Position} position
  * @returns {Promise<Governance | Refused>}
  */
 export async function govern(before, event, position) {
@@ -182,7 +183,7 @@ export async function govern(before, event, position) {
   return after instanceof Refused ? after : after.with({ head: event.id });
 }
 
-/** @param {Governance} before @param {Event} event @param {{ index: number, root: Uint8Array }} position */
+/** @param {Governance} before @param {Event} event @param {Position} position */
 async function apply(before, event, position) {
   const { data } = event;
   switch (event.kind) {
@@ -311,7 +312,7 @@ function unfreeze(before, scope) {
   return before.with({ freezes: before.freezes.filter((other) => !same(other)) });
 }
 
-/** @param {Governance} before @param {Event} event @param {{ index: number, root: Uint8Array }} position */
+/** @param {Governance} before @param {Event} event @param {Position} position */
 async function recover(before, { id, data }, { index, root }) {
   const fault = faultOf(() => {
     checkKeyName(data.origin);
@@ -324,7 +325,7 @@ async function recover(before, { id, data }, { index, root }) {
       `a recovery names the origin ${before.origin} as its old one and takes one that the log never had`,
     );
   }
-  if (data.size !== index || data.root !== toHex(root)) {
+  if (data.size !== index || (root !== null && data.root !== toHex(root))) {
     return new Refused('recovery-invalid', 'size and root are not those of the leaves before it');
   }
   if (!data.amnesia && !(await endsAtCheckpoint(before, data))) {

@@ -1,6 +1,8 @@
 /**
- * A second reader of invoke-log bundles: `replay(bytes, {trust})` reads a bundle and a verifier key and nothing else,
- * verifies every event, and derives the status of every effect.
+ * A second reader of invoke-logs, which reads bytes and a verifier key and nothing else: `replay(bytes, {trust})`
+ * verifies every event of a bundle and derives the status of every effect, `verifyReceipt(bytes, {trust})` says what a
+ * receipt proves about one effect.
  */
 export { VerifyError } from './errors.js';
+export { isReceipt, verifyReceipt } from './receipt.js';
 export { replay } from './replay.js';

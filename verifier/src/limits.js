@@ -15,4 +15,4 @@ export const KEY_NAME_BYTES_MAX = 255;
 export const VERIFIER_KEY_CHARS_MAX = 309;
 export const NOTE_BYTES_MAX = 65_536;
 export const ATTACHMENT_BYTES_MAX = 64 << 20;
-export const BUNDLE_ENTRY_BYTES_MAX = BODY_BYTES_MAX + 128;
+export const LEAF_ITEM_BYTES_MAX = BODY_BYTES_MAX + 128;

@@ -15,6 +15,9 @@ export const EMPTY_ROOT = sha256(new Uint8Array(0));
 const LEAF = Uint8Array.of(0);
 const NODE = Uint8Array.of(1);
 
+/** @param {unknown} value @returns {value is Uint8Array} */
+export const isHash = (value) => value instanceof Uint8Array && value.length === HASH_BYTES;
+
 /** @param {Uint8Array} entry */
 export const leafHash = (entry) => sha256(join(LEAF, entry));
 

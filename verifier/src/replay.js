@@ -1,4 +1,5 @@
 /** Judge every event again from the bytes, and compare. One pass in leaf order. */
+import { Spending } from './budget.js';
 import { BundleReader } from './bundle.js';
 import { toHex } from './bytes.js';
 import { openCheckpoint } from './checkpoint.js';
@@ -72,7 +73,11 @@ class Audit {
   constructor(reader, trusted) {
     this.reader = reader;
     this.trusted = trusted;
-    this.comparison = new Comparison(this.#fold, (code, index, message) => this.#find(code, index, message));
+    this.comparison = new Comparison(
+      this.#fold,
+      (code, index, message) => this.#find(code, index, message),
+      new Spending(),
+    );
   }
 
   /** @returns {Promise<Report>} */

@@ -5,6 +5,8 @@ import { FREE } from './kind.js';
 /** @typedef {import('./event.js').Event} Event */
 /** @typedef {import('./governance.js').Governance} Governance */
 /** An event that stands in the log. @typedef {{ index: number, event: Event }} Placed */
+/** An event's leaf, and the tree's root before it; null where that is not known, as in a receipt.
+ * @typedef {{ index: number, root: Uint8Array | null }} Position */
 /** The latest intent of the current generation. `approvals`: how many its verdict wants, 0 for allow.
  * @typedef {{
  *   id: Hex, index: number, issuer: Hex, contractId: Hex, request: Hex, decisionKey: Hex, asks: boolean,
@@ -31,7 +33,7 @@ import { FREE } from './kind.js';
  * time of the last tick, 0 where there is none; `lo`, `hi`: of the last tick before and the first one after a leaf;
  * null: none came yet, so nothing has passed since.
  * @typedef {{
- *   index: number, root: Uint8Array, governance: Governance,
+ *   index: number, root: Uint8Array | null, governance: Governance,
  *   now(): number, lo(index: number): number, hi(index: number): number | null,
  *   effect(effect: Hex, resource: string): EffectState, stateHash(resource: string): Hex,
  *   chained(effect: Hex, id: Hex): Placed | undefined, unchained(id: Hex, resource: string): Placed | undefined,
