@@ -4,20 +4,31 @@ import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { VerifyError, isReceipt, replay, verifyReceipt } from '../src/index.js';
+import { VerifyError, compare, isReceipt, replay, verifyReceipt } from '../src/index.js';
+import { finding } from '../src/report.js';
 
-const USAGE = `usage: invoke-log-verify FILE [--trust VKEY] [--json]
+/** @typedef {import('../src/agreement.js').Agreement} Agreement */
+
+const USAGE = `usage: invoke-log-verify FILE [--trust VKEY] [--against OTHER] [--json]
        invoke-log-verify --batch < LINES
 
 FILE is a bundle or a receipt: its first item says which. VKEY is the log's verifier key: one C2SP vkey line, or a file
-that holds it. --batch reads lines of {"path": FILE, "trust": VKEY or null} and prints one report a line.
-Exit code 0: every file is ok; 2: usage; 3: one does not verify.`;
+that holds it. OTHER is what you kept of a bundle's log: another bundle, or a checkpoint. --batch reads lines of
+{"path": FILE, "trust": VKEY or null}, with "against": OTHER where wanted, and prints one report a line.
+Exit code 0: every file is ok; 2: usage; 3: one does not verify, or FILE and OTHER cannot both be true.`;
 const OPTIONS = /** @type {const} */ ({
   trust: { type: 'string' },
+  against: { type: 'string' },
   json: { type: 'boolean' },
   batch: { type: 'boolean' },
   help: { type: 'boolean' },
 });
+
+const AGREES = new Map([
+  [true, 'agrees'],
+  [false, 'cannot both be true'],
+  [null, 'not decided'],
+]);
 
 /** What Node reads in one go: 2 GiB less a byte. */
 const READ_FILE_BYTES_MAX = 2 ** 31 - 1;
@@ -38,12 +49,12 @@ async function main(args) {
     return 0;
   }
   if (values.batch) {
-    if (positionals.length > 0 || values.trust !== undefined)
-      throw new UsageError('--batch takes neither FILE nor --trust');
+    if (positionals.length > 0 || values.trust !== undefined || values.against !== undefined)
+      throw new UsageError('--batch takes neither FILE, --trust nor --against');
     return batch();
   }
   if (positionals.length !== 1) throw new UsageError(`want one FILE\n${USAGE}`);
-  const report = await reportOn(positionals[0], await keyLine(values.trust));
+  const report = await reportOn(positionals[0], await keyLine(values.trust), values.against);
   process.stdout.write(`${values.json ? JSON.stringify(report) : linesOf(report).join('\n')}\n`);
   return report.ok ? 0 : 3;
 }
@@ -60,8 +71,8 @@ function parsed(args) {
 async function batch() {
   let ok = true;
   for await (const line of createInterface({ input: process.stdin })) {
-    const { path, trust } = JSON.parse(line);
-    const report = await reportOn(path, trust);
+    const { path, trust, against } = JSON.parse(line);
+    const report = await reportOn(path, trust, against);
     ok &&= report.ok;
     process.stdout.write(`${JSON.stringify(report)}\n`);
   }
@@ -69,14 +80,34 @@ async function batch() {
 }
 
 /**
- * What a file proves, whichever of the two it is.
+ * What a file proves, whichever of the two it is, and whether it can be true beside another.
  *
  * @param {string} path
  * @param {string | null} trust
+ * @param {string} [against]
  */
-async function reportOn(path, trust) {
+async function reportOn(path, trust, against) {
   const bytes = await bytesOf(path);
-  return isReceipt(bytes) ? verifyReceipt(bytes, { trust }) : replay(bytes, { trust });
+  if (!isReceipt(bytes)) {
+    const report = await replay(bytes, { trust });
+    return against === undefined ? report : withAgreement(report, await compare(bytes, await bytesOf(against)));
+  }
+  if (against !== undefined) throw new UsageError('--against compares a bundle, and FILE is a receipt');
+  return verifyReceipt(bytes, { trust });
+}
+
+/**
+ * Add what the comparison shows, as a finding too where the two cannot both be true.
+ *
+ * @param {import('../src/report.js').Report} report
+ * @param {Agreement} against
+ * @returns {import('../src/report.js').Report & { against: Agreement }}
+ */
+function withAgreement(report, against) {
+  if (against.agrees !== false) return { ...report, against };
+  const { index, reason } = against;
+  const findings = [...report.findings, finding('equivocation', index, reason)];
+  return { ...report, ok: false, findings, against };
 }
 
 /** @param {string} path */
@@ -109,6 +140,7 @@ async function keyLine(trust) {
 /** @param {Awaited<ReturnType<typeof reportOn>>} report */
 function linesOf(report) {
   const lines = 'covered' in report ? linesOfBundle(report) : report.ok ? linesOfReceipt(report) : [];
+  if ('against' in report) lines.push(`against: ${AGREES.get(report.against.agrees)}: ${report.against.reason}`);
   return [
     ...lines,
     ...report.findings.map(

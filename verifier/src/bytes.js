@@ -14,6 +14,9 @@ export const join = concatBytes;
 export const toHex = bytesToHex;
 export const fromHex = hexToBytes;
 
+/** The same bytes, not copied, in no subclass: one may slice otherwise. @param {Uint8Array} bytes */
+export const plain = (bytes) => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+
 /** @param {string} text */
 export const utf8 = (text) => encoder.encode(text);
 

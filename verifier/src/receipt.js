@@ -3,7 +3,7 @@
  * IL1 items, a header, one item for each leaf that is shown with its inclusion proof, and a trailer with the signed
  * checkpoint.
  */
-import { join, toHex } from './bytes.js';
+import { join, plain, toHex } from './bytes.js';
 import { openCheckpoint } from './checkpoint.js';
 import { Comparison } from './comparison.js';
 import { eventId } from './digest.js';
@@ -72,7 +72,7 @@ export async function verifyReceipt(bytes, { trust = null } = {}) {
   await selfTest();
   const trusted = trust === null ? null : parseVerifierKey(trust);
   try {
-    return await proved(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length), trusted);
+    return await proved(plain(bytes), trusted);
   } catch (error) {
     if (!(error instanceof VerifyError)) throw error;
     return { v: 1, ok: false, trusted: false, findings: [finding(error.code, null, error.message)] };
@@ -91,7 +91,7 @@ async function proved(raw, trusted) {
   const fold = new Fold({ shown: header.effect });
   const findings = /** @type {Finding[]} */ ([]);
   /** @type {import('./report.js').Find} */
-  const find = (code, index, message) => findings.push(finding(code, index, message));
+  const find = (code, index, message) => void findings.push(finding(code, index, message));
   const comparison = new Comparison(fold, find, null);
   for (const leaf of leaves) {
     await apply(leaf, checkpoint, fold, comparison);

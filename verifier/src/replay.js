@@ -1,7 +1,7 @@
 /** Judge every event again from the bytes, and compare. One pass in leaf order. */
 import { Spending } from './budget.js';
 import { BundleReader } from './bundle.js';
-import { toHex } from './bytes.js';
+import { plain, toHex } from './bytes.js';
 import { openCheckpoint } from './checkpoint.js';
 import { Comparison } from './comparison.js';
 import { eventId } from './digest.js';
@@ -40,7 +40,7 @@ export async function replay(bytes, { trust = null } = {}) {
   await selfTest();
   const trusted = trust === null ? null : parseVerifierKey(trust);
   try {
-    const reader = new BundleReader(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length));
+    const reader = new BundleReader(plain(bytes));
     if (reader.header.first !== 0)
       throw new MalformedError(`bundle: begins at leaf ${reader.header.first}, want leaf 0 to replay`);
     return await new Audit(reader, trusted).run();
