@@ -3,7 +3,7 @@
  * nothing: every honest reader, whatever it can check, gets the same state root.
  */
 import { changeOf, countedEvent } from './budget.js';
-import { sameBytes, toHex } from './bytes.js';
+import { toHex } from './bytes.js';
 import { OPEN } from './effect.js';
 import { MalformedError } from './errors.js';
 import { gradeOf, relianceOf } from './evidence.js';
@@ -13,6 +13,7 @@ import { CLAIMED, COMMITTED, NOT_COMMITTED, PRESENT } from './kind.js';
 import { BODY_BYTES_MAX } from './limits.js';
 import { judge } from './policy.js';
 import { renderingDigest } from './render.js';
+import { difference, drifted } from './snapshot.js';
 import { firstFrom } from './sorted.js';
 import { committedMax, freeEffect } from './world.js';
 
@@ -177,10 +178,8 @@ export class Comparison {
     const before = this.#snapshots.get(snapshotOf(contract, decided));
     const after = this.#snapshots.get(snapshotOf(contract, started));
     if (!before || !after) return;
-    const names = [...new Set([...before.keys(), ...after.keys()])].filter((name) => !contract.mayDrift.includes(name));
-    if (names.some((name) => !sameValues(before.get(name), after.get(name)))) {
-      this.find('snapshot-drifted', index, "the START's snapshot is not the intent's in a field that may not drift");
-    }
+    const at = drifted(before, after, contract.mayDrift);
+    if (at !== null) this.find('snapshot-drifted', index, `the START's snapshot is not the intent's at ${at}`);
   }
 
   /** @param {Hex} id @param {Uint8Array} raw @param {Named} named */
@@ -393,8 +392,7 @@ export class Comparison {
     if (this.#snapshots.has(place)) this.#snapshots.set(place, seen);
     const read = [...reads].filter((name) => seen.has(name));
     for (const name of new Set([...inline.keys(), ...read])) {
-      const there = seen.has(name) && inline.has(name);
-      if (!there || !sameValues(seen.get(name), inline.get(name))) {
+      if (difference(seen.get(name), inline.get(name)) !== null) {
         this.find('inputs-differ', index, `the verdict's snapshot field ${name} is not the snapshot's`);
       }
     }
@@ -403,15 +401,6 @@ export class Comparison {
 
 /** A snapshot as one contract's profile has it. @param {Contract} contract @param {Hex} id */
 const snapshotOf = (contract, id) => `${contract.id} ${id}`;
-
-/**
- * Whether two fields are there and of one value.
- *
- * @param {Value | undefined} one
- * @param {Value | undefined} other
- */
-const sameValues = (one, other) =>
-  one !== undefined && other !== undefined && sameBytes(il1.encode(one), il1.encode(other));
 
 /**
  * Whether an event settled its effect: a claim that returns to where it came from settles nothing.

@@ -7,6 +7,7 @@
  */
 import { blake3 } from '@noble/hashes/blake3.js';
 import { fromHex, toHex, utf8 } from './bytes.js';
+import { MalformedError } from './errors.js';
 import * as il1 from './il1.js';
 
 /** @typedef {import('./bytes.js').Hex} Hex */
@@ -140,6 +141,20 @@ export const mapValue = (status, generation, committed, last, leafIndex) =>
  */
 export const stateRoot = (size, governanceHead, effects, resources) =>
   nameOf('root', [size, fromHex(governanceHead), deriveList('effects', effects), deriveList('resources', resources)]);
+
+/**
+ * The id that people write with its prefix, which may be left out, as in `evt_` and 64 hex digits.
+ *
+ * @param {string} text
+ * @param {string} prefix
+ * @returns {Hex}
+ */
+export function parseId(text, prefix) {
+  const digits = text.startsWith(`${prefix}_`) ? text.slice(prefix.length + 1) : text;
+  if (!/^[0-9a-f]{64}$/.test(digits))
+    throw new MalformedError(`id is ${text.slice(0, 80)}, want ${prefix}_ and 64 lower-case hex digits`);
+  return digits;
+}
 
 /** Plain BLAKE3, as `b3sum` prints it. @param {Uint8Array} raw */
 export const attachmentDigest = (raw) => toHex(blake3(raw));

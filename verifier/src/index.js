@@ -4,6 +4,7 @@
  * receipt proves about one effect, and `compare(bundle, other)` whether two views of one log can both be true.
  */
 export { compare } from './agreement.js';
+export { parseId } from './digest.js';
 export { VerifyError } from './errors.js';
 export { isReceipt, verifyReceipt } from './receipt.js';
 export { replay } from './replay.js';

@@ -4,7 +4,7 @@ import { fromHex, join, toHex } from '../src/bytes.js';
 import { CutError, MalformedError } from '../src/errors.js';
 import { arrayHead, decode, decodeItem, encode, readArrayHead, readByteString } from '../src/il1.js';
 import { assignedRanges, inRepertoire } from '../src/repertoire.js';
-import { load } from './vectors.js';
+import { load, loadList } from './vectors.js';
 
 /** A vector's value as IL1 has it; `shuffled` turns every map's keys round. @param {any} value @returns {any} */
 function parsed(value, shuffled = false) {
@@ -38,17 +38,8 @@ test('every rejected vector is refused', () => {
 });
 
 test('every value that IL1 cannot say is refused by the encoder', () => {
-  for (const { id, value } of load('cbor/encode_reject.json')) {
-    // JSON has no duplicate keys in a Map and no types of Python; what is left has to be refused.
-    let built;
-    try {
-      built = parsed(value);
-    } catch {
-      continue;
-    }
-    if (built instanceof Map && built.size !== value.$map.length) continue;
-    if (/^encode-float/.test(id) && !JSON.stringify(value).match(/1\.5|nan|inf|-0/)) continue; // 1.0 is 1 in JavaScript
-    assert.throws(() => encode(built), MalformedError, id);
+  for (const { id, value } of loadList('cbor/encode_reject.json')) {
+    assert.throws(() => encode(parsed(value)), MalformedError, id);
   }
 });
 

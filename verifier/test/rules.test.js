@@ -10,7 +10,10 @@ import { decisionKeyOf, factsOf, rederive, retiredEffect } from '../src/intent.j
 import { judge, readPolicy } from '../src/policy.js';
 import { renderIntent, renderingDigest } from '../src/render.js';
 import { compile } from '../src/schema.js';
+import { difference, drifted } from '../src/snapshot.js';
 import { loadFolder, typed } from './vectors.js';
+
+/** Runs one case. @typedef {(name: string, each: any) => void} Check */
 
 const MALFORMED = { code: 'malformed' };
 
@@ -33,37 +36,39 @@ test('every contract is accepted or refused as its vector says', () => {
   }
 });
 
-test('every recorded intent has the names that its vector says, or is refused', () => {
-  const cases = loadFolder('intent').filter(
-    ([, { identity, arguments: args }]) => identity !== undefined && args === undefined,
-  );
-  assert.ok(cases.length > 10);
-  for (const [name, each] of cases) {
-    const contract = readContract(typed(each.contract), '$');
-    const recorded = { purpose: each.purpose, identity: typed(each.identity), content: typed(each.content) };
-    if (each.expect !== 'ok') {
-      assert.throws(() => rederive(contract, recorded), MALFORMED, name);
-      continue;
-    }
-    const bound = rederive(contract, recorded);
-    const { resource, effect, request } = bound;
-    const predecessor = contract.retires === null ? null : retiredEffect(bound, contract.retires);
-    assert.deepEqual(
-      { resource, effect, request, predecessor },
-      { resource: each.resource, effect: each.effect, request: each.request, predecessor: each.predecessor },
-      name,
-    );
-  }
+test('every recorded intent has the names that its vector says, or is refused, and every template expands', () => {
+  runEach('intent', { rederive: checkIntent, bind: checkIntent, expand: checkTemplate });
 });
 
-test('every template expands as its vector says', () => {
-  const cases = loadFolder('intent').filter(([, { template }]) => template !== undefined);
-  assert.ok(cases.length > 3);
-  for (const [name, { expect, template, values, resource }] of cases) {
-    if (expect === 'ok') assert.equal(expand(template, typed(values)), resource, name);
-    else assert.throws(() => expand(template, typed(values)), MALFORMED, name);
+/** Of a case that binds a call, what it records is read: the call itself is a writer's. @type {Check} */
+function checkIntent(name, each) {
+  const contract = readContract(typed(each.contract), '$');
+  const recorded = { purpose: each.purpose, identity: typed(each.identity), content: typed(each.content) };
+  if (each.expect !== 'ok') {
+    assert.throws(() => rederive(contract, recorded), MALFORMED, name);
+    return;
   }
-});
+  const bound = rederive(contract, recorded);
+  const { resource, effect, request } = bound;
+  assert.deepEqual(
+    { resource, effect, request },
+    { resource: each.resource, effect: each.effect, request: each.request },
+    name,
+  );
+  const predecessor = contract.retires === null ? null : retiredEffect(bound, contract.retires);
+  assert.deepEqual(predecessor, each.predecessor ?? null, name);
+  const aside = (each.attachments ?? []).map((/** @type {string} */ raw) => attachmentDigest(fromHex(raw)));
+  const named = [...recorded.content.values()].flatMap((value) =>
+    value instanceof Map ? [value.get('attachment')] : [],
+  );
+  if (each.attachments !== undefined) assert.deepEqual(named.map(toHex), aside, name);
+}
+
+/** @type {Check} */
+function checkTemplate(name, { expect, template, values, resource }) {
+  if (expect === 'ok') assert.equal(expand(template, typed(values)), resource, name);
+  else assert.throws(() => expand(template, typed(values)), MALFORMED, name);
+}
 
 test('every decision has the key and the facts that its vector says', () => {
   const cases = loadFolder('decision');
@@ -112,17 +117,53 @@ test('every intent is shown as its vector says', () => {
   }
 });
 
-test('every snapshot on the wire is in its profile or refused, as its vector says', () => {
-  const cases = loadFolder('snapshot').filter(([, { il1, one }]) => il1 !== undefined && one === undefined);
-  assert.ok(cases.length > 20);
-  for (const [name, { expect, profile, il1, snapshot_id: id }] of cases) {
-    const raw = fromHex(il1);
-    const check = () => compile(typed(profile), 'profile')(decode(raw), 'snapshot');
-    if (expect !== 'ok') {
-      assert.throws(check, MALFORMED, name);
-      continue;
-    }
-    assert.doesNotThrow(check, name);
-    assert.equal(attachmentDigest(raw), id, name);
-  }
+test('every snapshot is in its profile or refused, and two differ first where their vector says', () => {
+  runEach('snapshot', { normal: checkSnapshot, same: checkSnapshot, differ: checkDifference, drift: checkDrift });
 });
+
+/** Of a case whose two spellings are folded into one, what comes of it is read: folding is a writer's. @type {Check} */
+function checkSnapshot(name, { expect, profile, il1, normal, snapshot_id: id }) {
+  const raw = fromHex(il1);
+  const check = () => compile(typed(profile), 'profile')(decode(raw), 'snapshot');
+  if (expect !== 'ok') {
+    assert.throws(check, MALFORMED, name);
+    return;
+  }
+  assert.doesNotThrow(check, name);
+  assert.equal(attachmentDigest(raw), id, name);
+  if (normal !== undefined) assert.deepEqual(decode(raw), decode(encode(typed(normal))), name);
+}
+
+/** @type {Check} */
+function checkDifference(name, { profile, one, other, one_id: oneId, other_id: otherId, path }) {
+  const snapshots = [typed(one), typed(other)];
+  for (const snapshot of snapshots) compile(typed(profile), 'profile')(snapshot, 'snapshot');
+  assert.deepEqual(
+    snapshots.map((snapshot) => attachmentDigest(encode(snapshot))),
+    [oneId, otherId],
+    name,
+  );
+  assert.equal(difference(snapshots[0], snapshots[1]), path, name);
+}
+
+/** @type {Check} */
+function checkDrift(name, { before, after, may_drift: mayDrift, path }) {
+  assert.equal(drifted(typed(before), typed(after), mayDrift), path, name);
+}
+
+/**
+ * Run every case of an area by its first flag, every flag at least once.
+ *
+ * @param {string} area
+ * @param {Record<string, Check>} checks
+ */
+function runEach(area, checks) {
+  const found = new Set();
+  for (const [name, each] of loadFolder(area)) {
+    const [flag] = each.flags;
+    assert.ok(Object.hasOwn(checks, flag), `${name}: nothing runs a case of ${flag}`);
+    checks[flag](name, each);
+    found.add(flag);
+  }
+  assert.deepEqual([...found].sort(), Object.keys(checks).sort());
+}
