@@ -1,7 +1,8 @@
 """Two readers that share no code, one in Python and one in JavaScript, say the same of every log.
 
 The corpus is random logs, logs with a few changes in their structure, one log for each broken rule, files that are no
-bundles, cut and flipped bytes. Node reads all of it in one process while Python does. SPEC §16.
+bundles, cut and flipped bytes. Node reads all of it in one process while Python does. SPEC §16. Of a sample they judge
+receipts too, and of other logs what somebody else holds of them.
 """
 
 import json
@@ -9,16 +10,19 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import pytest
 
+from invoke_log.audit.agreement import compare
+from invoke_log.audit.receipt import verify_receipt
 from invoke_log.audit.replay import replay
+from invoke_log.errors import InvokeLogError
 from invoke_log.format.keys import parse_verifier_key
 from tests.interop import broken_effects, broken_governance, broken_intents  # noqa: F401  # they fill BROKEN
 from tests.interop.agreements import CHARGE, CONTRACTS, NOTIFY, call
@@ -27,6 +31,8 @@ from tests.interop.cases import BROKEN, LAST
 from tests.interop.log_writer import LogWriter
 from tests.interop.mutated_logs import mutated
 from tests.interop.random_logs import RandomLog
+from tests.interop.receipts import WAYS, receipt_of
+from tests.interop.views import views
 
 ROOT: Final = Path(__file__).parents[2]
 VERIFIER: Final = ROOT / "verifier"
@@ -35,6 +41,7 @@ RANDOM_STEPS: Final = 32
 CUTS: Final = 60
 FLIPS: Final = 160
 MUTATED: Final = 150
+RECEIPTS: Final = 120
 UNREADABLE: Final = ("cut", "malformed")
 NOT_IN_A_BUNDLE: Final = frozenset(("empty-log", "not-covered", "partly-covered", "now-stale", "budgets-stale"))
 """Findings about a store, and answers of a live one: a bundle has leaves, and a checkpoint of its own size."""
@@ -42,13 +49,26 @@ NOT_IN_A_BUNDLE: Final = frozenset(("empty-log", "not-covered", "partly-covered"
 Report = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """One file of the corpus and what each reader said of it."""
+class File(NamedTuple):
+    """What a reader is given: a bundle or a receipt, a verifier key, and what somebody else holds of the log."""
 
     name: str
+    raw: bytes
+    trust: str | None = None
+    against: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One file and what each reader said of it."""
+
+    file: File
     python: Report
     node: Report
+
+    @property
+    def name(self) -> str:
+        return self.file.name
 
     @property
     def codes(self) -> list[tuple[str, int | None]]:
@@ -113,28 +133,77 @@ def _ends(log: LogWriter) -> list[int]:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[Read]:
-    """What both readers say of every file."""
-    place = tmp_path_factory.mktemp("corpus")
+    """What both readers say of every bundle."""
+    files = (*random_files(), *mutated_files(), *broken_files(), *damaged_files())
+    return both(tmp_path_factory.mktemp("corpus"), (File(*each) for each in files), replayed)
+
+
+@pytest.fixture(scope="session")
+def receipts(corpus: list[Read], tmp_path_factory: pytest.TempPathFactory) -> list[Read]:
+    """What both say of a receipt of one effect of many of these logs, true ones and others."""
+    random, files = Random(1), [unsigned_tick()]
+    logs = [read for read in corpus if read.python["effects"] and read.python["covered"]["size"]]
+    for log in random.sample(logs, RECEIPTS):
+        void = {finding["index"] for finding in log.python["findings"] if finding["severity"] == "error"}
+        effect = bytes.fromhex(random.choice(log.python["effects"])["effect_key"].removeprefix("eff_"))
+        how = random.choice(WAYS)
+        raw = receipt_of(log.file.raw, effect, void=void, how=how, random=random)
+        files.append(File(f"{how} receipt of {log.name}", raw, log.file.trust))
+    return both(tmp_path_factory.mktemp("receipts"), files, proved)
+
+
+def unsigned_tick() -> File:
+    """A receipt with a leaf that is in the tree, and right but for its signature."""
+    log = LogWriter().begin((CHARGE,))
+    effect = log.intent(CHARGE, call(CHARGE))
+    log.seal({**log.envelopes[1].fields, "at_ms": 5}, log.log_key, signature=bytes(64))
+    return File("void receipt", receipt_of(log.bundle(), effect, void=set(), how="void", random=Random(1)), log.trust)
+
+
+def both(place: Path, files: Iterable[File], judge: Callable[[File, Path], Report]) -> list[Read]:
+    """Return what `judge` says of every file, and what Node says meanwhile."""
     command = [node(), str(VERIFIER / "bin" / "invoke-log-verify.js"), "--batch"]
-    files: list[tuple[str, Path, str | None]] = []
+    written: list[tuple[File, Path]] = []
     with (place / "lines").open("w+", encoding="utf-8") as lines:
-        for name, raw, trust in (*random_files(), *mutated_files(), *broken_files(), *damaged_files()):
-            path = place / f"{len(files)}.bundle"
-            path.write_bytes(raw)
-            files.append((name, path, trust))
-            print(json.dumps({"path": str(path), "trust": trust}), file=lines)
+        for file in files:
+            path = place / str(len(written))
+            path.write_bytes(file.raw)
+            written.append((file, path))
+            if file.against is not None:
+                kept_at(path).write_bytes(file.against)
+            against = str(kept_at(path)) if file.against is not None else None
+            print(json.dumps({"path": str(path), "trust": file.trust, "against": against}), file=lines)
         lines.seek(0)
         with subprocess.Popen(command, stdin=lines, stdout=subprocess.PIPE, encoding="utf-8") as reader:
-            said = [
-                replay(path, trust=parse_verifier_key(trust) if trust else None).as_json() for _, path, trust in files
-            ]
+            said = [judge(file, path) for file, path in written]
             out, _ = reader.communicate()
     reports = [json.loads(line) for line in out.splitlines()]
-    assert len(reports) == len(files)
     return [
-        Read(name=name, python=python, node=report)
-        for (name, _, _), python, report in zip(files, said, reports, strict=True)
+        Read(file=file, python=python, node=report)
+        for (file, _), python, report in zip(written, said, reports, strict=True)
     ]
+
+
+def kept_at(path: Path) -> Path:
+    return path.with_suffix(".kept")
+
+
+def replayed(file: File, path: Path) -> Report:
+    return replay(path, trust=parse_verifier_key(file.trust) if file.trust else None).as_json()
+
+
+def proved(file: File, path: Path) -> Report:
+    """What the command line prints of a receipt."""
+    try:
+        return verify_receipt(path.read_bytes(), trust=parse_verifier_key(file.trust) if file.trust else None).as_json()
+    except InvokeLogError as error:
+        found = {"code": error.code, "severity": "error", "index": None, "message": error.message}
+        return {"v": 1, "ok": False, "trusted": False, "findings": [found]}
+
+
+def compared(_: File, path: Path) -> Report:
+    found = compare(path, kept_at(path))
+    return {"size": found.size, "agrees": found.agrees, "index": found.index}
 
 
 def differences(read: Read) -> list[str]:
@@ -213,6 +282,33 @@ def broadly(report: Report) -> list[tuple[str, str]]:
     """Return the findings. A length that lies may be noticed as the end of the file or as the fault that it is."""
     found = [(each["code"], str(each["index"])) for each in report["findings"]]
     return sorted((UNREADABLE[0] if code in UNREADABLE else code, index) for code, index in found)
+
+
+def test_both_readers_say_the_same_of_every_receipt(receipts: list[Read]) -> None:
+    found = [line for read in receipts if not read.name.startswith("flipped") for line in differences(read)]
+    assert found == []
+    for read in receipts:
+        assert (read.python["ok"], broadly(read.python)) == (read.node["ok"], broadly(read.node)), read.name
+
+
+def test_the_receipts_prove_every_status_and_are_refused_for_every_code(receipts: list[Read]) -> None:
+    proving = [read.node for read in receipts if read.node["ok"]]
+    assert {report["status"] for report in proving} == {
+        "free", "claimed", "started", "committed", "not_committed", "unknown",
+    }  # fmt: skip
+    assert {report["trusted"] for report in proving} == {True, False}
+    codes = {code for read in receipts if not read.node["ok"] for code, _ in read.codes}
+    assert codes >= {"receipt-invalid", "signature-invalid", "malformed", "cut"}
+    whole = [read for read in receipts if read.name.startswith("true")]
+    assert len([read for read in whole if read.node["ok"]]) > len(whole) / 3
+
+
+def test_both_readers_say_the_same_of_two_views_of_a_log(tmp_path: Path) -> None:
+    reads = both(tmp_path, (File(name, raw, against=other) for name, raw, other in views()), compared)
+    for read in reads:
+        said = {name: value for name, value in read.node["against"].items() if name != "reason"}
+        assert said == read.python, read.name
+    assert {read.python["agrees"] for read in reads} == {True, False, None}
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ const USAGE = `usage: invoke-log-verify FILE [--trust VKEY] [--against OTHER] [-
 
 FILE is a bundle or a receipt: its first item says which. VKEY is the log's verifier key: one C2SP vkey line, or a file
 that holds it. OTHER is what you kept of a bundle's log: another bundle, or a checkpoint. --batch reads lines of
-{"path": FILE, "trust": VKEY or null}, with "against": OTHER where wanted, and prints one report a line.
+{"path": FILE, "trust": VKEY or null, "against": OTHER or null} and prints one report a line.
 Exit code 0: every file is ok; 2: usage; 3: one does not verify, or FILE and OTHER cannot both be true.`;
 const OPTIONS = /** @type {const} */ ({
   trust: { type: 'string' },
@@ -84,15 +84,15 @@ async function batch() {
  *
  * @param {string} path
  * @param {string | null} trust
- * @param {string} [against]
+ * @param {string | null} [against]
  */
 async function reportOn(path, trust, against) {
   const bytes = await bytesOf(path);
   if (!isReceipt(bytes)) {
     const report = await replay(bytes, { trust });
-    return against === undefined ? report : withAgreement(report, await compare(bytes, await bytesOf(against)));
+    return against ? withAgreement(report, await compare(bytes, await bytesOf(against))) : report;
   }
-  if (against !== undefined) throw new UsageError('--against compares a bundle, and FILE is a receipt');
+  if (against) throw new UsageError('--against compares a bundle, and FILE is a receipt');
   return verifyReceipt(bytes, { trust });
 }
 
