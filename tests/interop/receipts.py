@@ -12,7 +12,7 @@ from invoke_log.rules.event import GOVERNANCE_KINDS
 from tests.harness.forge import take_apart
 
 WAYS: Final = ("true", "true", "void", "whole", "less", "flipped", "cut")
-"""true: it shows what it has to. void: also what the log does not admit. whole: every leaf. less: all that it has to but
+"""true: it shows what it has to. void: also what the log does not admit. whole: every leaf. less: what it has to, less
 one. flipped: one bit is another. cut: it ends early.
 """
 _ALWAYS: Final = (*GOVERNANCE_KINDS, "tick", "observation")
