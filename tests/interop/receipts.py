@@ -11,7 +11,7 @@ from invoke_log.format.receipt import Header, Shown, encode_header, encode_shown
 from invoke_log.rules.event import GOVERNANCE_KINDS
 from tests.harness.forge import take_apart
 
-WAYS: Final = ("true", "true", "void", "whole", "less", "flipped", "cut")
+WAYS: Final = ("true", "true", "true", "void", "whole", "less", "flipped", "cut")
 """true: it shows what it has to. void: also what the log does not admit. whole: every leaf. less: what it has to, less
 one. flipped: one bit is another. cut: it ends early.
 """
