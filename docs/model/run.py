@@ -1,5 +1,5 @@
-"""Search every row and print what it came to, step by step where it breaks; exit code 1 where one ends otherwise than it
-says.
+"""Search every row and print what it came to, step by step where it breaks; exit code 1 where one ends otherwise than
+it says.
 
 python -m docs.model.run [--fast] [WORDS…]       rows whose name holds one of WORDS
 python -m docs.model.run --write                 those that break, into counterexamples.md

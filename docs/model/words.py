@@ -17,10 +17,10 @@ HEAD: Final = """\
 
 Written by `python -m docs.model.run --write`; edit the model instead.
 
-Each rule turned off, or a world other than a contract promises, and the shortest way in which something breaks then. Time is
-counted in D, of approvals in TTLs; the log knows of it what a tick has told. Processes are executors, and the last one a
-reconciler that re-drives; a request under way is told by its number among those that are. What comes of it in the code:
-[README.md](README.md).
+Each rule turned off, or a world other than a contract promises, and the shortest way in which something breaks then.
+Time is counted in D, of approvals in TTLs; the log knows of it what a tick has told. Processes are executors, and the
+last one a reconciler that re-drives; a request under way is told by its number among those that are. What comes of it
+in the code: [README.md](README.md).
 """
 BROKEN: Final = {
     "S1": "one generation has landed twice",

@@ -246,7 +246,7 @@ def test_after_the_send_deadline_nothing_is_sent(
 
 
 def test_only_accepted_permits_a_send(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DUPLICATE of an append that was never answered unavailable is somebody else's permission. [CALL-4], `no_op_is_no`"""
+    """[CALL-4], `no_op_is_no`: DUPLICATE of an append that was never answered unavailable permits somebody else."""
     append = shop.live.log.append_many
 
     def twice(envelopes: list[Envelope]) -> list[Answer]:
