@@ -9,6 +9,7 @@ control: a script that acknowledges too early, or whatever the append came to, w
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -30,7 +31,6 @@ PARTS = 5
 WRITES = frozenset(("pwrite64", "writev", "pwritev"))
 SYNCS = frozenset(("fdatasync",))
 SYSCALLS = WRITES | SYNCS | {"fsync", "ftruncate"}
-# Not with --seccomp-bpf, though it is quicker: strace 6.1 injects no signal then.
 STRACE = ("strace", "-f", "-qq", "-e", f"trace={','.join(sorted(SYSCALLS))}")
 # strace counts each system call by itself: a point is a call's name and its number among those of that name.
 Point = tuple[str, int]
@@ -161,10 +161,12 @@ def _tried(
     lost: dict[Point, list[str]] = {}
     for name, number in points:
         log, trace = shutil.copytree(template, place / f"{name}{number}"), place / "trace"
+        # Which stops the script at no other call, and is quicker. strace 6.1 injects no signal then.
+        filtered = () if fault.kills else ("--seccomp-bpf",)
         inject = f"inject={name}:{fault.injected}:when={number}"
-        run = _run([*STRACE, "-o", str(trace), "-e", inject], log, mode=mode)
+        run = _run([*STRACE, *filtered, "-o", str(trace), "-e", inject], log, mode=mode)
         if fault.kills:
-            reached += run.returncode != 0
+            reached += run.returncode == -signal.SIGKILL
         else:
             reached += "(INJECTED)" in trace.read_text()
             assert run.returncode == 0, run.faults
