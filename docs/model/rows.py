@@ -180,5 +180,6 @@ WEAK: Final = (
         world=World(executors=1, settles_true=False),
         breaks="L1",
         live=True,
+        fast=True,
     ),
 )
