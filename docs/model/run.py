@@ -1,6 +1,8 @@
-"""Search every row and print what it came to; exit code 1 where one ends otherwise than it says.
+"""Search every row and print what it came to, step by step where it breaks; exit code 1 where one ends otherwise than
+it says.
 
 python -m docs.model.run [--fast] [WORDS…]       rows whose name holds one of WORDS
+python -m docs.model.run --write                 those that break, into counterexamples.md
 """
 
 import sys
@@ -8,14 +10,18 @@ import time
 
 from docs.model.approval import ROWS
 from docs.model.rows import HOLDS, WEAK
+from docs.model.words import HEAD, PAGE, section, steps
 
 
 def main(arguments: list[str]) -> int:
     """Run the rows that were asked for."""
-    fast, words, wrong = "--fast" in arguments, [word for word in arguments if not word.startswith("--")], 0
-    print(f"{'row':<46} {'rule off':<20} {'result':<10} {'states':>9} {'trace':>5} {'s':>6}")
+    fast, write, wrong = "--fast" in arguments, "--write" in arguments, 0
+    words = [word for word in arguments if not word.startswith("--")]
+    page = HEAD
+    print(f"{'row':<46} {'rule off':<20} {'result':<10} {'states':>9} {'steps':>5} {'s':>6}")
     for row in (*HOLDS, *WEAK, *ROWS):
-        if (fast and not row.fast) or (words and not any(word in row.name for word in words)):
+        named = not words or any(word in row.name for word in words)
+        if not named or (fast and not row.fast) or (write and not row.breaks):
             continue
         began = time.monotonic()
         found = row.run()
@@ -29,6 +35,11 @@ def main(arguments: list[str]) -> int:
             f"{'' if right else f'   want {row.breaks}'}",
             flush=True,
         )
+        if found.broken:
+            print("".join(f"    {step}\n" for step in steps(row, found)), flush=True)
+            page += section(row, found)
+    if write:
+        PAGE.write_text(page, encoding="utf-8")
     return 1 if wrong else 0
 
 

@@ -1,9 +1,10 @@
 """The script that faults are injected into: appends numbered notes one by one and says each one that is durable.
 
-    python appender.py LOG FIRST COUNT [early]
+    python appender.py LOG FIRST COUNT [early | deaf]
 
-One line on stdout for each acknowledged append: number, event id. `early` is the control: it says so before it appends.
-An append that raises or is answered UNAVAILABLE is tried again with the same bytes, a bounded number of times.
+One line on stdout for each acknowledged append: number, event id. An append that raises or is answered UNAVAILABLE is
+tried again with the same bytes, a bounded number of times. Two modes are controls, and wrong: `early` acknowledges
+before it appends, `deaf` whatever the append came to.
 """
 
 import sys
@@ -18,9 +19,9 @@ from invoke_log.rules.kind import Note
 ATTEMPTS_MAX = 50
 
 
-def append(log: il.Log, envelope: Envelope) -> bool:
+def append(log: il.Log, envelope: Envelope, *, attempts: int = ATTEMPTS_MAX) -> bool:
     """Append until there is a definite answer; whether it is that the event is on the log."""
-    for _ in range(ATTEMPTS_MAX):
+    for _ in range(attempts):
         try:
             answer = log.append(envelope)
         except il.InvokeLogError as error:
@@ -35,7 +36,7 @@ def append(log: il.Log, envelope: Envelope) -> bool:
 
 def main() -> int:
     path, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    early = sys.argv[4:] == ["early"]
+    early, deaf = sys.argv[4:] == ["early"], sys.argv[4:] == ["deaf"]
     log = il.Log.open(path)
     key = il.load_key(f"{path}/keys/agent.key")
     for number in range(first, first + count):
@@ -45,7 +46,8 @@ def main() -> int:
         said = f"acked {number} {digest.event_id(envelope.body).hex()}"
         if early:
             print(said, flush=True)
-        if append(log, envelope) and not early:
+        done = append(log, envelope, attempts=1 if deaf else ATTEMPTS_MAX)
+        if (done or deaf) and not early:
             print(said, flush=True)
     log.close()
     return 0

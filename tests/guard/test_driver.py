@@ -231,7 +231,7 @@ class Boot:
 def test_after_the_send_deadline_nothing_is_sent(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, late_s: float, sends: int
 ) -> None:
-    """D is counted from before the START was appended: the commit is what took long."""
+    """D is counted from before the START was appended: the commit is what took long. [CALL-2], `send_deadline`"""
     boot, append = Boot(monkeypatch), shop.live.log.append_many
 
     def slow(envelopes: list[Envelope]) -> list[Answer]:
@@ -246,7 +246,7 @@ def test_after_the_send_deadline_nothing_is_sent(
 
 
 def test_only_accepted_permits_a_send(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DUPLICATE of an append that was never answered unavailable is somebody else's permission."""
+    """[CALL-4], `no_op_is_no`: DUPLICATE of an append that was never answered unavailable permits somebody else."""
     append = shop.live.log.append_many
 
     def twice(envelopes: list[Envelope]) -> list[Answer]:

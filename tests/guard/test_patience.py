@@ -192,6 +192,21 @@ def test_the_logs_clock_alone_proves_no_absence(shop: Shop) -> None:
     assert shop.reconcile().status == NOT_COMMITTED
 
 
+def test_a_tick_that_was_sealed_before_a_send_and_came_after_it_brings_no_absence_forward(shop: Shop) -> None:
+    """By the log D + Q counts from that tick, and has passed 899 ms too early."""
+    live, sealed = shop.live, shop.live.tick(1)
+    live.clock.ms += 900
+    live.append(live.begun(), sealed)
+    live.append(live.outcome(UNKNOWN))
+    assert shop.reconcile().note == "not there yet: it may still appear"
+    live.wait(D_MS + Q_MS - 899)
+    look = shop.reconcile()
+    assert (look.status, look.probe) == (UNKNOWN, "NONE")
+    assert "watch it for" in look.note
+    live.wait(899)
+    assert shop.reconcile().status == NOT_COMMITTED
+
+
 def test_a_read_is_as_old_as_its_beginning_however_late_its_answer_is_judged(shop: Shop) -> None:
     """[CALL-5]: the log's clock has leapt, and D + Q pass on this machine's own while the answer is on its way."""
     live, guard = shop.live, Guard(shop.live.log, key=shop.live.agent)

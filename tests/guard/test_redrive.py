@@ -213,7 +213,7 @@ def test_a_reconciler_that_looks_less_often_than_d_and_q_sends_again_once_and_se
 
 
 def test_where_nobody_ticks_this_machine_says_how_old_the_providers_key_is(shop: Shop, provider: Provider) -> None:
-    """[CALL-6]: the log's time stands still, and by it the provider would know its key for ever."""
+    """[CALL-6], `redrive_clock`: the log's time stands still, and by it the provider would know its key for ever."""
     lose(shop)
     shop.live.wait(D_MS)
     shop.live.log._log_signer = None

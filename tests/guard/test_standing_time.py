@@ -77,6 +77,7 @@ def nothing_is_amiss(shop: Shop) -> bool:
 
 
 def test_last_weeks_approval_starts_nothing_today(shop: Shop) -> None:
+    """[CALL-8], `own_clock`"""
     asked(shop)
     consent(shop)
     shop.live.clock.ms += WEEK_MS

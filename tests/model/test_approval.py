@@ -21,7 +21,9 @@ from docs.model.approval import (
     moves,
 )
 from docs.model.checker import Label
+from docs.model.words import PAGE, section
 from invoke_log.rules.kind import Approval, Denial, Release, Revoke
+from tests.guard import test_standing_time
 from tests.harness.play import APPROVER, SECOND, Play, must
 from tests.harness.play import EXECUTOR as EXECUTOR_KEY
 from tests.harness.worked_log import ADMIN, AGENT, a_start, contract, verdict
@@ -31,8 +33,8 @@ LONG: Final = bool(os.environ.get("INVOKE_LOG_MODEL"))
 LIVES: Final = 2_000 if LONG else 40
 STEPS: Final = 20
 KEYS: Final = {ISSUER: AGENT, EXECUTOR: EXECUTOR_KEY, ONE: APPROVER, TWO: SECOND}
-OF_THE_GUARD: Final = ("own_clock",)
-"""Nothing that is appended shows whether it holds: tests/guard/test_standing_time.py does."""
+OF_THE_GUARD: Final = {"own_clock": test_standing_time.test_last_weeks_approval_starts_nothing_today}
+"""Nothing that is appended shows whether it holds: this test does."""
 KINDS: Final = frozenset(("intent", "approve", "deny", "release", "start"))
 
 
@@ -81,7 +83,15 @@ class Twin:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.fast or LONG], ids=lambda row: row.name)
 def test_a_row_ends_as_it_says(row: Row) -> None:
-    assert row.run().broken == row.breaks
+    found = row.run()
+    assert found.broken == row.breaks
+    if found.broken:
+        assert section(row, found) in PAGE.read_text(encoding="utf-8"), "run python -m docs.model.run --write"
+
+
+def test_a_rule_that_no_event_shows_is_held_by_a_test_of_the_guard() -> None:
+    for rule, test in OF_THE_GUARD.items():
+        assert f"`{rule}`" in (test.__doc__ or "")
 
 
 @pytest.mark.parametrize(
