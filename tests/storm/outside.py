@@ -134,7 +134,7 @@ def open_outside() -> Iterator[Outside]:
         inbox = running.enter_context(open_inbox())
         banks["pay"].configure(stores="all")
         twice = ["transfer.created", "transfer.created"]
-        told = {"url": inbox.url, "secret": SECRET, "events": twice, "early": False, "delay_ms": MESSAGE_DELAY_MS}
+        told = {"url": inbox.url, "secret": SECRET, "paid": twice, "early": False, "delay_ms": MESSAGE_DELAY_MS}
         banks["transfer"].configure(stores="success", webhook=told)
         stage = running.enter_context(open_stage())
         mailbox = Mailbox()
