@@ -328,7 +328,7 @@ def test_a_message_after_the_answer_is_put_on_record_beside_it(bank: Bank, inbox
     assert isinstance(bank.pay(), Committed)
     heard = bank.hear(*inbox.take(1))
     assert (heard.answer, heard.status, heard.incident) == ("recorded", COMMITTED, None)
-    assert (bank.desk.kinds(), bank.paid()) == (["response", "webhook"], ["i1"])
+    assert (bank.desk.kinds(), bank.count("resolution"), bank.paid()) == (["response", "webhook"], 1, ["i1"])
 
 
 @pytest.mark.parametrize(("behaviour", "ending"), [(Behaviour.PASS, Committed), (Behaviour.DROP_RESPONSE, Blocked)])
