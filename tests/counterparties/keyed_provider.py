@@ -30,6 +30,7 @@ from standardwebhooks import Webhook
 Answer = tuple[int, dict[str, Any]]
 PAID, DECLINED, HELD, CANCELED = "paid", "declined", "held", "canceled"
 STATUSES = {"decline": DECLINED, "hold": HELD}
+FAILURES: dict[str, Answer] = {"decline": (402, {"code": "declined"}), "break": (500, {"code": "internal"})}
 
 
 class Books:
@@ -72,18 +73,15 @@ class Books:
         return 200, {"transfers": found}
 
     def _carry_out(self, request: dict[str, Any]) -> Answer:
-        behave = request.get("behave")
+        behave = request.get("behave", "ok")
         made = {"id": f"tr_{uuid.uuid4().hex[:12]}", **request, "status": STATUSES.get(behave, PAID)}
         if behave != "decline":
             with self.lock:
                 self.transfers.append(made)
         if self.webhook is not None:
             self._tell(made, self.webhook)
-        match behave:
-            case "decline":
-                return 402, {"code": "declined"}
-            case "break":
-                return 500, {"code": "internal"}
+        if behave in FAILURES:
+            return FAILURES[behave]
         return (200 if made["status"] == PAID else 202), dict(made)  # as it is now, whatever becomes of it
 
     def _tell(self, made: dict[str, Any], webhook: dict[str, Any]) -> None:
