@@ -37,7 +37,7 @@ from tests.counterparties.postgres_server import connect, free_port
 from tests.counterparties.wire import PostgresWire, RunningProxy, landed, running_proxy
 
 COMMIT = partial(Rule, path="/COMMIT")
-TIMEOUT_MS: Final = 1_000
+TIMEOUT_MS: Final = 1_500
 SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h; Python has no name for it
 TCPI_UNACKED: Final = slice(24, 28)  # in the tcp_info of linux/tcp.h
 
