@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from invoke_log.guard.tool_call import Call
 from invoke_log.surfaces.demo.proxy import HttpWire
 from tests.counterparties.wire import RunningProxy, running_proxy
 
@@ -40,6 +41,12 @@ class Keyed:
         """How many requests reached it."""
         return int(self._ledger()["requests"])
 
+    def cancel(self, call: Call) -> bool:
+        """Have it give up what it holds under a call's tag, and return whether there is something and all of it is."""
+        answer = httpx.post(self._url("/cancel"), json={"tag": call.tag}, trust_env=False)
+        found = [made["status"] for made in answer.raise_for_status().json()["transfers"]]
+        return set(found) == {"canceled"}
+
     def _ledger(self) -> dict[str, Any]:
         ledger: dict[str, Any] = httpx.get(self._url("/_ledger"), trust_env=False).json()
         return ledger
@@ -63,9 +70,13 @@ def keyed_provider() -> Iterator[Keyed]:
 
 @dataclass
 class Inbox:
-    """Where messages arrive: each as its raw body and its headers, in the order of their coming."""
+    """Where messages arrive: each as its raw body and its headers, in the order of their coming.
+
+    answer: the HTTP status that a message is answered with, given it; called before it counts as arrived.
+    """
 
     url: str = ""
+    answer: Callable[[bytes, dict[str, str]], int] = lambda *_: 204
     arrived: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
     _more: threading.Condition = field(default_factory=threading.Condition)
 
@@ -75,10 +86,12 @@ class Inbox:
             assert self._more.wait_for(lambda: len(self.arrived) >= count, timeout=20), self.arrived
             return list(self.arrived)
 
-    def put(self, body: bytes, headers: dict[str, str]) -> None:
+    def put(self, body: bytes, headers: dict[str, str]) -> int:
+        status = self.answer(body, headers)
         with self._more:
             self.arrived.append((body, headers))
             self._more.notify_all()
+        return status
 
 
 @contextmanager
@@ -88,8 +101,8 @@ def open_inbox() -> Iterator[Inbox]:
 
     class Messages(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            inbox.put(self.rfile.read(int(self.headers["Content-Length"])), dict(self.headers.items()))
-            self.send_response(204)
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(inbox.put(body, dict(self.headers.items())))
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:

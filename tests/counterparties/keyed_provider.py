@@ -1,14 +1,17 @@
 """A provider of ours that honours an Idempotency-Key, in a process of its own: `python keyed_provider.py`.
 
 What it stores under a key is set from outside: all results, successes only, or none. Its ledger is what it did, counted
-apart from what it answered. It sends signed messages (Standard Webhooks) about what it did, when it is told to.
+apart from what it answered. It sends signed messages (Standard Webhooks) about what it did or declined, when it is told
+to.
 
     POST /transfers     {"beneficiary", "amount", "invoice", "tag", "behave"}: pays, unless behave says otherwise:
-                        "decline" answers 402 and pays nothing, "break" pays and answers 500
+                        "decline" answers 402 and pays nothing, "break" pays and answers 500, "hold" answers 202 and
+                        pays nothing until somebody there says yes, which nobody does
+    POST /cancel        {"tag"}: gives up for good what is held under a tag; answers with all that is there under it
     GET /_ledger        {"transfers": […], "requests": n}
     POST /_config       {"stores": "all", "webhook": {…} or null}; forgets everything
-    webhook             {"url", "secret", "events": […], "early": bool, "delay_ms"}: an event each, before the answer or
-                        after it; the same id for each copy of one event
+    webhook             {"url", "secret", "paid": […], "declined": […], "early": bool, "delay_ms"}: an event each,
+                        before the answer or after it; the same id for each copy of one event
 """
 
 import json
@@ -25,6 +28,9 @@ from typing import Any
 from standardwebhooks import Webhook
 
 Answer = tuple[int, dict[str, Any]]
+PAID, DECLINED, HELD, CANCELED = "paid", "declined", "held", "canceled"
+STATUSES = {"decline": DECLINED, "hold": HELD}
+FAILURES: dict[str, Answer] = {"decline": (402, {"code": "declined"}), "break": (500, {"code": "internal"})}
 
 
 class Books:
@@ -58,30 +64,41 @@ class Books:
                 self.kept.pop(key, None)
         return answer
 
-    def _carry_out(self, request: dict[str, Any]) -> Answer:
-        if request.get("behave") == "decline":
-            return 402, {"code": "declined"}
-        made = {"id": f"tr_{uuid.uuid4().hex[:12]}", **request}
+    def cancel(self, tag: str) -> Answer:
         with self.lock:
-            self.transfers.append(made)
+            found = [made for made in self.transfers if made.get("tag") == tag]
+            for made in found:
+                if made["status"] == HELD:
+                    made["status"] = CANCELED
+        return 200, {"transfers": found}
+
+    def _carry_out(self, request: dict[str, Any]) -> Answer:
+        behave = request.get("behave", "ok")
+        made = {"id": f"tr_{uuid.uuid4().hex[:12]}", **request, "status": STATUSES.get(behave, PAID)}
+        if behave != "decline":
+            with self.lock:
+                self.transfers.append(made)
         if self.webhook is not None:
             self._tell(made, self.webhook)
-        return (500, {"code": "internal"}) if request.get("behave") == "break" else (200, made)
+        if behave in FAILURES:
+            return FAILURES[behave]
+        return (200 if made["status"] == PAID else 202), dict(made)  # as it is now, whatever becomes of it
 
     def _tell(self, made: dict[str, Any], webhook: dict[str, Any]) -> None:
-        thread = threading.Thread(target=deliver, args=(made, webhook), daemon=True)
+        thread = threading.Thread(target=deliver, args=(dict(made), webhook), daemon=True)
         thread.start()
         if webhook["early"]:
             thread.join()
 
 
 def deliver(made: dict[str, Any], webhook: dict[str, Any]) -> None:
-    """Send one signed message for each event; equal events are copies of one message."""
+    """Send one signed message for each event; equal events are copies of one message, signed each when it is sent."""
+    happened = datetime.now(UTC).isoformat()
     time.sleep(webhook["delay_ms"] / 1000)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    for event in webhook["events"]:
+    for event in webhook.get(made["status"], []):
         now, message_id = datetime.now(UTC), f"msg_{made['id']}_{event}"
-        body = json.dumps({"type": event, "timestamp": now.isoformat(), "data": made})
+        body = json.dumps({"type": event, "timestamp": happened, "data": made})
         headers = {
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now.timestamp())),
@@ -108,6 +125,8 @@ class Requests(BaseHTTPRequestHandler):
             with self.books.lock:
                 self.books.configure(given)
             self._answer(200, {})
+        elif self.path == "/cancel":
+            self._answer(*self.books.cancel(given["tag"]))
         elif not self.headers.get("Idempotency-Key"):
             self._answer(400, {"code": "key_missing"})
         else:

@@ -66,10 +66,10 @@ def wheel() -> Path:
     return Path(spec.origin).parent
 
 
-def connect(port: int) -> psycopg.Connection[Any]:
+def connect(port: int, settings: str = "") -> psycopg.Connection[Any]:
     """Return a connection on which each statement is a transaction of its own, and nothing is encrypted."""
     return psycopg.connect(
-        f"host=127.0.0.1 port={port} user=postgres dbname=postgres sslmode=disable gssencmode=disable",
+        f"host=127.0.0.1 port={port} user=postgres dbname=postgres sslmode=disable gssencmode=disable {settings}",
         autocommit=True,
         connect_timeout=10,
     )

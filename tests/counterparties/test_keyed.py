@@ -1,12 +1,12 @@
-"""A provider that honours our key and confirms by signed messages, webhook-confirmable. [PRF-2], [PRF-3], [CTR-8],
-S2, S3
+"""A provider that honours our key and confirms by signed messages, webhook-confirmable. [PRF-2] to [PRF-4], [CTR-8],
+[CALL-6], [CALL-9], S1, S2, S3
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -16,16 +16,18 @@ from requests.adapters import HTTPAdapter
 
 from invoke_log.adapter import httpx as adapter
 from invoke_log.adapter import requests as requests_adapter
-from invoke_log.adapter import standard_webhooks
 from invoke_log.adapter import urllib3 as urllib3_adapter
-from invoke_log.errors import ConfigInvalidError, MessageInvalidError
+from invoke_log.errors import ConfigInvalidError, ReadUnclearError
+from invoke_log.format.cbor import Value
 from invoke_log.guard.outcome import Blocked, Committed, DefiniteFailure, NeverSent, NotCommitted, OutcomeUnknown
+from invoke_log.guard.reconcile import ONE, UNCLEAR
 from invoke_log.guard.tool_call import Call
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN
 from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
 from tests.counterparties.desk import Desk
-from tests.counterparties.keyed import SECRET, Inbox, Keyed
+from tests.counterparties.keyed import Keyed
 from tests.counterparties.postgres_server import free_port
+from tests.counterparties.wire import landed, patience_s, treated
 
 PATH = "/transfers"
 fault = partial(Rule, path=PATH)
@@ -45,9 +47,38 @@ class Bank:
     def pay(self, invoice: str = "i1") -> Any:
         return self.desk.call("transfer", beneficiary="b1", invoice=invoice, amount=500)
 
+    def send(self, beneficiary: str, invoice: str, amount: int, *, invoke: Call) -> str:
+        """The tool: one request under the provider's key."""
+        body = {"beneficiary": beneficiary, "invoice": invoice, "amount": amount, "tag": invoke.tag}
+        with client(self.timeout_s) as sender, adapter.proofs():
+            answer = sender.post(
+                f"http://127.0.0.1:{self.port}{PATH}",
+                json={**body, "behave": self.behave},
+                headers={"Idempotency-Key": invoke.provider_key},
+            )
+            made = answer.raise_for_status().json()
+        if made["status"] != "paid":
+            raise ReadUnclearError(f"{made['id']} is {made['status']}")
+        return str(made["id"])
+
+    def find(self, call: Call) -> list[str]:
+        """The read-back, of a provider that lists what it did."""
+        ours = [made for made in self.keyed.transfers() if made["tag"] == call.tag]
+        if any(made["status"] == "held" for made in ours):
+            raise ReadUnclearError("one is held: it may happen yet")
+        return [made["id"] for made in ours if made["status"] == "paid"]
+
+    def lose(self, behaviour: Behaviour = Behaviour.DROP_RESPONSE) -> None:
+        """Let the answer of the next request be lost."""
+        self.keyed.proxy.control.next_posts(treated(behaviour, PATH))
+
     def paid(self) -> list[str]:
         """The provider's own ledger."""
-        return [made["invoice"] for made in self.keyed.transfers()]
+        return [made["invoice"] for made in self.keyed.transfers() if made["status"] == "paid"]
+
+    def count(self, kind: str) -> int:
+        """How many events of a kind are on the log."""
+        return sum(entry.event.kind == kind for entry in self.desk.log.entries())
 
 
 def client(timeout_s: float = 5) -> httpx.Client:
@@ -56,21 +87,14 @@ def client(timeout_s: float = 5) -> httpx.Client:
 
 @pytest.fixture
 def bank(desk: Desk, keyed: Keyed) -> Bank:
-    contract = desk.ready("webhook-transfer", {"account": "DE02"})
-    opened = Bank(desk, keyed, contract, keyed.proxy.port)
-
-    @desk.guard.tool(contract)
-    def transfer(beneficiary: str, invoice: str, amount: int, *, invoke: Call) -> str:
-        body = {"beneficiary": beneficiary, "invoice": invoice, "amount": amount, "tag": invoke.tag}
-        with client(opened.timeout_s) as sender, adapter.proofs():
-            answer = sender.post(
-                f"http://127.0.0.1:{opened.port}{PATH}",
-                json={**body, "behave": opened.behave},
-                headers={"Idempotency-Key": invoke.provider_key},
-            )
-            return str(answer.raise_for_status().json()["id"])
-
+    opened = open_bank(desk, keyed)
+    desk.guard.tool(opened.contract)(opened.send)
     return opened
+
+
+def open_bank(desk: Desk, keyed: Keyed, **changes: Value) -> Bank:
+    """Return a bank whose tool is not under the guard yet."""
+    return Bank(desk, keyed, desk.ready("webhook-transfer", {"account": "DE02"}, **changes), keyed.proxy.port)
 
 
 def test_an_answered_transfer_is_committed_by_one_request(bank: Bank) -> None:
@@ -79,17 +103,21 @@ def test_an_answered_transfer_is_committed_by_one_request(bank: Bank) -> None:
 
 
 @pytest.mark.parametrize(
-    "behaviour", [Behaviour.DROP_RESPONSE, Behaviour.DROP_REQUEST, Behaviour.UNAVAILABLE, Behaviour.HANG], ids=str
+    "behaviour",
+    [Behaviour.DROP_RESPONSE, Behaviour.DROP_REQUEST, Behaviour.UNAVAILABLE, Behaviour.HANG, Behaviour.SLOW],
+    ids=str,
 )
 def test_without_an_answer_it_stays_unknown_however_long_nobody_says_anything(bank: Bank, behaviour: Behaviour) -> None:
-    bank.keyed.proxy.control.next_posts(fault(behaviour=behaviour))
-    bank.timeout_s = 0.5 if behaviour is Behaviour.HANG else 5
+    bank.lose(behaviour)
+    bank.timeout_s = patience_s(behaviour)
     assert isinstance(bank.pay(), OutcomeUnknown)
+    if behaviour is Behaviour.SLOW:
+        landed(bank.paid)
     bank.desk.later(bank.contract)
     assert bank.desk.look().status == UNKNOWN
     assert isinstance(bank.pay(), Blocked)
-    landed = behaviour is not Behaviour.DROP_REQUEST
-    assert (bank.keyed.requests(), bank.paid()) == ((1, ["i1"]) if landed else (0, []))
+    arrives = behaviour is not Behaviour.DROP_REQUEST
+    assert (bank.keyed.requests(), bank.paid()) == ((1, ["i1"]) if arrives else (0, []))
     assert (len(bank.keyed.proxy.control.report().posts), bank.desk.statuses()) == (1, {"i1": UNKNOWN})
 
 
@@ -167,71 +195,71 @@ def test_a_second_send_under_one_key_is_safe_only_where_the_result_was_kept(
     assert (other.status_code == 422) == (stores == "all" or (stores == "success" and behave == "ok"))
 
 
-# --- messages
-
-
-def hook(inbox: Inbox, *events: str, early: bool = False, delay_ms: int = 0) -> dict[str, Any]:
-    return {"url": inbox.url, "secret": SECRET, "events": list(events), "early": early, "delay_ms": delay_ms}
-
-
-@pytest.mark.parametrize(("early", "delay_ms"), [(True, 0), (False, 300)], ids=["early", "late"])
-def test_a_message_about_a_lost_call_verifies_and_carries_its_tag(
-    bank: Bank, inbox: Inbox, early: bool, delay_ms: int
-) -> None:
-    bank.keyed.configure(webhook=hook(inbox, "transfer.created", early=early, delay_ms=delay_ms))
-    bank.keyed.proxy.control.next_posts(fault(behaviour=Behaviour.DROP_RESPONSE))
-    assert isinstance(bank.pay(), OutcomeUnknown)
-    assert len(inbox.arrived) == (1 if early else 0)
-    [(body, headers)] = inbox.take(1)
-    message = standard_webhooks.verify(body, headers, SECRET)
-    [made] = bank.keyed.transfers()
-    assert (message.event, message.body["data"]["tag"]) == ("transfer.created", made["tag"])
-    assert message.event in bank.contract.webhook.positive
-
-
-def test_copies_of_a_message_have_one_id_and_other_messages_another(bank: Bank, inbox: Inbox) -> None:
-    bank.keyed.configure(webhook=hook(inbox, "transfer.created", "transfer.created", "transfer.seen"))
-    bank.pay()
-    messages = [standard_webhooks.verify(body, headers, SECRET) for body, headers in inbox.take(3)]
-    assert [message.event for message in messages] == ["transfer.created", "transfer.created", "transfer.seen"]
-    assert messages[0].id == messages[1].id != messages[2].id
-
-
-@pytest.fixture
-def delivered(bank: Bank, inbox: Inbox) -> tuple[bytes, dict[str, str]]:
-    bank.keyed.configure(webhook=hook(inbox, "transfer.created"))
-    bank.pay()
-    [one] = inbox.take(1)
-    return one
-
-
-Forge = Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str], str]]
-OTHER = "whsec_" + "A" * 32
-FORGERIES: dict[str, Forge] = {
-    "changed": lambda body, headers: (body.replace(b"500", b"900"), headers, SECRET),
-    "another secret": lambda body, headers: (body, headers, OTHER),
-    "another id": lambda body, headers: (body, {**lower(headers), "webhook-id": "msg_2"}, SECRET),
-    "too old": lambda body, headers: (body, {**lower(headers), "webhook-timestamp": "1700000000"}, SECRET),
-    "no signature": lambda body, headers: (body, {}, SECRET),
-    "not text": lambda body, headers: (b"\xff", headers, SECRET),
+KEEPS_ALL: Final[dict[str, Value]] = {
+    "place": "Idempotency-Key",
+    "retention_ms": 86_400_000,
+    "mismatch": "refused",
+    "stores": "all",
+}
+LISTS: Final[dict[str, Value]] = {
+    "observability": "queryable",
+    "read_back": {"operation": "transfers.list", "tag": "tag", "complete": True, "lag_ms": 0},
+    "webhook": None,
 }
 
 
-def lower(headers: dict[str, str]) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def test_where_no_key_is_kept_a_lost_answer_is_found_by_reading_and_nothing_is_sent_twice(
+    desk: Desk, keyed: Keyed
+) -> None:
+    keyed.configure(stores="none")
+    bank = open_bank(desk, keyed, **LISTS, provider_key={**KEEPS_ALL, "stores": "none"})
+    with pytest.raises(ConfigInvalidError, match="stores all results"):
+        desk.guard.tool(bank.contract, redrive=bank.send)(bank.send)
+    desk.guard.tool(bank.contract, read_back=bank.find)(bank.send)
+    bank.lose()
+    assert isinstance(bank.pay(), OutcomeUnknown)
+    assert isinstance(bank.pay(), Blocked)
+    look = desk.look()
+    assert (look.probe, look.status) == (ONE, COMMITTED)
+    assert isinstance(bank.pay(), Blocked)
+    assert (keyed.requests(), bank.paid(), desk.statuses()) == (1, ["i1"], {"i1": COMMITTED})
 
 
-@pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES)
-def test_a_forged_message_is_refused(delivered: tuple[bytes, dict[str, str]], forge: Forge) -> None:
-    assert standard_webhooks.verify(*delivered, SECRET).event == "transfer.created"
-    with pytest.raises(MessageInvalidError):
-        standard_webhooks.verify(*forge(*delivered))
+@pytest.mark.parametrize(
+    ("behaviour", "requests_seen"),
+    [(Behaviour.DROP_RESPONSE, 2), (Behaviour.DROP_REQUEST, 1), (Behaviour.UNAVAILABLE, 2)],
+    ids=str,
+)
+def test_where_all_results_are_kept_and_nobody_can_ask_one_redrive_finds_out(
+    desk: Desk, keyed: Keyed, behaviour: Behaviour, requests_seen: int
+) -> None:
+    bank = open_bank(desk, keyed, observability="fire-and-forget", webhook=None, provider_key=KEEPS_ALL)
+    desk.guard.tool(bank.contract, redrive=bank.send)(bank.send)
+    bank.lose(behaviour)
+    assert isinstance(bank.pay(), OutcomeUnknown)
+    assert (desk.look().status, bank.count("redrive")) == (UNKNOWN, 0)  # the last send may still be under way
+    desk.later(bank.contract)
+    assert (desk.look().status, desk.guard.reconcile()) == (COMMITTED, [])
+    assert (bank.count("start"), bank.count("redrive")) == (1, 1)
+    assert (keyed.requests(), bank.paid(), desk.statuses()) == (requests_seen, ["i1"], {"i1": COMMITTED})
+    assert len({post.idempotency_key for post in keyed.proxy.control.report().posts}) == 1
 
 
-@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_ü"])
-def test_a_secret_that_is_none_is_said(delivered: tuple[bytes, dict[str, str]], secret: str) -> None:
-    with pytest.raises(ConfigInvalidError):
-        standard_webhooks.verify(*delivered, secret)
+def test_what_was_held_and_given_up_is_made_again_under_a_key_that_the_provider_has_not_seen(
+    desk: Desk, keyed: Keyed
+) -> None:
+    bank = open_bank(desk, keyed, **LISTS, provider_key=KEEPS_ALL, void="transfers.cancel")
+    desk.guard.tool(bank.contract, read_back=bank.find, void=keyed.cancel)(bank.send)
+    bank.behave = "hold"
+    assert isinstance(bank.pay(), OutcomeUnknown)
+    look = desk.look()
+    assert (look.probe, look.status, keyed.transfers()[0]["status"]) == (UNCLEAR, UNKNOWN, "held")
+    desk.later(bank.contract)
+    assert (desk.look().status, desk.kinds()[-2:]) == (NOT_COMMITTED, ["void", "key_burnt"])
+    bank.behave = "ok"
+    assert isinstance(bank.pay(), Committed)
+    assert [made["status"] for made in keyed.transfers()] == ["canceled", "paid"]
+    assert (keyed.requests(), bank.paid(), desk.statuses()) == (2, ["i1"], {"i1": COMMITTED})
 
 
 # --- nothing below retries

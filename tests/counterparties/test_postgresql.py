@@ -2,15 +2,22 @@
 [PRF-4], S2, S3
 """
 
+import ctypes
+import os
+import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 from unittest.mock import patch
 
 import psycopg
@@ -27,9 +34,12 @@ from invoke_log.surfaces.demo.processes import child_environment
 from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
 from tests.counterparties.desk import Desk
 from tests.counterparties.postgres_server import connect, free_port
-from tests.counterparties.wire import PostgresWire, RunningProxy, running_proxy
+from tests.counterparties.wire import PostgresWire, RunningProxy, landed, running_proxy
 
 COMMIT = partial(Rule, path="/COMMIT")
+TIMEOUT_MS: Final = 1_500
+SO_ATTACH_FILTER: Final = 26  # asm-generic/socket.h; Python has no name for it
+TCPI_UNACKED: Final = slice(24, 28)  # in the tcp_info of linux/tcp.h
 
 
 @dataclass
@@ -41,6 +51,27 @@ class Books:
     direct: psycopg.Connection[Any]
     contract: Any
     port: int
+    settings: str = ""
+    cut: Callable[[int], object] | None = None
+    """What happens to the line of a call, by its descriptor, just before its COMMIT."""
+
+    def connect(self, call: Call) -> psycopg.Connection[Any]:
+        made = connect(self.port, self.settings)
+        note, spoil = call.append_handle, self.cut
+        if note is not None and spoil is not None:
+            descriptor = made.pgconn.socket
+            object.__setattr__(call, "append_handle", lambda handle: (note(handle), spoil(descriptor)))
+        return made
+
+    def cut_once_received(self, descriptor: int) -> None:
+        """Cut a line as soon as the COMMIT on it was received, and the client knows that."""
+
+        def wait_and_cut() -> None:
+            with socket.socket(fileno=os.dup(descriptor)) as line:
+                landed(lambda: self.requests("/COMMIT") and not unacknowledged(line))
+                cut(descriptor)
+
+        threading.Thread(target=wait_and_cut).start()
 
     def post(self, document: str = "d1", **more: Value) -> Any:
         return self.desk.call("post_entry", account="a1", document=document, amount="5.00", **more)
@@ -60,9 +91,10 @@ def proxy(postgres_port: int) -> Iterator[RunningProxy]:
 
 
 @pytest.fixture
-def books(desk: Desk, proxy: RunningProxy, postgres_port: int) -> Iterator[Books]:
+def books(request: pytest.FixtureRequest, desk: Desk, proxy: RunningProxy, postgres_port: int) -> Iterator[Books]:
     proxy.control.clear()
-    contract = desk.ready("postgresql-entry", {"cluster": "test", "database": "postgres"})
+    changes = getattr(request, "param", {})
+    contract = desk.ready("postgresql-entry", {"cluster": "test", "database": "postgres"}, **changes)
     with connect(postgres_port) as direct:
         direct.execute("DROP TABLE IF EXISTS entries")
         direct.execute(
@@ -73,11 +105,30 @@ def books(desk: Desk, proxy: RunningProxy, postgres_port: int) -> Iterator[Books
 
         @desk.guard.tool(contract, read_back=lambda call: postgresql.transactions_under(direct, call))
         def post_entry(account: str, document: str, amount: str, *, invoke: Call) -> str:
-            with postgresql.transaction(lambda: connect(opened.port), invoke) as cursor:
+            with postgresql.transaction(lambda: opened.connect(invoke), invoke) as cursor:
                 cursor.execute("INSERT INTO entries VALUES (%s, %s)", (document, amount))
             return document
 
         yield opened
+
+
+def cut(descriptor: int) -> None:
+    """Let nothing that is sent to a socket reach it any more: a packet filter that takes 0 bytes of each."""
+    nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
+    with socket.socket(fileno=os.dup(descriptor)) as line:
+        line.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(nothing)))
+
+
+def ended(call: Callable[[], object]) -> object:
+    """Return how a call ended, which could also hang."""
+    endings: list[object] = []
+    threading.Thread(target=lambda: endings.append(call()), daemon=True).start()
+    return landed(lambda: endings)[0]
+
+
+def unacknowledged(line: socket.socket) -> int:
+    """How many segments that were sent the other side has not acknowledged."""
+    return int.from_bytes(line.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[TCPI_UNACKED], sys.byteorder)
 
 
 def test_a_commit_that_is_answered_is_committed_in_one_transaction(books: Books) -> None:
@@ -104,6 +155,42 @@ def test_a_commit_that_landed_and_was_answered_badly_is_found_committed(books: B
         assert books.desk.kinds()[-1] == "tag_seen"
     assert (books.documents(), books.requests("/COMMIT")) == (["d1"], 1)
     assert books.desk.statuses() == {"d1": COMMITTED}
+
+
+@pytest.mark.parametrize("books", [{"timeout_ms": TIMEOUT_MS}], indirect=True, ids=["in a hurry"])
+def test_a_commit_that_comes_later_than_the_tool_may_wait_finds_that_the_server_has_ended_its_transaction(
+    books: Books,
+) -> None:
+    books.proxy.control.next_posts(COMMIT(behaviour=Behaviour.SLOW, delay_ms=TIMEOUT_MS + 500))
+    assert isinstance(books.post(), OutcomeUnknown)
+    assert isinstance(books.post(), Blocked)
+    look = books.desk.look()
+    assert (look.probe, look.status, books.desk.kinds()[-1]) == (NONE, NOT_COMMITTED, "abort")
+    assert (books.documents(), books.requests("/COMMIT"), books.desk.statuses()) == ([], 1, {"d1": NOT_COMMITTED})
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a packet filter on a socket is Linux's")
+@pytest.mark.parametrize(
+    ("received", "settings"),
+    [(False, "tcp_user_timeout=300"), (True, "keepalives_idle=1 keepalives_interval=1 keepalives_count=1")],
+    ids=["not known to be received", "received, and its answer lost"],
+)
+def test_a_commit_that_hangs_on_a_dead_line_ends_by_the_settings_of_the_documentation_and_the_server_knows(
+    books: Books, received: bool, settings: str
+) -> None:
+    """The COMMIT lands, and nothing that the server sends reaches the client any more."""
+    documented = Path("docs/adapters.md").read_text(encoding="utf-8")
+    assert [name for name in re.findall(r"(\w+)=", settings) if f"{name}=" not in documented] == []
+    books.proxy.control.next_posts(COMMIT(behaviour=Behaviour.HANG))
+    books.settings, books.cut = settings, books.cut_once_received if received else cut
+    ending = ended(books.post)
+    assert isinstance(ending, OutcomeUnknown)
+    assert isinstance(ending.__cause__, psycopg.OperationalError)
+    assert isinstance(books.post(), Blocked)
+    landed(books.documents)
+    look = books.desk.look()
+    assert (look.probe, look.status, books.desk.kinds()[-1]) == (ONE, COMMITTED, "tag_seen")
+    assert (books.documents(), books.requests("/COMMIT"), books.desk.statuses()) == (["d1"], 1, {"d1": COMMITTED})
 
 
 def test_a_commit_that_never_arrived_is_found_aborted_and_may_be_decided_again(books: Books) -> None:
@@ -184,9 +271,9 @@ def test_after_the_send_deadline_no_commit_is_sent_though_everything_else_went_w
     passed = books.desk.guard._tools["post_entry"].contract.send_deadline_ms / 1000 + 1
     real = time.clock_gettime
 
-    def slow(port: int) -> Any:
+    def slow(port: int, settings: str) -> Any:
         clock.side_effect = lambda which: real(which) + passed
-        return connect(port)
+        return connect(port, settings)
 
     with (
         patch("time.clock_gettime", side_effect=real) as clock,

@@ -22,7 +22,7 @@ from invoke_log.surfaces.demo.proxy import HttpWire
 from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
 from tests.counterparties.desk import Desk
 from tests.counterparties.postgres_server import free_port
-from tests.counterparties.wire import RunningProxy, running_proxy
+from tests.counterparties.wire import RunningProxy, landed, patience_s, running_proxy, treated
 
 BUCKET = "invoices"
 KEY = "2026/789.pdf"
@@ -77,7 +77,7 @@ class Archive:
         return self.desk.call("create_object", key=KEY, body=body)
 
     def expect(self, behaviour: Behaviour) -> None:
-        self.proxy.control.next_posts(Rule(behaviour=behaviour, path=PUT))
+        self.proxy.control.next_posts(treated(behaviour, PUT))
 
     def bodies(self) -> list[bytes]:
         """The provider's own ledger: every version of the object."""
@@ -123,13 +123,15 @@ def test_an_answered_put_is_committed_by_one_request(archive: Archive) -> None:
     assert (archive.requests(), archive.bodies(), archive.desk.statuses()) == (1, [b"%PDF"], {"": COMMITTED})
 
 
-@pytest.mark.parametrize("behaviour", [Behaviour.DROP_RESPONSE, Behaviour.UNAVAILABLE, Behaviour.HANG], ids=str)
+@pytest.mark.parametrize(
+    "behaviour", [Behaviour.DROP_RESPONSE, Behaviour.UNAVAILABLE, Behaviour.HANG, Behaviour.SLOW], ids=str
+)
 def test_a_put_that_landed_without_its_answer_is_found(archive: Archive, behaviour: Behaviour) -> None:
     archive.expect(behaviour)
-    if behaviour is Behaviour.HANG:
-        archive.sender = s3.once(client(archive.proxy.port, timeout_s=0.5))
+    archive.sender = s3.once(client(archive.proxy.port, timeout_s=patience_s(behaviour)))
     assert isinstance(archive.put(), OutcomeUnknown)
     assert isinstance(archive.put(), Blocked)
+    landed(archive.bodies)
     look = archive.desk.look()
     assert (look.probe, look.status) == (ONE, COMMITTED)
     assert (archive.requests(), archive.bodies(), archive.desk.statuses()) == (1, [b"%PDF"], {"": COMMITTED})

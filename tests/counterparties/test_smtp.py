@@ -21,10 +21,10 @@ from invoke_log.log.signer import FileSigner, load_key
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.governance import EVERYTHING
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Attestation, Grant
-from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
+from invoke_log.surfaces.demo.proxy_control import Behaviour
 from tests.counterparties.desk import Desk
 from tests.counterparties.postgres_server import free_port
-from tests.counterparties.wire import RunningProxy, SmtpWire, running_proxy
+from tests.counterparties.wire import RunningProxy, SmtpWire, landed, patience_s, running_proxy, treated
 
 HOST = "127.0.0.1"
 
@@ -87,7 +87,7 @@ class Post:
         return self.desk.guard.call("send_mail", {**given})
 
     def expect(self, behaviour: Behaviour, path: str = "/CONTENT") -> None:
-        self.proxy.control.next_posts(Rule(behaviour=behaviour, path=path))
+        self.proxy.control.next_posts(treated(behaviour, path))
 
     def requests(self, path: str = "/CONTENT") -> int:
         return sum(post.path == path for post in self.proxy.control.report().posts)
@@ -128,15 +128,18 @@ def test_a_message_that_the_relay_took_is_committed_under_an_id_that_carries_the
         (Behaviour.DROP_RESPONSE, 1),
         (Behaviour.DROP_REQUEST, 0),
         (Behaviour.HANG, 1),
+        (Behaviour.SLOW, 1),
         (Behaviour.UNAVAILABLE, 1),
     ],
     ids=str,
 )
 def test_a_250_that_is_lost_stays_unknown_until_a_person_attests(post: Post, behaviour: Behaviour, taken: int) -> None:
     post.expect(behaviour)
-    post.timeout_s = 0.5 if behaviour is Behaviour.HANG else 5
+    post.timeout_s = patience_s(behaviour)
     ending = post.send()
     assert isinstance(ending, OutcomeUnknown)
+    if taken:
+        landed(lambda: post.mailbox.messages)
     assert (ending.next, ending.not_before) == ("attest", None)
     post.desk.later(post.contract)
     look = post.desk.look()

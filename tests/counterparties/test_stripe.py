@@ -22,6 +22,7 @@ from invoke_log.surfaces.demo.processes import Child
 from invoke_log.surfaces.demo.proxy_control import Behaviour, Rule
 from tests.counterparties.desk import Desk
 from tests.counterparties.postgres_server import free_port
+from tests.counterparties.wire import landed, patience_s, treated
 from tests.harness.world import World
 
 REALM = {"account": "acct_1", "mode": "test"}
@@ -150,15 +151,17 @@ def test_what_is_answered_is_committed_by_one_request(till: Till, effect: Effect
 
 
 @both
-@pytest.mark.parametrize("behaviour", [Behaviour.DROP_RESPONSE, Behaviour.UNAVAILABLE, Behaviour.HANG], ids=str)
+@pytest.mark.parametrize(
+    "behaviour", [Behaviour.DROP_RESPONSE, Behaviour.UNAVAILABLE, Behaviour.HANG, Behaviour.SLOW], ids=str
+)
 def test_what_landed_without_its_answer_is_unknown_blocked_and_then_found(
     till: Till, effect: Effect, behaviour: Behaviour
 ) -> None:
-    till.world.expect(Rule(behaviour=behaviour, path=effect.path))
-    if behaviour is Behaviour.HANG:
-        till.sender = client(till.world.stage.proxy_url, timeout_s=0.5)
+    till.world.expect(treated(behaviour, effect.path))
+    till.sender = client(till.world.stage.proxy_url, timeout_s=patience_s(behaviour))
     assert isinstance(effect.cause(till), OutcomeUnknown)
     assert isinstance(effect.cause(till), Blocked)
+    landed(partial(till.ledger, effect.name))
     look = till.desk.look()
     assert (look.probe, look.status) == (ONE, COMMITTED)
     assert (till.requests(effect.path), till.ledger(effect.name)) == (1, [effect.purpose])

@@ -7,16 +7,41 @@ A request's method is SEND, its path what it is about: `/MAIL`, `/RCPT`, `/CONTE
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from invoke_log.errors import MalformedError
 from invoke_log.surfaces.demo.framing import Message
 from invoke_log.surfaces.demo.proxy import Wire, open_proxy
-from invoke_log.surfaces.demo.proxy_control import ProxyControl
+from invoke_log.surfaces.demo.proxy_control import Behaviour, ProxyControl, Rule
 
 BYTES_MAX = 16 << 20
+LATE_MS: Final = 900
+"""How late a SLOW request is delivered: long after its client has given up."""
+LANDS_S_MAX: Final = 20.0
+Found = TypeVar("Found")
+
+
+def treated(behaviour: Behaviour, path: str) -> Rule:
+    """Return the rule for one request, delivered late where it is to be slow."""
+    return Rule(behaviour=behaviour, path=path, delay_ms=LATE_MS if behaviour is Behaviour.SLOW else 0)
+
+
+def patience_s(behaviour: Behaviour) -> float:
+    """Return how long a client waits for an answer: not for ever where the proxy hangs, not until a slow one comes."""
+    return 0.3 if behaviour in (Behaviour.HANG, Behaviour.SLOW) else 5.0
+
+
+def landed(look: Callable[[], Found]) -> Found:
+    """Return what a look at a provider's ledger finds, as soon as there is something."""
+    deadline_s = time.monotonic() + LANDS_S_MAX
+    while not (found := look()):
+        assert time.monotonic() < deadline_s, "it never landed"
+        time.sleep(0.02)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

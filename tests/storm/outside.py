@@ -28,6 +28,7 @@ LOST: Final = (Behaviour.DROP_RESPONSE, Behaviour.DROP_REQUEST, Behaviour.UNAVAI
 CALM: Final = (Behaviour.PASS,) * 3
 MESSAGE_DELAY_MS: Final = 100
 AT_STRIPE: Final = ("charge_customer", "refund_payment")
+CREATED: Final = "transfer.created"
 SILENCE: Final = 0.3
 """The share of the transfers that nobody is told of."""
 
@@ -133,8 +134,8 @@ def open_outside() -> Iterator[Outside]:
         banks = {name: running.enter_context(keyed_provider()) for name in ("pay", "transfer")}
         inbox = running.enter_context(open_inbox())
         banks["pay"].configure(stores="all")
-        twice = ["transfer.created", "transfer.created"]
-        told = {"url": inbox.url, "secret": SECRET, "events": twice, "early": False, "delay_ms": MESSAGE_DELAY_MS}
+        twice = {"paid": [CREATED] * 2, "declined": ["transfer.rejected"] * 2}
+        told = {"url": inbox.url, "secret": SECRET, **twice, "early": False, "delay_ms": MESSAGE_DELAY_MS}
         banks["transfer"].configure(stores="success", webhook=told)
         stage = running.enter_context(open_stage())
         mailbox = Mailbox()

@@ -32,12 +32,21 @@ def asks(plan: Plan, number: int) -> Iterator[Order]:
     """Yield what this process asks for next, from where it was when it was killed."""
     shuffle = random.Random(plan.seed * 100 + number)
     wanted = [order for _ in range(TIMES) for order in shuffle.sample(plan.orders, len(plan.orders))]
-    reached = Path(plan.place) / f"reached-{number}"
-    at = max(0, reached.stat().st_size - 1) if reached.exists() else 0
-    with reached.open("ab", buffering=0) as stream:
+    at = max(0, reached(plan, number) - 1)
+    with _reached(plan, number).open("ab", buffering=0) as stream:
         for order in wanted[at:]:
             stream.write(b".")
             yield order
+
+
+def reached(plan: Plan, number: int) -> int:
+    """How often this process has asked for anything, in all its lives."""
+    file = _reached(plan, number)
+    return file.stat().st_size if file.exists() else 0
+
+
+def _reached(plan: Plan, number: int) -> Path:
+    return Path(plan.place) / f"reached-{number}"
 
 
 def execute(plan: Plan, number: int, sender: Sender) -> None:
@@ -86,4 +95,5 @@ ROLES = {"executor": execute, "reconciler": reconcile, "unguarded": execute_ungu
 
 
 def main(plan: Plan, role: str, number: int) -> None:
-    ROLES[role](plan, number, Sender(plan.ports, random.Random(plan.seed * 100 + number)))
+    choose = random.Random(f"{plan.seed} {number} {reached(plan, number)}")  # each life draws anew
+    ROLES[role](plan, number, Sender(plan.ports, choose))

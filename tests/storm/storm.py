@@ -24,10 +24,10 @@ from invoke_log.rules.answer import Accepted
 from invoke_log.rules.effect import OPEN
 from invoke_log.rules.governance import EVERYTHING
 from invoke_log.rules.intent import bind
-from invoke_log.rules.kind import COMMITTED, UNKNOWN, Grant
+from invoke_log.rules.kind import ABSENT, COMMITTED, UNKNOWN, Grant, Observation, Redrive, Resolution
 from tests.counterparties.keyed import SECRET
 from tests.storm import player
-from tests.storm.outside import SILENCE, Outside, open_outside
+from tests.storm.outside import CREATED, SILENCE, Outside, open_outside
 from tests.storm.player import TIMES, key_of
 from tests.storm.tools import D_MS, OBSERVABILITY, Q_MS, SURE, Order, Plan, Sender, contracts, put_under
 
@@ -65,6 +65,9 @@ class Verdict:
     tallies: dict[str, Tally] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     kills: int = 0
+    redrives: int = 0
+    rejections: int = 0
+    """What a message said did not happen: as a resolution, or as a reading that settles nothing."""
 
     @property
     def twice(self) -> int:
@@ -174,7 +177,14 @@ class Storm:
             with bundle.open("wb") as stream:
                 log.export(stream.write)
             trust = log.verifier_key
-        return self._verdict(il.replay(bundle, trust=trust))
+            said = [entry.event.data for entry in log.entries()]
+        verdict = self._verdict(il.replay(bundle, trust=trust))
+        verdict.redrives = sum(isinstance(data, Redrive) for data in said)
+        verdict.rejections = sum(
+            isinstance(data, Resolution | Observation) and (data.presence, data.evidence.kind) == (ABSENT, "webhook")
+            for data in said
+        )
+        return verdict
 
     def _rage(self, role: str, look: Callable[[], None]) -> None:
         """Run the executors to their end in foul weather, killing one after another, and each of them anew."""
@@ -228,12 +238,14 @@ class Storm:
         arrived = self._outside.inbox.arrived[self._heard :]
         self._heard += len(arrived)
         for body, headers in arrived:
-            name = json.loads(body)["data"]["invoice"]
+            told = json.loads(body)
+            name = told["data"]["invoice"]
             if random.Random(f"{self.plan.seed} {name}").random() < SILENCE:
                 continue
             heard = guard.webhook(body, headers, _verify)
             assert heard.http_status == 200, heard
-            self._told.add(name)
+            if told["type"] == CREATED:  # a decline may be about any attempt of several
+                self._told.add(name)
 
     def _asked(self) -> int:
         """How often anything was asked for until now: how far the storm is, on a busy machine too."""
@@ -291,6 +303,7 @@ def lines(verdict: Verdict, seed: int) -> list[str]:
     """Return the verdict as a table."""
     columns = ("tried", "landed", "committed", "unknown", "twice", "wrong")
     head = f"seed {seed}: {verdict.kills} processes killed, each order asked for {len(EXECUTORS) * TIMES} times"
+    head += f", {verdict.redrives} re-drives, {verdict.rejections} declines by message"
     rows = [
         "".join(f"{getattr(tally, column):>10}" for column in columns) + f"  {observability}"
         for observability, tally in verdict.tallies.items()

@@ -25,6 +25,8 @@ def test_after_the_storm_no_ledger_shows_an_effect_twice_and_the_log_agrees_with
     verdict = run(effects=EFFECTS, seed=SEED)
     assert verdict.faults == [], "\n".join(lines(verdict, SEED))
     assert verdict.kills > 0
+    if SEED == 1:  # its weather loses the first request of the tool whose effects only a re-drive settles
+        assert verdict.redrives > 0
     for observability, tally in verdict.tallies.items():
         assert tally.committed > 0, observability
         record_property("figure", (f"effects in a storm, {observability}", tally.tried, tally.tried - tally.twice))

@@ -88,6 +88,8 @@ class Guard:
         Args:
             snapshot: reads the world that the decision rests on; it is given the arguments that it names.
             read_back: given the `Call`, returns the references of all the provider's objects under its tag, or raises.
+                A reference is the provider's own id, the one that sweep and messages give too: under another name it
+                is another object, and two under one tag freeze the scope.
                 Of an effect that was claimed under another version of the contract it is asked where realm, resource
                 template and handle are the same, and its finding nothing counts where `read_back` is too.
             redrive: called as the tool is, sends the exact request again under the provider's key; a reconciler uses it
@@ -95,8 +97,8 @@ class Guard:
             void: given the `Call`, has the provider give up for good what is under its tag, and returns True once it
                 has; for a contract with `void`. A reconciler asks for it D + Q after the last send, where nothing was
                 found and that proves nothing, or the read-back raised `ReadUnclearError`.
-            sweep: returns all the provider's objects of this kind, each as its reference and the tag that it carries or
-                None.
+            sweep: returns all the provider's objects of this kind, each as its reference, the one that `read_back`
+                gives it, and the tag that it carries or None.
             fields: contract fields, where the first argument is an effect class.
         Raises: ContractInvalidError: a contract that cannot work, or is not registered and cannot be here.
         """
