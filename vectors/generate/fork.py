@@ -39,11 +39,16 @@ def bundles() -> dict[str, Case]:
     cosigned = wire.bundle(ORIGIN, story.pairs, wire.trailer_item(story.note(cosigner=WITNESS)))
     longer_fork = unknown()[0]
     longer_fork.wait(1)
+    recovered = whole()
+    recovered.recover()
     return {
         "same": case("the very same", story, story.bundle(), agrees=True),
         "cosigned": case("the same leaves under a cosigned checkpoint [BDL-7]", story, cosigned, agrees=True),
         "earlier": case("an earlier copy is its beginning", story, shorter.bundle(), agrees=True),
         "later": case("a later copy begins with it", shorter, story.bundle(), agrees=True),
+        "recovered": case(
+            "a log that goes on from it under another key [REC-1]", story, recovered.bundle(), agrees=True
+        ),
         "last-leaf": case("two outcomes at one leaf", story, other_last.bundle(), agrees=False, index=last),
         "longer": case(
             "a longer log that parts from it before its end", story, longer_fork.bundle(), agrees=False, index=last

@@ -257,6 +257,14 @@ def lying() -> Iterator[tuple[str, Case]]:
     story.outcome(effect, nonce=bytes(16), void="nonce-differs")
     raw = receipt(story, effect, shown(story, effect))
     yield "void", case("a void leaf [RCP-5]", story, effect, raw, expect="receipt-invalid", leaf="nonce-differs")
+    outcome = committed()[0].leaves[-1]
+    story, effect = started()
+    story.adopt(
+        replace(outcome, signature=bytes([outcome.signature[0] ^ 1]) + outcome.signature[1:]), void="signature-invalid"
+    )
+    raw = receipt(story, effect, shown(story, effect))
+    comment = "a leaf of the tree whose signature is false [RCP-4]"
+    yield "leaf-signature", case(comment, story, effect, raw, expect="receipt-invalid")
     story = Story()
     effect = story.effect()
     story.intent(effect, verdict=story.verdict(rule="other"), finds=("verdict-differs",))

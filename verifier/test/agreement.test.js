@@ -18,8 +18,8 @@ test('two views agree as their vector says', async () => {
 
 test('each view is true by itself', async () => {
   for (const [name, { bundle, against, trust }] of cases) {
-    for (const view of name.startsWith('checkpoint') ? [bundle] : [bundle, against])
-      assert.equal((await replay(fromHex(view), { trust })).trusted, true, name);
+    assert.equal((await replay(fromHex(bundle), { trust })).trusted, true, name);
+    if (!name.startsWith('checkpoint')) assert.equal((await replay(fromHex(against))).ok, true, name);
   }
 });
 
