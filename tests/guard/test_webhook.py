@@ -279,6 +279,19 @@ def test_a_negative_message_about_an_earlier_generation_that_was_heard_while_a_l
     assert shop.reconcile().status == UNKNOWN
 
 
+def test_a_negative_message_that_may_be_about_two_attempts_is_about_none_of_another_generation(shop: Shop) -> None:
+    """Two attempts of the first generation carried its tag, and the repeat's START is the head as the message comes."""
+    live = shop.live
+    begin(shop)
+    live.append(live.outcome(NOT_COMMITTED, "never_sent"))
+    begin(shop)
+    live.append(live.outcome(COMMITTED))
+    repeat(shop)
+    assert "settles nothing now" in told(shop, "failed").note
+    live.put(live.outcome(UNKNOWN))
+    assert shop.reconcile().status == UNKNOWN
+
+
 @pytest.mark.parametrize("sworn", [False, True], ids=["unsworn", "sworn"])
 def test_a_negative_message_settles_nothing_where_a_recovery_may_have_lost_the_attempt_that_it_is_about(
     shop: Shop, sworn: bool

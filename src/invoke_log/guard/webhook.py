@@ -122,14 +122,15 @@ def _negative(case: Case, body: bytes, reference: str | None, event: str, *, gen
     state, evidence = case.state(), _evidence(case.log, body, reference, event)
     with case.log.world() as world:
         start = only_start(world, state, generation)
+        first = next(event.id for _, event in world.events_of(case.effect, case.resource))
     if state.status == UNKNOWN and state.send is not None and state.send.id == start:
         brought = case.absent(evidence, of=state)
         if brought.answer != REFUSED:
             return brought
     if evidence in _heard(case):
         return Brought(answer=KNOWN, note="on record already")
-    about = start if start is not None else state.last
-    assert about is not None
+    # Never about the head: that may be the START of another generation, which this would then seem to be about.
+    about = start if start is not None else first
     observed = case.observe(ABSENT, evidence, about)
     if observed.answer != RECORDED:
         return observed
