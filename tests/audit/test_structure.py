@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 
 from invoke_log.audit import structure
+from invoke_log.audit.serve import packed
 from invoke_log.audit.structure import (
     CHUNK_BYTES,
     CHUNK_LEAVES,
@@ -123,6 +124,21 @@ def test_the_longest_bodies_are_handed_over_and_come_back(workers: list[Worker])
     leaves = list(read_leaves(longest))
     ids = [leaf.said.id for leaf in leaves if isinstance(leaf.said, Event)]
     assert ids == [digest.event_id(body) for body, _ in longest]
+
+
+@pytest.mark.parametrize("workers", ["one", "three"], indirect=True)
+def test_a_small_chunk_does_not_go_ahead_of_a_large_one_for_which_a_worker_has_no_room(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers come in the order in which chunks are handed over, and are taken in the order of the leaves."""
+    monkeypatch.setattr(Worker, "answered", True)  # it is waited for: nothing is formed here in the meantime
+    small, large = [note(str(at)) for at in range(CHUNK_LEAVES)], note("x" * (CHUNK_BYTES - 1))
+    few, much = (len(packed([(each.body, each.signature) for each in chunk])) for chunk in (small, [large]))
+    assert few < much
+    for worker in workers:
+        worker._room_bytes = 2 * few + much - 1
+    pairs = [(each.body, each.signature) for each in [*small, *small, large, *small] * 10]
+    assert [leaf.hash for leaf in read_leaves(pairs)] == [leaf_hash(entry_of(*pair)) for pair in pairs]
 
 
 def test_what_a_worker_may_hold_is_handed_over_without_waiting_for_it() -> None:

@@ -144,6 +144,8 @@ def _shared(chunks: Iterator[_Chunk], workers: list[Worker]) -> Iterator[tuple[l
         for chunk in ahead:
             if chunk.to_be_formed:
                 chunk.worker = next((worker for worker in workers if worker.take(chunk.pairs)), None)
+                if chunk.worker is None:
+                    break  # answers come in the order of hand-over: a later, smaller chunk must not go ahead of it
         first = ahead.popleft()
         while first.worker is not None and not first.worker.answered:
             other = next((chunk for chunk in ahead if chunk.to_be_formed), None)
