@@ -37,6 +37,12 @@ def entry(name: str = "shop") -> dict[str, Any]:
     return found
 
 
+def written(file: Path) -> tuple[int, int]:
+    """Which file it is, and when it was last written: not when it was last read."""
+    found = file.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
 def gateway_of(here: Path, *options: str) -> list[str]:
     return ["-m", "invoke_log", "gateway", "--log", str(here / "payments"), *options, "--"]
 
@@ -98,7 +104,7 @@ def test_a_toml_file_keeps_its_comments(here: Path) -> None:
 
 
 def test_a_dry_run_says_what_would_change_and_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = Path("home/.codex/config.toml").stat()
+    before = written(Path("home/.codex/config.toml"))
     assert main(["gateway", "install", "codex", "--log", "payments", "--dry-run"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert f'+command = "{sys.executable}" # the shop' in out
@@ -107,7 +113,7 @@ def test_a_dry_run_says_what_would_change_and_writes_nothing(here: Path, capsys:
     said = json.loads(capsys.readouterr().out)
     assert (said["v"], said["written"]) == (1, False)
     assert said["diff"].splitlines() == out
-    assert Path("home/.codex/config.toml").stat() == before
+    assert written(Path("home/.codex/config.toml")) == before
 
 
 def test_json_has_what_became_of_each_server(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,12 +180,12 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(
 ) -> None:
     monkeypatch.delenv("INVOKE_LOG", raising=False)
     Path("bad.json").write_text('{"a" 1}')
-    before = Path(".mcp.json").stat()
+    before = written(Path(".mcp.json"))
     assert main(["gateway", "install", *arguments]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert error in said.err
-    assert Path(".mcp.json").stat() == before
+    assert written(Path(".mcp.json")) == before
 
 
 def test_whoever_may_not_read_the_file_may_not_read_what_is_written(
