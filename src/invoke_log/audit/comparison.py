@@ -7,13 +7,13 @@ root.
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 from invoke_log.audit.history import History
-from invoke_log.audit.report import EffectReport
+from invoke_log.audit.report import EffectReport, Find
 from invoke_log.errors import MalformedError
 from invoke_log.format import cbor, digest, limits
 from invoke_log.format.cbor import Value
@@ -47,8 +47,6 @@ from invoke_log.rules.states import Ended, Kept
 from invoke_log.rules.world import EffectState
 
 _SUSPECT: Final = "signed by a key that is suspect from leaf {} on"
-
-Find = Callable[[str, int | None, str], None]
 
 _NEVER: Final = Ended(grade="", relies_on=(), earlier=())
 

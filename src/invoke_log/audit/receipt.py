@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from invoke_log.audit.comparison import Comparison
-from invoke_log.audit.report import EffectReport, Finding
+from invoke_log.audit.report import EffectReport, Finding, into
 from invoke_log.errors import InvokeLogError, ReceiptInvalidError
 from invoke_log.format import checkpoint, digest, keys
 from invoke_log.format.checkpoint import OpenedCheckpoint
@@ -128,12 +128,7 @@ def fold_effect(
     Raises: ReceiptInvalidError: a leaf does not stand.
     """
     fold, findings = Fold(shown=effect), list[Finding]()
-    comparison = Comparison(
-        fold,
-        lambda code, index, message: findings.append(Finding(code=code, index=index, message=message)),
-        spending=None,
-        engines=engines(),
-    )
+    comparison = Comparison(fold, into(findings), spending=None, engines=engines())
     for index, event in leaves:
         if event.state is not None and event.resource is not None:
             fold.assume(event.resource, event.state)

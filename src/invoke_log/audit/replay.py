@@ -6,8 +6,8 @@ functions that admitted the event when it was live.
 
 from pathlib import Path
 
-from invoke_log.audit.comparison import Comparison, Find
-from invoke_log.audit.report import Finding, Report
+from invoke_log.audit.comparison import Comparison
+from invoke_log.audit.report import Finding, Report, into
 from invoke_log.audit.source import Source, open_source
 from invoke_log.audit.structure import Fault, Leaf, UnreadableError, read_leaves
 from invoke_log.errors import CutError, InvokeLogError, MalformedError
@@ -57,17 +57,6 @@ def _stop_code(error: InvokeLogError) -> str:
     return "cut" if isinstance(error, CutError) or getattr(error, "reason_code", "") == CutError.code else "malformed"
 
 
-def _into(findings: list[Finding]) -> Find:
-    """Return what adds a finding. It holds the list alone: a method would hold the audit, which holds the method, and
-    the memory of both would wait for the garbage collector.
-    """
-
-    def find(code: str, index: int | None, message: str) -> None:
-        findings.append(Finding(code=code, index=index, message=message))
-
-    return find
-
-
 class _Audit:
     """One pass over one source."""
 
@@ -79,7 +68,7 @@ class _Audit:
         self._covered_root: bytes | None = None
         self._covered_under: Governance | None = None
         self._findings: list[Finding] = []
-        self._find = _into(self._findings)
+        self._find = into(self._findings)
         self._comparison = Comparison(self._fold, self._find, spending=Spending(), engines=engines())
 
     def run(self, source: Source) -> Report:

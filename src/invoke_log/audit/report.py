@@ -1,5 +1,6 @@
 """What an audit found: findings with a code and a leaf, and the status of every effect. SPEC §11.2, §12.4."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,6 +39,21 @@ class Finding:
     def as_json(self) -> dict[str, object]:
         """Return the object that stands for it in `--json`."""
         return {"code": self.code, "severity": self.severity, "index": self.index, "message": self.message}
+
+
+Find = Callable[[str, int | None, str], None]
+"""Says a finding: its code, the leaf or None, and the words for it."""
+
+
+def into(findings: list[Finding]) -> Find:
+    """Return what adds a finding to a list. It holds the list alone: a method would hold its object, which holds the
+    method, and the memory of both would wait for the garbage collector.
+    """
+
+    def find(code: str, index: int | None, message: str) -> None:
+        findings.append(Finding(code=code, index=index, message=message))
+
+    return find
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

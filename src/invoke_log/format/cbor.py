@@ -190,14 +190,9 @@ class SequenceReader:
         return number
 
     def _read_exactly(self, size: int) -> bytes:
-        """Return the next `size` bytes, or all that are left."""
-        chunks: list[bytes] = []
-        left = size
-        while left and (chunk := self._stream.read(left)):
-            chunks.append(chunk)
-            left -= len(chunk)
-        self.offset += size - left
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        raw = _exactly(self._stream, size)
+        self.offset += len(raw)
+        return raw
 
     def expect_end(self) -> None:
         """Return where the stream has ended. Raises MalformedError: a byte follows, whatever it is."""
@@ -338,6 +333,15 @@ _PIECE_BYTES: Final = 65_536
 _LENGTH_BYTES_MAX: Final = 8
 
 
+def _exactly(stream: ByteStream, size: int) -> bytes:
+    """Return the next `size` bytes of a stream, or all that are left."""
+    chunks: list[bytes] = []
+    while size and (chunk := stream.read(size)):
+        chunks.append(chunk)
+        size -= len(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
 class _Meter:
     """A stream as cbor2 reads it: exactly what the item needs, at most `bytes_max` bytes, and every byte kept."""
 
@@ -365,9 +369,7 @@ class _Meter:
             self.overlong = True
             return b""
         self.in_stream = True
-        chunk = self._stream.read(size)
-        while len(chunk) < size and (more := self._stream.read(size - len(chunk))):
-            chunk += more
+        chunk = _exactly(self._stream, size)
         self.in_stream = False
         self.chunks.append(chunk)
         self.taken += len(chunk)
