@@ -324,6 +324,20 @@ def test_messages_that_name_no_object_are_told_apart_by_their_generation(shop: S
     assert shop.reconcile().status == NOT_COMMITTED
 
 
+@pytest.mark.parametrize("settled", [False, True], ids=["observed", "settled"])
+def test_a_negative_message_that_its_provider_wrote_anew_is_on_record_once(shop: Shop, settled: bool) -> None:
+    """As many do for each delivery. Of another object, or of none, or of a send that may be another, it is another."""
+    (lose if settled else begin)(shop)
+    assert told(shop, "failed", sent_at=1).answer == "recorded"
+    assert told(shop, "failed", sent_at=2).answer == "known"
+    assert told(shop, "failed", sent_at=2, id="pay_2").answer == "recorded"
+    assert [told(shop, "failed", sent_at=at, id=None).answer for at in (1, 1, 2)] == ["recorded", "known", "recorded"]
+    if not settled:
+        shop.live.append(shop.live.outcome(NOT_COMMITTED, "never_sent"))
+    begin(shop)
+    assert told(shop, "failed", sent_at=3).answer == "recorded"
+
+
 def test_a_negative_message_takes_nothing_back(shop: Shop) -> None:
     lose(shop)
     told(shop, "paid")

@@ -1,6 +1,7 @@
 """Run seeds: `python -m tests.simulation.run --seeds 0:1000`. A seed that fails is printed with its last steps."""
 
 import argparse
+import atexit
 import os
 import sys
 import time
@@ -124,8 +125,10 @@ def sweep(seeds: Sequence[int], *, steps: int = STEPS, workers: int | None = Non
 
 
 def remember() -> None:
-    """Have a process that does nothing else but run seeds remember the answers of pure functions."""
-    remembered().__enter__()
+    """Have a process that does nothing else but run seeds remember the answers of pure functions, to its end."""
+    remembering = remembered()
+    remembering.__enter__()
+    atexit.register(remembering.__exit__, None, None, None)  # which keeps it: a generator let go of ends at once
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,16 +10,19 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from invoke_log.format import keys
 from tests.simulation import coverage
 from tests.simulation.broken import BROKEN, found
 from tests.simulation.remembered import remembered
-from tests.simulation.run import STEPS, Ran, run
+from tests.simulation.run import STEPS, Ran, remember, run
 
 ROOT = Path(__file__).parents[2]
 SEEDS: Final = 100
@@ -72,7 +75,7 @@ def checked(seed: int) -> Ran:
 
 
 def test_a_seed_is_one_history_in_every_process() -> None:
-    """S13, and what makes a failure worth a seed: also where nothing is remembered, as in those processes."""
+    """S13, and what makes a failure worth a seed: also where nothing is remembered, as in these processes."""
     program = "from tests.simulation.run import run; print([run(seed).story for seed in (1, 2, 3)])"
     path = os.pathsep.join(sys.path)
     told = [
@@ -88,6 +91,17 @@ def test_a_seed_is_one_history_in_every_process() -> None:
     ]
     here = str([run(seed).story for seed in (1, 2, 3)])
     assert told == [here, here]
+
+
+def test_a_process_that_runs_many_seeds_remembers_to_its_end() -> None:
+    """And so takes two thirds of the time."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=remember) as pool:
+        assert "asked_once" in pool.submit(who_verifies).result()
+
+
+def who_verifies() -> str:
+    """The name of the function by which this process verifies signatures."""
+    return keys.verify.__qualname__
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)

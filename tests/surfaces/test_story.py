@@ -106,6 +106,10 @@ SAID: Final[list[tuple[Data, str]]] = [
         Observation(about=ID, presence="absent", evidence=Evidence(kind="absence")),
         "absent: a complete read without our tag",
     ),
+    (
+        Observation(about=ID, presence="unclear", evidence=Evidence(kind="void")),
+        "about to ask the provider to give it up for good",
+    ),
     (Handle(about=ID, handle="tx 1"), 'the provider knows it as "tx 1"'),
     (
         Refusal(issuer=OTHER, effect=ID, resource="r", blocker=None, reason="denied", count=1, first_ms=1, last_ms=1),

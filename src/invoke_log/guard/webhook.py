@@ -6,7 +6,7 @@ verified appends nothing.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +33,9 @@ from invoke_log.rules.world import EffectState
 _log = logging.getLogger(__name__)
 IGNORED: Final = "ignored"
 HTTP_STATUSES: Final = {RECORDED: 200, KNOWN: 200, IGNORED: 202, REFUSED: 400, UNAVAILABLE: 503}
-"""What to answer a provider. Only `unavailable` asks it to deliver the message again."""
+"""What to answer a provider. Below 300, it takes the message for delivered. `unavailable` asks for it once more; where
+it is `refused`, many deliver it again too, and are refused again.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def _negative(case: Case, body: bytes, reference: str | None, event: str, *, gen
         brought = case.absent(evidence, of=state)
         if brought.answer != REFUSED:
             return brought
-    if evidence in _heard(case):
+    if _on_record(case, evidence, generation=generation, start=start):
         return Brought(answer=KNOWN, note="on record already")
     # Never about the head: that may be the START of another generation, which this would then seem to be about.
     about = start if start is not None else first
@@ -137,13 +139,30 @@ def _negative(case: Case, body: bytes, reference: str | None, event: str, *, gen
     return Brought(answer=RECORDED, note=f"observed; the effect is {state.status}, and this settles nothing now")
 
 
-def _heard(case: Case) -> Iterator[Evidence]:
-    """The evidence of every negative reading on record, as a resolution or an observation."""
+def _on_record(case: Case, message: Evidence, *, generation: int, start: bytes | None) -> bool:
+    """Whether a reading on record holds these bytes or, about the only `start` there is, says the same of one object.
+
+    Providers that deliver a message again may write it anew, with another time in it.
+    """
     with case.log.world() as world:
         of = (case.effect, case.resource)
         for _, event in (*world.events_of(*of), *world.observations(*of)):
-            if isinstance(event.data, Resolution | Observation) and event.data.presence == ABSENT:
-                yield event.data.evidence
+            match event.data:
+                case Observation() as data if data.presence == ABSENT:
+                    about: bytes | None = data.about
+                case Resolution() as data if data.presence == ABSENT:
+                    about = start if data.generation == generation else None
+                case _:
+                    continue
+            if data.evidence == message or (about == start is not None and _same_object(data.evidence, message)):
+                return True
+    return False
+
+
+def _same_object(earlier: Evidence, message: Evidence) -> bool:
+    """Whether two messages are one provider's event about one object that they name."""
+    said = (message.kind, message.reference, message.failure)
+    return message.reference is not None and said == (earlier.kind, earlier.reference, earlier.failure)
 
 
 def _evidence(log: Log, body: bytes, reference: str | None, failure: str | None) -> Evidence:

@@ -245,6 +245,8 @@ def phrase_of(event: Event, names: Names) -> str:
             return f"{data.status}, a person's word{_why(data.reason)}"
         case Note() as data:
             return f"notes {_quoted(data.text)}"
+        case Observation() as data if data.evidence.kind == "void":
+            return "about to ask the provider to give it up for good"
         case Observation() as data:
             return f"{data.presence}: {_shows(data.evidence)}"
         case Handle() as data:

@@ -8,6 +8,7 @@ from invoke_log.errors import MalformedError
 from invoke_log.format import cbor, digest
 from invoke_log.format.cbor import Value
 from invoke_log.ledger import chain
+from invoke_log.ledger.approval import given
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.event import ABOUT_KINDS, parse_data
 from invoke_log.rules.intent import Bound, rederive
@@ -85,7 +86,7 @@ def meant_other(scene: Scene, kind: str, data: Data, *, effect: bytes | None, re
 
 def _complete_start(scene: Scene, data: Data, state: EffectState) -> Data:
     filled: Data = {
-        "approvals": [],
+        "approvals": _approvals(scene, state),
         "provider_key": digest.provider_key(state.effect, state.generation, state.turn),
         "tag": digest.tag(state.effect, state.generation),
     }
@@ -98,6 +99,15 @@ def _complete_start(scene: Scene, data: Data, state: EffectState) -> Data:
         else:
             filled["verdict"] = _denied(scene)
     return {**filled, **data}
+
+
+def _approvals(scene: Scene, state: EffectState) -> list[Value]:
+    """The ids of the open claim's approvals that count for a START of ours, in order [EFF-8]."""
+    if state.claim is None:
+        return []
+    contract, now_ms = scene.world.governance.contracts[state.claim.contract_id], scene.world.now_ms()
+    found = given(scene.world, state, contract)
+    return [*sorted(each.id for each in found if each.by != scene.issuer and now_ms <= each.until_ms)]
 
 
 def _verdict(scene: Scene, intent: Intent, snapshot_id: bytes | None, state: EffectState, *, issuer: bytes) -> Data:
