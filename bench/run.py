@@ -38,8 +38,12 @@ from invoke_log.rules.kind import Note
 SEED: Final = b"\x07" * 32
 BLOCK: Final = 50
 BATCH: Final = 100
-CALLS: Final = 1_400
-"""Guarded calls of the log that is replayed, appended again and shown in receipts: three events each."""
+CALLS: Final = 7_000
+"""Guarded calls of the log that is replayed, appended again and shown in receipts: three events each. So many that the
+time in which replay's other processes begin is a small part of it.
+"""
+SIGNED: Final = 4_000
+"""Signatures of it that are verified and nothing else, as a floor."""
 NOTE_BYTES: Final = 445
 
 
@@ -92,7 +96,7 @@ class Bench:
         return BLOCK
 
     def verify(self) -> int:
-        """The signatures of the log of calls, on one core and nothing else."""
+        """Signatures of the log of calls, on one core and nothing else."""
         for by, message, signature in self._signed:
             keys.verify(by, message, signature)
         return len(self._signed)
@@ -227,8 +231,11 @@ class Bench:
         """The same without its signatures, which only this row can leave out, and in one process."""
         alone = mock.patch("invoke_log.audit.structure.CHUNKS_ALONE", 1 << 30)
 
+        def trust(envelope: Envelope) -> None:
+            """Verify nothing. A mock would take a seventh of what is measured."""
+
         def block() -> int:
-            with alone, mock.patch("invoke_log.audit.leaf.verify_envelope"):
+            with alone, mock.patch("invoke_log.audit.leaf.verify_envelope", trust):
                 return self._replayed()
 
         return self._against_verify("replay but for signatures", block, least_per_s=45_000)
@@ -397,7 +404,7 @@ class Bench:
     @cached_property
     def _signed(self) -> list[tuple[bytes, bytes, bytes]]:
         signed: list[tuple[bytes, bytes, bytes]] = []
-        for envelope in self._envelopes:
+        for envelope in self._envelopes[:SIGNED]:
             by = envelope.fields["by"]
             assert isinstance(by, bytes)
             signed.append((by, signed_bytes(envelope.fields, envelope.body), envelope.signature))
