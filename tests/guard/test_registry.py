@@ -292,6 +292,7 @@ def test_a_tool_that_does_not_take_its_contracts_arguments_is_refused_before_any
         make_tool(function, contract(), None, None)
 
 
+VOLATILE: dict[str, Value] = {"role": "volatile", "schema": {"type": "integer", "min": 1, "max": 99999}}
 PRIVATE: dict[str, Value] = {"role": "content", "schema": {"type": "integer", "min": 1, "max": 99999}, "private": True}
 
 
@@ -303,8 +304,9 @@ PRIVATE: dict[str, Value] = {"role": "content", "schema": {"type": "integer", "m
         ({"minimum_grade": "E4"}, "E4"),
         ({"minimum_grade": "E2"}, "E2"),
         ({"arguments": {**cast("dict[str, Value]", PARTIAL["arguments"]), "amount": PRIVATE}}, "amount"),
+        ({"arguments": {**cast("dict[str, Value]", PARTIAL["arguments"]), "invoke": VOLATILE}}, "invoke"),
     ],
-    ids=["anchored", "witnessed", "grade", "grade of several", "private"],
+    ids=["anchored", "witnessed", "grade", "grade of several", "private", "the call's own name"],
 )
 def test_a_contract_that_no_guard_keeps_is_refused_before_any_call(changes: dict[str, Value], words: str) -> None:
     with pytest.raises(ContractInvalidError, match=words) as caught:

@@ -1,6 +1,7 @@
 """What is neither done nor undone is given up, by the provider and for good, and only then settled so. [CALL-9]"""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from invoke_log.guard.tool_call import Call
 from invoke_log.rules.kind import NOT_COMMITTED, UNKNOWN, Resolution
 from tests.harness.live import D_MS, Q_MS
 from tests.harness.player import recover
-from tests.harness.shop import Shop, open_shop
+from tests.harness.shop import Shop, open_shop, raising
 
 PARTIAL: dict[str, Value] = {"operation": "list", "tag": "x", "complete": False, "lag_ms": 0}
 COMPLETE: dict[str, Value] = {**PARTIAL, "complete": True}
@@ -32,6 +33,9 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
     """A shop whose provider says of a charge that it is pending, and cannot list all."""
     with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel", read_back=PARTIAL, provider_key=None) as opened:
         yield opened
+
+
+KEY: dict[str, Value] = {"place": "header", "retention_ms": 86_400_000, "mismatch": "refused", "stores": "all"}
 
 
 class Cancels:
@@ -59,6 +63,12 @@ class Keyed:
         if reference not in self.objects:
             self.objects[reference], self.tags[reference] = "pending", call.tag
         raise ReadUnclearError(f"{reference} is {self.objects[reference]}")
+
+    def lose(self, call: Call) -> object:
+        """The same, and its answer is lost: nothing says yet what the key answers with."""
+        with suppress(ReadUnclearError):
+            self.send(call)
+        raise TimeoutError
 
     def find(self, call: Call) -> list[str]:
         if any(self.objects[each] == "pending" for each in self.under(call.tag)):
@@ -133,10 +143,9 @@ def test_what_a_partial_listing_does_not_show_is_given_up(shop: Shop) -> None:
 
 def test_the_key_under_which_something_was_given_up_is_not_used_again(tmp_path: Path) -> None:
     """The provider would answer with what it has stored: that the charge is pending, and nothing comes of it."""
-    key: dict[str, Value] = {"place": "header", "retention_ms": 86_400_000, "mismatch": "refused", "stores": "all"}
-    with open_shop(tmp_path, void="cancel", read_back=COMPLETE, provider_key=key) as shop:
+    with open_shop(tmp_path, void="cancel", read_back=COMPLETE, provider_key=KEY) as shop:
         provider = Keyed()
-        shop.send = provider.send
+        shop.send = provider.lose
         shop.open(read_back=provider.find, void=provider.cancel)
         for count in (1, 2):
             assert isinstance(shop.call(), OutcomeUnknown)
@@ -152,10 +161,9 @@ def test_the_key_under_which_something_was_given_up_is_not_used_again(tmp_path: 
 
 
 def test_a_crash_after_the_void_leaves_a_key_that_is_known_to_be_burnt(tmp_path: Path) -> None:
-    key: dict[str, Value] = {"place": "header", "retention_ms": 86_400_000, "mismatch": "refused", "stores": "all"}
-    with open_shop(tmp_path, void="cancel", read_back=COMPLETE, provider_key=key) as shop:
+    with open_shop(tmp_path, void="cancel", read_back=COMPLETE, provider_key=KEY) as shop:
         provider = Keyed()
-        shop.send = provider.send
+        shop.send = provider.lose
 
         def dies(call: Call) -> bool:
             provider.cancel(call)
@@ -171,6 +179,99 @@ def test_a_crash_after_the_void_leaves_a_key_that_is_known_to_be_burnt(tmp_path:
         assert shop.reconcile().status == NOT_COMMITTED
         [data] = [event.data for event in shop.chain() if isinstance(event.data, Resolution)]
         assert data.evidence.kind == "key_burnt"
+
+
+def test_a_key_that_has_only_an_unclear_answer_to_repeat_is_not_used_again(tmp_path: Path) -> None:
+    """The bank says no, so that a read finds nothing: under the same key the provider would say `pending` for ever."""
+    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel", read_back=COMPLETE, provider_key=KEY) as shop:
+        provider, cancels = Keyed(), Cancels()
+        shop.send = provider.send
+        shop.open(read_back=provider.find, void=cancels)
+        assert isinstance(shop.call(), OutcomeUnknown)
+        provider.objects["pi_0"] = "declined"
+        shop.begin_to_watch()
+        shop.live.wait(1)
+        shop.live.wait(D_MS + Q_MS)
+        assert (shop.reconcile().status, cancels.asked) == (NOT_COMMITTED, [])
+        assert isinstance(shop.call(), OutcomeUnknown)
+        assert provider.objects == {"pi_0": "declined", "pi_1": "pending"}
+        assert shop.live.audit().findings == ()
+
+
+def test_an_answer_that_was_lost_burns_no_key(tmp_path: Path) -> None:
+    with open_shop(tmp_path, send_deadline_ms=D_MS, read_back=COMPLETE, provider_key=KEY) as shop:
+        shop.send = raising(TimeoutError())
+        shop.open(read_back=lambda call: [])
+        shop.call()
+        shop.begin_to_watch()
+        shop.live.wait(1)
+        shop.live.wait(D_MS + Q_MS)
+        assert shop.reconcile().status == NOT_COMMITTED
+        [data] = [event.data for event in shop.chain() if isinstance(event.data, Resolution)]
+        assert data.evidence.kind == "absence"
+
+
+def test_what_a_provider_was_asked_to_give_up_is_not_re_driven(tmp_path: Path) -> None:
+    """Another reconciler may not have watched it for long: what it could send now would be answered as it was."""
+    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel", read_back=COMPLETE, provider_key=KEY) as shop:
+        provider, sent = Keyed(), list[str]()
+
+        def charge(customer: str, order: str, amount: int, *, invoke: Call) -> object:
+            sent.append(invoke.provider_key)
+            return provider.send(invoke)
+
+        def dies(call: Call) -> bool:
+            provider.cancel(call)
+            raise KeyboardInterrupt
+
+        def tool(guard: Guard, void: Callable[[Call], bool]) -> Guard:
+            guard.tool(shop.live.contract, read_back=provider.find, void=void, redrive=charge)(charge)
+            return guard
+
+        tool(shop.guard, dies)
+        assert isinstance(shop.call(), OutcomeUnknown)
+        shop.begin_to_watch()
+        shop.live.wait(1)
+        shop.live.wait(D_MS + Q_MS)
+        with pytest.raises(KeyboardInterrupt):
+            shop.guard.reconcile()
+        [look] = tool(shop.other(52, "reconciler"), provider.cancel).reconcile()
+        assert ("no re-drive" in look.note, len(sent)) == (True, 1)
+
+
+def test_nothing_is_given_up_for_a_key_that_may_not_put_it_on_record(shop: Shop) -> None:
+    cancels = Cancels()
+    unknown(shop, cancels)
+    stranger = Guard(shop.live.log, key=shop.live.grant(71, "agent", "executor"))
+    shop.open(stranger, read_back=pending, void=cancels)
+    stranger._patience.follow(shop.live.log)
+    shop.live.wait(D_MS + Q_MS)
+    [look] = stranger.reconcile()
+    assert (look.status, cancels.asked) == (UNKNOWN, [])
+
+
+def test_where_a_read_could_prove_it_nothing_is_given_up_unread(tmp_path: Path) -> None:
+    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel", read_back=COMPLETE, provider_key=None) as shop:
+        cancels = Cancels()
+        unknown(shop, cancels, read_back=None)
+        shop.live.wait(D_MS + Q_MS)
+        assert (shop.reconcile().status, cancels.asked) == (UNKNOWN, [])
+
+
+def test_nothing_is_given_up_that_was_sent_under_a_key_which_only_a_read_could_let_change(tmp_path: Path) -> None:
+    """Registered under the next version, whose provider has no key, the tool may be."""
+    with open_shop(tmp_path, send_deadline_ms=D_MS, void="cancel", read_back=PARTIAL, provider_key=KEY) as shop:
+        cancels, live = Cancels(), shop.live
+        shop.send = raising(TimeoutError())
+        shop.call()
+        live.register(version=3, send_deadline_ms=D_MS, void="cancel", read_back=PARTIAL, provider_key=None)
+        guard = Guard(live.log, key=live.agent)
+        shop.open(guard, read_back=pending, void=cancels)
+        guard._patience.follow(live.log)
+        live.wait(1)
+        live.wait(D_MS + Q_MS)
+        [look] = guard.reconcile()
+        assert (look.status, cancels.asked) == (UNKNOWN, [])
 
 
 def test_as_many_read_as_the_contract_wants_and_no_void_stands_for_one(tmp_path: Path) -> None:
@@ -281,6 +382,5 @@ def test_an_effect_is_given_up_as_the_contract_says_that_it_was_claimed_under(
 def test_a_tool_that_voids_needs_a_contract_under_which_that_can_be_known(
     tmp_path: Path, contract: dict[str, Value]
 ) -> None:
-    key: dict[str, Value] = {"place": "header", "retention_ms": 86_400_000, "mismatch": "refused", "stores": "success"}
-    with open_shop(tmp_path, **{"provider_key": key, **contract}) as shop, pytest.raises(ConfigInvalidError):
+    with open_shop(tmp_path, **{"provider_key": KEY, **contract}) as shop, pytest.raises(ConfigInvalidError):
         shop.open(void=Cancels())

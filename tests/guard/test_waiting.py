@@ -78,9 +78,18 @@ def test_an_attestor_who_sent_it_is_not_asked(tmp_path: Path) -> None:
             {"read_back": {"operation": "list", "tag": "x", "complete": False, "lag_ms": 0}},
             "a sighting; or a person to attest: admin",
         ),
+        (
+            {"read_back": {"operation": "list", "tag": "x", "complete": False, "lag_ms": 0}, "void": "cancel"},
+            "a sighting; or a person to attest: admin",
+        ),
+        (
+            {"read_back": {"operation": "list", "tag": "x", "complete": False, "lag_ms": 0}, "void": "cancel"}
+            | {"provider_key": None},
+            "a sighting, a void; or a person to attest: admin",
+        ),
         ({"reconcilers": 3}, "a sighting, or 3 readings without it (0 so far)"),
     ],
-    ids=["proves presence only", "three of them"],
+    ids=["proves presence only", "gives nothing up under a key", "gives up", "three of them"],
 )
 def test_the_contract_says_what_can_settle_it(tmp_path: Path, changes: dict[str, Value], words: str) -> None:
     with open_shop(tmp_path, send_deadline_ms=D_MS, **changes) as shop:

@@ -12,12 +12,15 @@ import pytest
 
 from invoke_log.errors import KeyInvalidError, KeyLockedError, StoreFullError
 from invoke_log.format import digest, limits
+from invoke_log.format.cbor import Value
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import Committed
+from invoke_log.guard.resolution import Brought, Case
 from invoke_log.guard.tool_call import Call
 from invoke_log.guard.webhook import HTTP_STATUSES, Heard, Notice
 from invoke_log.log.signer import FileSigner
-from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Observation, Resolution
+from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Observation, Resolution
+from invoke_log.rules.world import EffectState
 from tests.harness.live import Q_MS
 from tests.harness.player import recover
 from tests.harness.shop import UNHURRIED_MS, Shop, open_shop
@@ -336,6 +339,40 @@ def test_a_negative_message_that_its_provider_wrote_anew_is_on_record_once(shop:
         shop.live.append(shop.live.outcome(NOT_COMMITTED, "never_sent"))
     begin(shop)
     assert told(shop, "failed", sent_at=3).answer == "recorded"
+
+
+def test_what_a_key_that_may_not_resolve_hears_or_says_stands_in_nobodys_way(shop: Shop) -> None:
+    """Any key with a grant can put an observation on record; a reading counts by a reconciler's alone."""
+    begin(shop)
+    stranger = shop.live.grant(71, "agent", "executor")
+    heard = Guard(shop.live.log, key=stranger).webhook(*sealed("failed", tag(shop)), verify)
+    assert (heard.answer, heard.note.startswith("grant-missing")) == ("refused", True)
+    body, _ = sealed("failed", tag(shop))
+    kept: dict[str, Value] = {"attachment": shop.live.log.keep_attachment(body), "size": len(body)}
+    said = Evidence(kind="webhook", reference="pay_1", failure="failed", attachment=kept)
+    start = shop.live.state().send
+    assert start is not None
+    shop.live.put(shop.live.draw(Observation(about=start.id, presence=ABSENT, evidence=said), stranger))
+    assert told(shop, "failed").answer == "recorded"
+    shop.live.append(shop.live.outcome(UNKNOWN))
+    assert shop.reconcile().status == NOT_COMMITTED
+
+
+def test_a_negative_message_that_another_outran_is_on_record_all_the_same(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lose(shop)
+    real = Case.absent
+
+    def late(case: Case, evidence: Evidence, *, of: EffectState) -> Brought:
+        shop.live.append(shop.live.outcome(COMMITTED))
+        return real(case, evidence, of=of)
+
+    monkeypatch.setattr(Case, "absent", late)
+    heard = told(shop, "failed")
+    assert (heard.answer, heard.status) == ("recorded", COMMITTED)
+    observed = [e.event.data for e in shop.live.log.entries() if isinstance(e.event.data, Observation)]
+    assert [data.evidence.failure for data in observed] == ["failed"]
 
 
 def test_a_negative_message_takes_nothing_back(shop: Shop) -> None:

@@ -10,7 +10,7 @@ import pytest
 from invoke_log.errors import StoreError
 from invoke_log.format.digest import EventId, LeafIndex
 from invoke_log.ledger.group import GROUP_EVENTS_MAX, Group, LoopGroup, Signed, _Ticket
-from invoke_log.rules.answer import Accepted, Answer
+from invoke_log.rules.answer import Accepted, Answer, Unavailable
 from invoke_log.rules.governance import Refused
 
 
@@ -139,6 +139,29 @@ def test_whoever_is_interrupted_as_it_joins_leaves_no_place_behind_that_the_othe
     assert list(group._waiting) == []
 
 
+def test_whoever_is_interrupted_as_it_leaves_is_cleared_away_when_it_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = Disk()
+    disk.go.release(10)
+    group = Group(disk.commit)
+
+    def interrupted(_: Group, ticket: _Ticket) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Group, "_leave", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            group.append([_event(1)])
+    behind = threading.Thread(target=group.append, args=([_event(2)],))
+    behind.start()
+    while len(group._waiting) < 2:
+        pass
+    assert _indexes(group.append([_event(3)])) == [3]
+    behind.join(timeout=10)
+    assert not behind.is_alive()
+
+
 def test_ctrl_c_in_the_thread_that_commits_is_no_exception_in_the_others() -> None:
     entered, go, heard = threading.Event(), threading.Event(), list[object]()
 
@@ -198,3 +221,21 @@ def test_a_cancelled_task_takes_no_answer_from_the_others() -> None:
         return await second
 
     assert _indexes(asyncio.run(story())) == [2]
+
+
+def test_a_task_is_answered_where_all_tasks_but_its_own_are_cancelled() -> None:
+    """Those that are being committed, and those that wait: they may be stored or not."""
+    disk = Disk()
+
+    async def story() -> list[list[Answer]]:
+        group = LoopGroup(Group(disk.commit).append)
+        own = [asyncio.ensure_future(group.append([_event(1)]))]
+        await asyncio.to_thread(disk.entered.acquire, timeout=10)
+        own.append(asyncio.ensure_future(group.append([_event(2)])))
+        await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - {asyncio.current_task(), *own}:
+            task.cancel()
+        disk.go.release(10)
+        return list(await asyncio.wait_for(asyncio.gather(*own), timeout=10))
+
+    assert [type(answer) for [answer] in asyncio.run(story())] == [Unavailable, Unavailable]

@@ -15,8 +15,8 @@ from invoke_log.store.lmdb import LmdbStore, reader
 from invoke_log.store.protocol import Reader
 from tests.store.suite import A, StoreSuite, entry, head, root_of
 
-LAST_PAGE = 136
-"""Where in a meta page its number is."""
+PAGE_BYTES, LAST_PAGE = 40, 136
+"""Where in a meta page the bytes of a page are said, and the last page's number."""
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
@@ -201,16 +201,19 @@ def test_a_store_that_lost_what_was_durable_is_damaged(tmp_path: Path) -> None:
 
 
 def test_a_store_that_claims_more_pages_than_it_can_have_is_damaged_whatever_lmdb_makes_of_it(tmp_path: Path) -> None:
-    """LMDB tries to map them all, and says that there is no memory: that would be worth another try."""
+    """LMDB tries to map them all, and says that there is no memory, or that it cannot be: that would be worth another
+    try.
+    """
     store = LmdbStore.create(tmp_path / "log", {})
     store.append([entry(1)])
     store.close()
     file = tmp_path / "log" / "data.mdb"
     sound = file.read_bytes()
-    for bit in range(24, 64):
+    other = mmap.PAGESIZE
+    for places, bit in [*(((LAST_PAGE, other + LAST_PAGE), bit) for bit in range(24, 64)), ((PAGE_BYTES,), 31)]:
         damaged = bytearray(sound)
-        for meta in (0, mmap.PAGESIZE):
-            damaged[meta + LAST_PAGE + bit // 8] ^= 1 << bit % 8
+        for place in places:
+            damaged[place + bit // 8] ^= 1 << bit % 8
         file.write_bytes(damaged)
         with pytest.raises(StoreDamagedError):
             LmdbStore.open(tmp_path / "log", read_only=True)

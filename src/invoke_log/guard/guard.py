@@ -97,8 +97,9 @@ class Guard:
             void: given the `Call`, has the provider give up for good what is under its tag, and returns True once it
                 has; for a contract with `void`. A reconciler asks for it D + Q after the last send, where nothing was
                 found and that proves nothing, or the read-back raised `ReadUnclearError`.
-            sweep: returns all the provider's objects of this kind, each as its reference, the one that `read_back`
-                gives it, and the tag that it carries or None.
+            sweep: returns all the provider's objects of this kind that happened, as `read_back` counts them: none that
+                was given up. Each is its reference, the one that `read_back` gives it, and the tag that it carries or
+                None.
             fields: contract fields, where the first argument is an effect class.
         Raises: ContractInvalidError: a contract that cannot work, or is not registered and cannot be here.
         """
@@ -153,9 +154,9 @@ class Guard:
     def reconcile(self) -> list[Reconciled]:
         """Ask the outside about every open effect of this guard's tools, once, and append what it shows.
 
-        It reads; it sends nothing but the re-drives of tools that were registered with one. That something is absent it
-        says only where D + Q has passed by the log and on this machine's own clock, since this key first looked for
-        the send. Raises: StoreError.
+        It reads; it sends nothing but the re-drives and voids of tools that were registered with one. That something is
+        absent it says only where D + Q has passed by the log and on this machine's own clock, since this key first
+        looked for the send. Raises: StoreError.
         """
         return list(self.reconciled())
 

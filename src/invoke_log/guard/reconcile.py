@@ -16,7 +16,7 @@ from invoke_log.errors import ReadUnclearError
 from invoke_log.format import digest
 from invoke_log.guard.outcome import Aborted
 from invoke_log.guard.patience import EVERY_S_DEFAULT, OUT, Patience
-from invoke_log.guard.redrive import ENDING, burnt, redrive
+from invoke_log.guard.redrive import ENDING, answered, burnt, redrive
 from invoke_log.guard.redrive import UNCLEAR as UNCLEAR_READING
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, only_start, readings
@@ -258,7 +258,7 @@ class _Look:
                 f"not there; this reconciler has to watch it for {own_s:.0f} s more before it may say so",
                 False,
             )
-        kind = "key_burnt" if burnt(self._case, state) else "absence"
+        kind = "key_burnt" if burnt(self._case, state) or answered(self._case, state) else "absence"
         brought = self._of_several(state, Evidence(kind=kind, tick=tick[0]), bound)
         return brought.note, brought.answer == RECORDED
 
@@ -305,6 +305,8 @@ class _Look:
         if state.send is not None and state.send.redriven and self._contract.proves_absence:
             # Another one would begin D + Q anew: whoever looks less often than that would never see it pass (L2).
             return self._report(probe, f"{note}; it was re-driven, and is waited for")
+        if burnt(self._case, state):
+            return self._report(probe, f"{note}; no re-drive: the provider's key can only repeat its answer")
         brought = redrive(self._case, self._tool, state, self._call(state))
         return self._report(probe, f"{note}; {brought.note}", brought.incident)
 
@@ -314,7 +316,7 @@ class _Look:
         Where a reading can prove an absence, that settles it then: nothing is there any more.
         """
         state, reads = self._case.state(), self._contract.proves_absence  # as it stands after the read
-        if self._tool.void is None or (reads and probe == NONE) or not self._may_void(state):
+        if self._tool.void is None or (reads and probe != UNCLEAR) or not self._may_void(state):
             return self._report(probe, note)
         if self._contract.stores_results and not burnt(self._case, state):
             # Before it is asked for: a crash in between must not leave a key that answers with what was given up.
@@ -338,7 +340,9 @@ class _Look:
         return self._report(probe, f"given up: {self._case.absent(Evidence(kind='void'), of=state).note}")
 
     def _may_void(self, state: EffectState) -> bool:
-        """Return whether the tool asks where the contract says, and all that was sent is there by now or never is."""
+        """Return whether this key may settle what comes of it, the tool asks where the contract says, a read can settle
+        it where a key would go on to answer with it, and all that was sent is there by now or never is.
+        """
         here, there = self._tool.contract, self._contract
         self._patience.note(state)
         with self._log.world() as world:
@@ -346,6 +350,8 @@ class _Look:
             passed = bound is not None and world.now_ms() >= bound
         return (
             not self._given_up
+            and self._case.granted
+            and (there.proves_absence or not there.stores_results)
             and (here.void, here.read_back) == (there.void, there.read_back)
             and (state.status, state.tainted) == (UNKNOWN, None)
             and passed

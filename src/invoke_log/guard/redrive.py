@@ -20,7 +20,7 @@ from invoke_log.log.home import read_attachment
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.evidence import passed
 from invoke_log.rules.intent import rederive
-from invoke_log.rules.kind import COMMITTED, Observation, Redrive
+from invoke_log.rules.kind import COMMITTED, Observation, Outcome, Redrive
 from invoke_log.rules.world import EffectState
 
 UNCLEAR: Final = "unclear"
@@ -96,6 +96,21 @@ def burnt(case: Case, state: EffectState) -> bool:
             and event.data.evidence.kind in ("stored_failure", "void")
             and world.governance.holds(event.by, "reconciler", case.contract.effect_class, state.resource)
             for index, event in world.observations(state.effect, state.resource)
+        )
+
+
+def answered(case: Case, state: EffectState) -> bool:
+    """Return whether the provider answered the open attempt unclearly, and so has stored an answer that is no success:
+    where all that was found is its absence, its key can only repeat that.
+    """
+    send = state.send
+    if not case.contract.stores_results or send is None or state.tainted is not None:
+        return False
+    with case.log.world() as world:
+        said = (event.data for _, event in world.events_of(case.effect, case.resource))
+        return any(
+            isinstance(data, Outcome) and data.start == send.id and data.evidence.kind == "unclear_answer"
+            for data in said
         )
 
 

@@ -43,8 +43,8 @@ class Tool:
     read_back: finds the provider's objects under our tag, given the `Call`; it returns their references, all of them,
     or raises. redrive: sends the same request again, given what the log recorded of it and the `Call`. void: has the
     provider give up for good what is under our tag, given the `Call`; True once it has. sweep: lists the provider's
-    objects, each as its reference and the tag that it carries, or None. takes_call: the function wants its `Call` too,
-    as `invoke`. awaited: it is a coroutine function.
+    objects that happened, each as its reference and the tag that it carries, or None. takes_call: the function wants
+    its `Call` too, as `invoke`. awaited: it is a coroutine function.
     """
 
     function: Callable[..., Any]
@@ -135,6 +135,8 @@ def check_kept(contract: Contract) -> None:
         words, hint = f"sends wait for level {contract.level!r}", 'write level = "durable"'
     elif private:
         words, hint = f"argument {private[0]!r} is private, and recorded", 'give it the role "volatile", or a reference'
+    elif "invoke" in contract.arguments:
+        words, hint = "argument 'invoke' has the name of what a tool is told of its call", "give it another name"
     elif contract.minimum_grade in ("E3", "E4"):
         words, hint = (
             f"minimum_grade is {contract.minimum_grade}, and a log alone shows E2 at most",

@@ -77,6 +77,13 @@ class Case:
         """The effect key as it prints."""
         return digest.format_id("eff", self.effect)
 
+    @property
+    def granted(self) -> bool:
+        """Whether the key may bring evidence about the effect: it holds a grant as reconciler over it now."""
+        return self.log.governance.holds(
+            self.signer.public_key, "reconciler", self.contract.effect_class, self.resource
+        )
+
     def state(self) -> EffectState:
         """Return the effect as it stands now."""
         with self.log.world() as world:

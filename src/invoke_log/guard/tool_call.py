@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from invoke_log.errors import ConfigInvalidError
+from invoke_log.errors import ConfigInvalidError, ReadUnclearError
 from invoke_log.format import digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.guard.outcome import Aborted, DefiniteFailure, NeverSent
@@ -105,7 +105,7 @@ def reply_of_exception(contract: Contract, error: BaseException) -> Reply:
             key = contract.provider_key
             stored = key is not None and key.stores == "all"
             return _proof("stored_failure" if stored else "definite_failure", error.failure)
-        case DefiniteFailure():
+        case DefiniteFailure() | ReadUnclearError():
             kind = "unclear_answer"
         case _:
             kind = "no_answer"

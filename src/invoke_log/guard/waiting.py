@@ -81,7 +81,8 @@ def _unknown(
         alone = state.tainted is None and only_start(world, state, state.generation) is not None
         events = [*contract.webhook.positive, *(contract.webhook.negative if alone else ())]
         ways += [f"a message that says {' or '.join(events)}"] if events else []
-    ways += ["a void"] if contract.void is not None and state.tainted is None else []
+    gives_up = contract.void is not None and not contract.stores_results and state.tainted is None
+    ways += ["a void"] if gives_up else []
     return ("reconcile", f"{', '.join(ways)}; or {person}") if ways else ("attest", person)
 
 

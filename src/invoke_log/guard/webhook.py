@@ -121,13 +121,16 @@ def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
 
 def _negative(case: Case, body: bytes, reference: str | None, event: str, *, generation: int) -> Brought:
     """Settle an unknown effect as absent, where the message is surely about its open attempt; else keep the reading."""
+    if not case.granted:  # nothing that it says of this would ever count
+        key = digest.format_id("key", case.signer.public_key)
+        return Brought(answer=REFUSED, note=f"grant-missing: {key} holds no grant as reconciler over this effect")
     state, evidence = case.state(), _evidence(case.log, body, reference, event)
     with case.log.world() as world:
         start = only_start(world, state, generation)
         first = next(event.id for _, event in world.events_of(case.effect, case.resource))
     if state.status == UNKNOWN and state.send is not None and state.send.id == start:
         brought = case.absent(evidence, of=state)
-        if brought.answer != REFUSED:
+        if brought.answer in (RECORDED, UNAVAILABLE):
             return brought
     if _on_record(case, evidence, generation=generation, start=start):
         return Brought(answer=KNOWN, note="on record already")
@@ -147,6 +150,8 @@ def _on_record(case: Case, message: Evidence, *, generation: int, start: bytes |
     with case.log.world() as world:
         of = (case.effect, case.resource)
         for _, event in (*world.events_of(*of), *world.observations(*of)):
+            if not world.governance.holds(event.by, "reconciler", case.contract.effect_class, case.resource):
+                continue  # what can settle nothing stands in no other's way
             match event.data:
                 case Observation() as data if data.presence == ABSENT:
                     about: bytes | None = data.about

@@ -26,12 +26,13 @@ GROUP_EVENTS_MAX: Final = 1_000
 class _Ticket:
     """One caller's events, and what came of them."""
 
-    __slots__ = ("answers", "error", "signed", "turn")
+    __slots__ = ("answers", "error", "signed", "thread", "turn")
 
     def __init__(self, signed: Sequence[Signed]) -> None:
         self.signed = signed
         self.answers: list[Answer] | None = None
         self.error: BaseException | None = None
+        self.thread = threading.get_ident()
         self.turn: threading.Event | None = None
         """Set once it is served, or stands at the front; None where it did from the beginning."""
 
@@ -54,6 +55,9 @@ class Group:
         ticket = _Ticket(signed)
         try:
             with self._lock:
+                # A thread has one append at a time: what stands here of it was interrupted, by Ctrl-C, as it left.
+                for dead in [each for each in self._waiting if each.thread == ticket.thread]:
+                    self._remove(dead)
                 if self._waiting:
                     ticket.turn = threading.Event()
                 self._waiting.append(ticket)
@@ -95,9 +99,12 @@ class Group:
         """Give the front to the next. A ticket that a batch took has left already; one that was interrupted has not."""
         with self._lock:
             if ticket in self._waiting:
-                self._waiting.remove(ticket)
-                if self._waiting:
-                    self._waiting[0].call()
+                self._remove(ticket)
+
+    def _remove(self, ticket: _Ticket) -> None:
+        self._waiting.remove(ticket)
+        if self._waiting:
+            self._waiting[0].call()
 
 
 class LoopGroup(Generic[_Event]):
@@ -127,6 +134,8 @@ class LoopGroup(Generic[_Event]):
                 await self._drain_once(loop)
         finally:
             self._draining = None
+            while self._waiting:  # this very task was cancelled, as by whoever cancels all: nobody else would answer
+                _interrupted(*self._waiting.popleft())
 
     async def _drain_once(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_EVENTS_MAX))]
@@ -138,7 +147,16 @@ class LoopGroup(Generic[_Event]):
                 if not future.done():
                     future.set_exception(error)
             return
+        except asyncio.CancelledError:  # the thread goes on: they may be stored or not
+            for events, future in batch:
+                _interrupted(events, future)
+            raise
         for events, future in batch:
             own = list(islice(answers, len(events)))
             if not future.done():
                 future.set_result(own)
+
+
+def _interrupted(events: Sequence[object], future: "asyncio.Future[list[Answer]]") -> None:
+    if not future.done():
+        future.set_result([Unavailable(reason="the append was cancelled") for _ in events])

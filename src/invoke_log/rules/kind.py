@@ -31,10 +31,10 @@ EVIDENCE_KINDS: Final = (
     "stored_failure",  # the same, and the provider will answer it again under this key
     "abort",  # the transaction was aborted
     "no_answer",  # timeout, reset, EOF, cancellation, our own crash
-    "unclear_answer",  # a 5xx, a conflict, an unparsable body, an isError flag
+    "unclear_answer",  # a 5xx, a conflict, an unparsable body, an isError flag, something pending
     "tag_seen",  # one authenticated sighting of our tag
     "absence",  # a complete, authoritative read without our tag, begun after the bound
-    "key_burnt",  # the same, and the provider's key will only answer its stored error
+    "key_burnt",  # the same, and the provider's key can only answer what it stored, which is no success
     "void",  # the provider accepted a void
     "webhook",  # an authenticated message
 )

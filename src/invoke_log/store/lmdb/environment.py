@@ -40,6 +40,9 @@ ROOM_BYTES: Final = 128 << 10
 DATA_FILE: Final = "data.mdb"
 DATA_FILE_BYTES_MIN: Final = 8_192
 
+PAGE_BYTES_MAX: Final = 1 << 16
+"""Bytes of the largest page that LMDB knows."""
+
 _META: Final = Struct("=40xI92xQ")
 """What a meta page of LMDB's says of the bytes of a page, and of the last one."""
 
@@ -163,9 +166,9 @@ def open_environment(where: Path, *, read_only: bool) -> OpenEnvironment:
         raw = _environment(where, readonly=read_only)
     except (lmdb.InvalidError, lmdb.VersionMismatchError) as exc:
         raise StoreFormatError(f"store {where}: {exc}; {DATA_FILE} is no store of invoke-log") from exc
-    except lmdb.MemoryError as exc:
-        if _claimed_bytes(where) > MAP_BYTES:
-            message = f"store {where}: {DATA_FILE} is damaged: it claims more pages than a store can have"
+    except (lmdb.MemoryError, lmdb.InvalidParameterError) as exc:
+        if _claims_too_much(where):
+            message = f"store {where}: {DATA_FILE} is damaged: it claims more or larger pages than a store can have"
             raise StoreDamagedError(message, hint="restore a backup") from exc
         raise fault(exc, where) from exc
     except lmdb.Error as exc:
@@ -222,15 +225,12 @@ def _environment(where: Path, *, readonly: bool = False) -> lmdb.Environment:
     )
 
 
-def _claimed_bytes(where: Path) -> int:
-    """Return where the file ends by the meta page that claims more: LMDB maps so much, whatever it is told to."""
+def _claims_too_much(where: Path) -> bool:
+    """Whether a meta page claims what no store has. LMDB maps what the file claims, whatever it is told to map."""
     with (where / DATA_FILE).open("rb") as stream:
         head = stream.read(2 * mmap.PAGESIZE)
-    ends: list[int] = []
-    for at in (0, mmap.PAGESIZE):
-        page_bytes, last_page = _META.unpack_from(head, at)
-        ends.append((last_page + 1) * page_bytes)
-    return max(ends)
+    claims = (_META.unpack_from(head, at) for at in (0, mmap.PAGESIZE))
+    return any(page > PAGE_BYTES_MAX or (last + 1) * page > MAP_BYTES for page, last in claims)
 
 
 def _refuse_cut(raw: lmdb.Environment, where: Path) -> None:

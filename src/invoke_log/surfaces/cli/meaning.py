@@ -25,6 +25,8 @@ it.
 """
 POINTERS: Final = {"start": "intent", "release": "intent", "outcome": "start", "suspect": "start", "redrive": "start"}
 """The field of `data` that names the open claim or START. Not so for approvals: nobody consents to whatever is open."""
+APPROVALS_LISTED_MAX: Final = 16
+"""Approvals that a START may list, and a policy or a contract may ask for."""
 NAMES: Final = ("intent", "start", "about")
 """The fields of `data` that may name an event of the effect."""
 
@@ -102,12 +104,13 @@ def _complete_start(scene: Scene, data: Data, state: EffectState) -> Data:
 
 
 def _approvals(scene: Scene, state: EffectState) -> list[Value]:
-    """The ids of the open claim's approvals that count for a START of ours, in order [EFF-8]."""
+    """The ids of the approvals that count for a START of ours, as many as it may list, in order [EFF-8]."""
     if state.claim is None:
         return []
     contract, now_ms = scene.world.governance.contracts[state.claim.contract_id], scene.world.now_ms()
     found = given(scene.world, state, contract)
-    return [*sorted(each.id for each in found if each.by != scene.issuer and now_ms <= each.until_ms)]
+    counting = sorted(each.id for each in found if each.by != scene.issuer and now_ms <= each.until_ms)
+    return [*counting[:APPROVALS_LISTED_MAX]]
 
 
 def _verdict(scene: Scene, intent: Intent, snapshot_id: bytes | None, state: EffectState, *, issuer: bytes) -> Data:

@@ -50,9 +50,9 @@ SWEEP: Final = "sweep"
 def reconcile(session: Session, app: str, modes: tuple[str, ...], every: float) -> int:
     """Ask the provider about open effects.
 
-    What it shows is appended. It sends nothing, but for tools that have a re-drive. Your module opens the log and holds
-    the tools with their read-backs. It ends with what is settled, and with what each open effect waits for: until when,
-    and who has to act. The exit code is 7 while what it looked at is still open.
+    What it shows is appended. It sends nothing, but for tools that have a re-drive or a void. Your module opens the log
+    and holds the tools with their read-backs. It ends with what is settled, and with what each open effect waits for:
+    until when, and who has to act. The exit code is 7 while what it looked at is still open.
 
     That something is absent it says only once D + Q has passed on this machine's own clock too, since the same key
     first looked for it; a reboot begins that anew. Any number of processes may watch one log.
