@@ -122,6 +122,11 @@ def test_one_that_its_own_issuer_gave(shop: Shop) -> None:
     assert answer.code == "self-approved"
     mine = claimed(live, order="790")
     assert started(live, mine, consented(live, mine, both), by=both) == "refused self-approved"
+    guard = Guard(live.log, key=both)
+    shop.open(guard)
+    waits = shop.call(guard, order="790")
+    assert isinstance(waits, Pending)
+    assert "0 of 1 approvals by keys other than its own" in waits.message
 
 
 def test_one_key_is_one_approver_however_often(shop: Shop, approver: FileSigner) -> None:

@@ -220,7 +220,7 @@ def _go_on(contract: Contract, bound: Bound, seen: Seen, engines: Engines) -> Ge
     wanted = max(1, contract.approvals_count, claim.approvals, verdict.approvals) if asked else 0
     young = tuple(approval for approval, until_ms in seen.approvals if seen.own_ms <= until_ms)
     if len(young) < wanted:
-        return _awaited(contract, seen, claim.id, f"{len(young)} of {wanted} approvals")
+        return _awaited(contract, seen, claim.id, f"{len(young)} of {wanted} approvals by keys other than its own")
     listed, snapshot_id = young[:wanted], snapshot.id if snapshot else None
     start, send = yield from _seal_start(seen, claim.id, verdict, prev=head, approvals=listed, snapshot_id=snapshot_id)
     answers = yield from _append(start)
