@@ -1,6 +1,6 @@
 """Who may do what, under which contract and policy, at one position of the log. SPEC §6.4."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -274,6 +274,27 @@ def test_the_keys_of_all_earlier_classes_derive_from_a_new_contract(story: Story
     assert list(story.fold.governance.lineage(third)) == [third.retires, second.retires]
     assert story.register(placeless).code == "key-rule-differs"
     assert story.register(third).code == "accepted"
+
+
+class Walked(dict[str, bytes]):
+    """Nobody reads it to its end."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("walked")
+
+
+def test_a_class_is_looked_up_among_those_before_it_however_many_they_are(story: Story) -> None:
+    """[GOV-8], [CTR-11]: or a long history of classes costs each step of a lineage a walk of all contracts."""
+    story.register(contract(**retiring("money.charge/2", "money.charge/1")))
+    before = story.fold.governance
+    later = story.register(contract(**retiring("money.charge/2", "money.charge/1"), version=2))
+    third = contract(**retiring("money.charge/3", "money.charge/2"))
+    assert [each.effect_class for each in before._replace(contracts={}).lineage(third)] == [
+        "money.charge/2",
+        "money.charge/1",
+    ]
+    unwalked = before._replace(retired=Walked(before.retired))
+    assert isinstance(govern(unwalked, later.event, index=later.index, root=None), Governance)
 
 
 def test_a_withdrawn_contract_was_registered(story: Story) -> None:

@@ -43,14 +43,16 @@ export const covers = (scope, effectClass, resource) =>
 
 /**
  * Everything that governance events say, folded. `retired` maps an effect class to the contract that retired it,
- * `suspects` a key to the leaf that it is suspect from.
+ * `retires` a class to what it retires, which all its contracts share, and `suspects` a key to the leaf that it is
+ * suspect from.
  */
 export class Governance {
   /**
    * @param {{
    *   head: Hex, logId: Hex, origin: string, origins: string[], logKey: Hex, grants: Granted[],
    *   contracts: Map<Hex, Contract>,
-   *   latest: Map<string, Hex>, withdrawn: Hex[], retired: Map<string, Hex>, policy: Policy | null,
+   *   latest: Map<string, Hex>, withdrawn: Hex[], retired: Map<string, Hex>,
+   *   retires: Map<string, Retires | null>, policy: Policy | null,
    *   policies: Map<Hex, Policy>, freezes: Scope[], recoveries: Recovered[],
    *   suspects: Map<Hex, number>,
    * }} state
@@ -66,6 +68,7 @@ export class Governance {
     this.latest = state.latest;
     this.withdrawn = state.withdrawn;
     this.retired = state.retired;
+    this.retires = state.retires;
     this.policy = state.policy;
     this.policies = state.policies;
     this.freezes = state.freezes;
@@ -117,9 +120,7 @@ export class Governance {
     let { retires } = contract;
     while (retires !== null) {
       yield retires;
-      const old = retires.effect_class;
-      // All contracts of a class share what it retires, so any of them will do.
-      retires = [...this.contracts.values()].find(({ effectClass }) => effectClass === old)?.retires ?? null;
+      retires = this.retires.get(retires.effect_class) ?? null;
     }
   }
 }
@@ -153,6 +154,7 @@ export function found(event) {
     latest: new Map(),
     withdrawn: [],
     retired: new Map(),
+    retires: new Map(),
     policy: null,
     policies: new Map(),
     freezes: [],
@@ -251,6 +253,7 @@ function register(before, contract) {
     contracts: new Map([...contracts, [contract.id, contract]]),
     latest: new Map([...latest, [name, contract.id]]),
     retired: retiresMore ? new Map([...retired, [retires.effect_class, contract.id]]) : retired,
+    retires: new Map([[effectClass, retires], ...before.retires]),
   });
 }
 

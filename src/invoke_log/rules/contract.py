@@ -274,15 +274,13 @@ class Contract:
         """Return whether tools under both look at one place, and mean the same by a handle: both find the same."""
         return (self.realm, self.resource, self.handle) == (other.realm, other.resource, other.handle)
 
-    @property
-    def key_arguments(self) -> frozenset[str]:
-        """The names of the arguments that an effect key can be made of: recorded, always there, of one spelling."""
-        return frozenset(name for name, a in self.arguments.items() if a.role != "volatile" and a.has_one_spelling)
-
     def derives(self, retires: Retires) -> bool:
-        """Return whether the key of a retired class can be made from every call under this contract [CTR-11]."""
+        """Return whether the key of a retired class can be made from every call under this contract [CTR-11]: of
+        arguments that are recorded, always there, and of one spelling.
+        """
         places = frozenset(_PLACE.findall(retires.resource)) - self.realm.keys()
-        return places | retires.names <= self.key_arguments
+        made_of = map(self.arguments.get, places | retires.names)
+        return all(a is not None and a.role != "volatile" and a.has_one_spelling for a in made_of)
 
     def key_parts(self, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
         """Return what an effect key holds of these arguments: name, and integer or text; 1 is not "1" [CTR-10]."""

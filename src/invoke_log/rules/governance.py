@@ -59,7 +59,7 @@ class Recovered:
 
 class Governance(NamedTuple):
     """Everything that governance events say, folded. `suspects`: a key to the leaf that it is suspect from; `origins`:
-    every name that the log has had.
+    every name that the log has had; `retires`: a class to what it retires, which all its contracts share.
     """
 
     head: bytes
@@ -72,6 +72,7 @@ class Governance(NamedTuple):
     latest: dict[str, bytes]
     withdrawn: frozenset[bytes]
     retired: dict[str, bytes]
+    retires: dict[str, Retires | None]
     policy: Policy | None
     policies: dict[bytes, Policy]
     freezes: tuple[Scope, ...]
@@ -107,9 +108,7 @@ class Governance(NamedTuple):
         retires = contract.retires
         while retires is not None:
             yield retires
-            # All contracts of a class share what it retires, so any of them will do.
-            older = (c.retires for c in self.contracts.values() if c.effect_class == retires.effect_class)
-            retires = next(older, None)
+            retires = self.retires.get(retires.effect_class)
 
 
 def found(event: Event) -> Governance | Refused:
@@ -138,6 +137,7 @@ def found(event: Event) -> Governance | Refused:
         latest={},
         withdrawn=frozenset(),
         retired={},
+        retires={},
         policy=None,
         policies={},
         freezes=(),
@@ -241,6 +241,7 @@ def _register(before: Governance, contract: Contract) -> Governance | Refused:
         contracts={**before.contracts, contract.id: contract},
         latest={**before.latest, contract.name: contract.id},
         retired={**retired, **before.retired},
+        retires={contract.effect_class: contract.retires, **before.retires},
     )
 
 
@@ -269,7 +270,8 @@ def _check_key_rule(before: Governance, contract: Contract) -> Refused | None:
                 code="key-rule-differs",
                 reason=f"the key of {old} is made of other arguments in contract {other.name!r} than this one says",
             )
-        if known.partition("/")[0] == words and known not in (contract.effect_class, old, *before.retired):
+        others = known not in (contract.effect_class, old) and known not in before.retired
+        if others and known.partition("/")[0] == words:
             return Refused(
                 code="key-rule-differs", reason=f"effect class {known} is in force: another version has to retire it"
             )
