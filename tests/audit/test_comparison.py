@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -12,8 +13,9 @@ from invoke_log.audit.receipt import verify_receipt
 from invoke_log.audit.replay import replay
 from invoke_log.format import cbor, digest
 from invoke_log.format.cbor import Value
+from invoke_log.format.envelope import open_envelope
 from invoke_log.ledger import chain
-from invoke_log.rules import kind
+from invoke_log.rules import contract, kind, schema
 from invoke_log.rules.governance import EVERYTHING
 from invoke_log.rules.kind import (
     ABSENT,
@@ -28,6 +30,7 @@ from invoke_log.rules.kind import (
     Revoke,
 )
 from invoke_log.rules.policy import judge, parse_policy
+from invoke_log.rules.snapshot import Profile, drifted, profile_of
 from tests.harness.forge import resealed, take_apart
 from tests.harness.live import D_MS, NONCE, Q_MS, T0, Live, audit, id_of, memory_live, open_live
 from tests.harness.shop import open_shop, shop_over
@@ -39,6 +42,8 @@ PROFILE: Value = {
     "fields": {"balance": {"type": "integer", "min": 0, "max": 99_999, "nullable": False}},
 }
 RICH: Value = {"field": ["snapshot", "balance"], "test": "at_least", "value": 10}
+RICH_RULE: Value = {"name": "rich", "then": "ask", "approvals": 1, "when": [RICH]}
+ASK_THE_RICH = parse_policy({"name": "rich", "engine": "rules/1", "source": {"rules": [RICH_RULE]}})
 
 
 @pytest.fixture
@@ -170,9 +175,7 @@ def test_the_inputs_of_an_intent_and_of_a_start_are_their_snapshots_own(tmp_path
     """The START names the snapshot that the intent names too: nothing had changed."""
     with open_shop(tmp_path, profile=PROFILE) as shop:
         live = shop.live
-        rule: Value = {"name": "rich", "then": "ask", "approvals": 1, "when": [RICH]}
-        policy = parse_policy({"name": "rich", "engine": "rules/1", "source": {"rules": [rule]}})
-        live.put(live.log.draft(policy, live.admin))
+        live.put(live.log.draft(ASK_THE_RICH, live.admin))
         shop.snapshot["balance"] = 10
         shop.call()
         live.put(live.approval(shop.intent()))
@@ -197,6 +200,43 @@ def test_a_snapshot_that_is_not_in_its_profile_is_found(tmp_path: Path) -> None:
         leaf = resealed(parts.leaves[at], live.agent, lambda body: body["data"].update(snapshot_id=key))
         changed = replace(parts.with_leaves([*parts.leaves[:at], leaf]), attachments=(wrong,))
         assert codes(changed.signed(live.log_key)) == [("snapshot-invalid", "error", at)]
+
+
+def test_a_snapshot_that_many_leaves_name_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[RPL-6]: or one attachment costs an audit its bytes again at each leaf."""
+    checked: list[Value] = []
+
+    def counting(found: dict[str, Value]) -> Profile:
+        profile = profile_of(found)
+
+        def check(value: Value, at: schema.Path) -> None:
+            checked.append(value)
+            profile.check(value, at)
+
+        return replace(profile, check=check)
+
+    with open_shop(tmp_path, profile=PROFILE, may_drift=["balance"]) as shop:
+        live, orders = shop.live, ("1", "2", "3")
+        live.put(live.log.draft(ASK_THE_RICH, live.admin))
+        shop.snapshot["balance"] = 10
+        for order in orders:
+            shop.call(order=order)
+            *_, intent = (entry for entry in live.log.entries() if entry.event.kind == "intent")
+            live.put(live.approval(open_envelope(intent.body, intent.signature), live.bound(order=order)))
+        shop.snapshot["balance"] = 11
+        for order in orders:
+            shop.call(order=order)
+        raw = live.bundle()
+    decode, differ = Mock(wraps=cbor.decode), Mock(wraps=drifted)
+    monkeypatch.setattr(cbor, "decode", decode)
+    monkeypatch.setattr(comparison, "drifted", differ)
+    monkeypatch.setattr(contract, "profile_of", counting)
+    assert codes(raw) == []
+    snapshots = [cbor.encode({"balance": balance}) for balance in (10, 11)]
+    decoded = [call.args[0] for call in decode.mock_calls]
+    assert [decoded.count(one) for one in snapshots] == [1, 1]
+    assert sorted(map(cbor.encode, checked)) == snapshots
+    differ.assert_called_once()
 
 
 def noted(live: Live, raw: bytes, size: int) -> None:

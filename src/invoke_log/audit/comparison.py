@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 from invoke_log.audit.history import History
@@ -72,6 +72,53 @@ class _Drift:
     decided: bytes
     started: bytes
     contract: Contract
+
+
+class _Snapshot:
+    """An attachment that is named as a snapshot: however many leaves name it, it is decoded once, checked once under
+    each contract, and each of its fields is encoded once.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw
+        self._faults: dict[bytes, str | None] = {}
+        self._encoded: dict[str, bytes] = {}
+
+    @property
+    def fields(self) -> dict[str, Value]:
+        """Those that it has, where it has no fault."""
+        value, _ = self._decoded
+        assert isinstance(value, dict), "a profile is a record"
+        return value
+
+    def fault(self, contract_id: bytes, profile: Profile) -> str | None:
+        """Return why it is no snapshot in a contract's profile; None: it is one."""
+        if contract_id not in self._faults:
+            self._faults[contract_id] = self._fault(profile)
+        return self._faults[contract_id]
+
+    def encoded(self, name: str) -> bytes:
+        """Return the bytes of a field that it has."""
+        if name not in self._encoded:
+            self._encoded[name] = cbor.encode(self.fields[name])
+        return self._encoded[name]
+
+    @cached_property
+    def _decoded(self) -> tuple[Value, str | None]:
+        try:
+            return cbor.decode(self._raw, bytes_max=limits.BODY_BYTES_MAX), None
+        except MalformedError as error:
+            return None, error.message
+
+    def _fault(self, profile: Profile) -> str | None:
+        value, fault = self._decoded
+        if fault is not None:
+            return fault
+        try:
+            profile.check(value, "snapshot")
+        except MalformedError as error:
+            return error.message
+        return None
 
 
 class Comparison:
@@ -179,8 +226,7 @@ class Comparison:
         missing, unnamed = dict(self._named), 0
         for raw in attachments:
             key: bytes = digest.attachment_digest(raw)
-            for named in missing.pop(key, ()):
-                self._check_attachment(key, raw, named)
+            self._check_attachment(key, raw, missing.pop(key, []))
             if key not in self._named:
                 unnamed, last = unnamed + 1, key
         if unnamed:
@@ -192,22 +238,30 @@ class Comparison:
             )
         self._check_drifts()
 
-    def _check_attachment(self, key: bytes, raw: bytes, named: _Named) -> None:
-        if named.size is not None and named.size != len(raw):
-            words = f"attachment {key.hex()} has {len(raw)} bytes, want {named.size}"
-            self._find("attachment-differs", named.index, words)
-        if named.contract is not None and named.contract.profile is not None:
-            self._check_snapshot(key, raw, named, named.contract, named.contract.profile)
+    def _check_attachment(self, key: bytes, raw: bytes, namings: list[_Named]) -> None:
+        snapshot = _Snapshot(raw)
+        for named in namings:
+            if named.size is not None and named.size != len(raw):
+                words = f"attachment {key.hex()} has {len(raw)} bytes, want {named.size}"
+                self._find("attachment-differs", named.index, words)
+            if named.contract is not None and named.contract.profile is not None:
+                self._check_snapshot(key, snapshot, named, named.contract, named.contract.profile)
 
     def _check_drifts(self) -> None:
         """A guard that read the world again before its START lets only what the contract names be different [SNP-3]."""
+        found: dict[tuple[bytes, bytes, bytes], str | None] = {}
         for drift in self._drifts:
-            before, after = (self._snapshots[drift.contract.id, key] for key in (drift.decided, drift.started))
-            if before is None or after is None:
-                continue
-            found = drifted(before, after, drift.contract.may_drift)
-            if found is not None:
-                self._find("snapshot-drifted", drift.index, f"the START's snapshot is not the intent's: {found}")
+            # Two snapshots are compared once under each contract, however many STARTs are between them.
+            between = (drift.contract.id, drift.decided, drift.started)
+            if between not in found:
+                found[between] = self._drifted(drift)
+            if found[between] is not None:
+                words = f"the START's snapshot is not the intent's: {found[between]}"
+                self._find("snapshot-drifted", drift.index, words)
+
+    def _drifted(self, drift: _Drift) -> str | None:
+        before, after = (self._snapshots[drift.contract.id, key] for key in (drift.decided, drift.started))
+        return None if before is None or after is None else drifted(before, after, drift.contract.may_drift)
 
     def _compare_effect(
         self, event: Event, index: int, own: Judgement | None, before: EffectState, after: EffectState
@@ -349,20 +403,20 @@ class Comparison:
         for key, size in references_of(event):
             self._name(key, _Named(index=index, size=size))
 
-    def _check_snapshot(self, key: bytes, raw: bytes, named: _Named, contract: Contract, profile: Profile) -> None:
-        try:
-            value = cbor.decode(raw, bytes_max=limits.BODY_BYTES_MAX)
-            profile.check(value, "snapshot")
-        except MalformedError as error:
-            self._find("snapshot-invalid", named.index, error.message)
+    def _check_snapshot(
+        self, key: bytes, snapshot: _Snapshot, named: _Named, contract: Contract, profile: Profile
+    ) -> None:
+        fault = snapshot.fault(contract.id, profile)
+        if fault is not None:
+            self._find("snapshot-invalid", named.index, fault)
             return
-        assert isinstance(value, dict)
+        fields = snapshot.fields
         if (contract.id, key) in self._snapshots:
-            self._snapshots[contract.id, key] = value
-        for name in sorted({*named.inline, *(named.reads & value.keys())}):
-            there = name in value and name in named.inline
+            self._snapshots[contract.id, key] = fields
+        for name in sorted({*named.inline, *(named.reads & fields.keys())}):
+            there = name in fields and name in named.inline
             # Compared as bytes: in Python True equals 1, and a field that is not there reads as null.
-            if not there or cbor.encode(value[name]) != cbor.encode(named.inline[name]):
+            if not there or snapshot.encoded(name) != cbor.encode(named.inline[name]):
                 self._find("inputs-differ", named.index, f"the verdict's snapshot field {name} is not the snapshot's")
 
 
