@@ -116,3 +116,57 @@ test('the repertoire is that of the vectors', () => {
   assert.equal(inRepertoire('\u{10efd}'), false);
   assert.equal(inRepertoire('\ud800'), false);
 });
+
+/** Whether the model has a text. @param {string} text */
+function isText(text) {
+  try {
+    encode(text);
+    return true;
+  } catch (error) {
+    assert.ok(error instanceof MalformedError);
+    return false;
+  }
+}
+
+/** What normalization moves, joins or takes apart, but for Hangul: marks, jamo, and what decomposes. */
+function movable() {
+  const points = assignedRanges().flatMap(([first, last]) =>
+    last - first > 10_000 ? [] : Array.from({ length: last - first + 1 }, (_, at) => String.fromCodePoint(first + at)),
+  );
+  return points.filter((point) => /\p{M}|[\u1100-\u11ff]/u.test(point) || point.normalize('NFD') !== point);
+}
+
+test('text is in NFC where the engine says so, whatever its marks are and wherever a part ends', () => {
+  const points = movable();
+  assert.ok(points.length > 3000);
+  // Few of many at a time, so that they meet each other often; numbers as of Park and Miller, the same at each run.
+  let seed = 1;
+  const below = (/** @type {number} */ end) => (seed = (seed * 48_271) % 0x7fff_ffff) % end;
+  const counts = { true: 0, false: 0 };
+  for (let round = 0; round < 4000; round += 1) {
+    const near = below(points.length - 60);
+    const some = [near + below(60), near + below(60), below(points.length)].map((at) => points[at]);
+    const few = [...some, ...(round % 2 ? 'qe\u0323\u0301' : '\u1100\u1161\u11a8\uac00')];
+    const drawn = Array.from({ length: 1 + below(200) }, () => few[below(few.length)]).join('');
+    for (const text of [drawn, drawn.normalize('NFC'), drawn.slice(0, 1 + below(3)) + 'q'.repeat(below(70))]) {
+      if (!inRepertoire(text)) continue;
+      const is = text.normalize('NFC') === text;
+      assert.equal(isText(text), is, JSON.stringify(text));
+      counts[`${is}`] += 1;
+    }
+  }
+  assert.ok(Math.min(counts.true, counts.false) > 2000, JSON.stringify(counts));
+});
+
+test('marks out of order are found in a part of the text, before an engine sorts all of them', (t) => {
+  const { mock } = t.mock.method(String.prototype, 'normalize');
+  for (const [one, other] of ['\u0301\u0323', '\u{1e8d0}\u{1d16e}', '\u0f72\u0f71', '\u0f73\u0f73']) {
+    for (let count = 500; count < 564; count += 1) {
+      assert.equal(isText(`q${one.repeat(count)}${other.repeat(count)}`), false);
+    }
+  }
+  assert.ok(Math.max(...mock.calls.map((call) => String(call.this).length)) <= 64);
+  assert.ok(isText(`q${'\u0323'.repeat(50_000)}${'\u0301'.repeat(50_000)}`));
+  assert.ok(isText(`\u00e1${'\u0331'.repeat(500)}`));
+  assert.ok(!isText(`a${'\u0331'.repeat(500)}\u0301`), 'in NFC part by part, and not as a whole: it is the text above');
+});
