@@ -12,9 +12,12 @@ from invoke_log.format import digest
 from invoke_log.format.prefix_tree import EMPTY_TREE, PrefixTree
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.governance import Refused
-from invoke_log.rules.kind import Tick
+from invoke_log.rules.kind import COMMITTED, Tick
+from invoke_log.rules.states import Kept, States
 from invoke_log.rules.world import EffectState
+from tests.harness.live import audit, memory_live
 from tests.harness.play import Play, claimed, committed, must, recovered
+from tests.harness.player import recover
 
 PREFIX_TREE_PUT = PrefixTree.put
 
@@ -113,6 +116,35 @@ def test_a_recovery_changes_the_status_and_neither_head_nor_leaf() -> None:
     recovered(play)
     assert _confirmed(play, "unknown", 1, [], index=head)
     assert not _confirmed(play, "claimed", 1, [], index=head)
+
+
+def test_a_recovery_touches_only_what_it_makes_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[REC-3], [MAP-7]: what is at rest is unpacked for its report alone, and what was unknown keeps its value."""
+    with memory_live(tmp_path) as live:
+        for order in "abc":
+            live.put(live.begun(live.bound(order=order)))
+            live.put(live.outcome(COMMITTED, "", live.bound(order=order)))
+        live.put(live.intent(live.bound(order="open")))
+        for _ in range(3):
+            recover(live)
+        raw = live.bundle()
+    unpacked: list[bytes] = []
+    noted: list[int] = []
+    unpack, note = States._unpacked, History.note_recovered
+
+    def unpacking(states: States, effect: bytes, packed: bytes) -> Kept:
+        unpacked.append(effect)
+        return unpack(states, effect, packed)
+
+    def noting(history: History, index: int, state: EffectState) -> None:
+        noted.append(index)
+        note(history, index, state)
+
+    monkeypatch.setattr(States, "_unpacked", unpacking)
+    monkeypatch.setattr(History, "note_recovered", noting)
+    report = audit(raw)
+    assert [effect.status for effect in report.effects].count("unknown") == len(noted) == 1
+    assert unpacked == [effect.effect for effect in report.effects if effect.status == COMMITTED]
 
 
 def test_every_committed_generation_is_in_the_value() -> None:

@@ -9,13 +9,14 @@ import pytest
 from invoke_log.errors import PolicyInvalidError
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope, seal
-from invoke_log.rules.budget import change_of
+from invoke_log.ledger.state import FIRST_PLACE
+from invoke_log.rules.budget import _Tally, change_of
 from invoke_log.rules.effect import OPEN
 from invoke_log.rules.intent import Bound
 from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Start
 from invoke_log.rules.policy import parse_policy
 from invoke_log.rules.world import EffectState
-from tests.harness.live import Live, memory_live
+from tests.harness.live import T0, Live, memory_live
 from tests.harness.player import recover
 
 MINUTE: Final = 60_000
@@ -269,6 +270,44 @@ def test_what_counts_again_when_it_is_too_old_does_not(live: Live) -> None:
     claim(live, "c")
     assert value(live) == 3
     sound(live)
+
+
+def test_a_question_of_a_later_time_takes_nothing_out(live: Live) -> None:
+    """[POL-6], [CALL-8]: nor does a tick that is ahead in an append and may never be durable."""
+    govern(live, limited(999_999, window_ms=MINUTE))
+    bound, later = claim(live, "a"), T0 + 9 * MINUTE
+    for ahead in ([], [(FIRST_PLACE, later)]):
+        with live.log.world() as world:
+            world.ahead.ticks += ahead
+            other = world.effect(live.bound(order="b").effect, bound.resource)
+            found: Any = world.budgets(live.contract, bound, other, now_ms=later)
+            assert found["b"]["value"] == 1
+        assert value(live) == 2
+
+
+def test_what_a_window_has_left_behind_is_walked_once(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[POL-6]: not at every question after it, live or in replay, and so also where none of its class follows."""
+    govern(live, limited(999_999, window_ms=MINUTE))
+    intents = []
+    for order in range(12):
+        intents.append(live.intent(live.bound(order=str(order))))
+        live.put(intents[-1])
+    walked: list[bytes] = []
+    walk = _Tally._out_of_window
+
+    def walking(tally: _Tally, now_ms: int) -> Iterator[bytes]:
+        for each in walk(tally, now_ms):
+            walked.append(each)
+            yield each
+
+    monkeypatch.setattr(_Tally, "_out_of_window", walking)
+    live.wait(MINUTE + 1)
+    for intent in intents:
+        live.put(live.start(intent))
+    assert len(walked) == 12
+    walked.clear()
+    sound(live)
+    assert len(walked) == 2 * 12
 
 
 # What a verdict says of it

@@ -91,6 +91,28 @@ def test_a_second_recovery_is_paid_for_again(story: Story) -> None:
         assert (story.status(intent), story.state(intent).tainted) == (UNKNOWN, last.index)
 
 
+@pytest.mark.parametrize("status", [CLAIMED, STARTED, UNKNOWN])
+def test_an_open_effect_is_tainted_by_the_last_recovery(story: Story, status: str) -> None:
+    """[REC-3]: a bound counts from it, and what settles the effect accounts for all of them."""
+    leaf = reach(story, status)
+    story.recover()
+    between = story.wait(BOUND)
+    last = story.recover(data={"origin": "example.com/payments.e2"})
+    assert (story.status(leaf), story.state(leaf).tainted) == (UNKNOWN, last.index)
+    assert story.absent(leaf, between).code != "accepted"
+    assert story.absent(leaf, story.wait(BOUND)).code == "accepted"
+    assert story.state(leaf).absorbed == 2
+
+
+def test_what_a_recovery_made_unknown_is_told_until_the_next_governance_event(story: Story) -> None:
+    """[REC-3]: a planned change, which may come later, made nothing unknown."""
+    leaf, _ = started(story), lost(story, order="other")
+    story.recover()
+    assert list(story.fold.recovered) == [story.state(leaf)]
+    story.grant("newcomer", "attestor")
+    assert list(story.fold.recovered) == []
+
+
 @pytest.mark.parametrize("status", [STARTED, UNKNOWN])
 def test_after_a_recovery_an_executors_word_settles_nothing(story: Story, status: str) -> None:
     """[REC-6]: not its answer, not its failure; what it saw is recorded as presence (S15)."""

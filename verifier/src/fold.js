@@ -8,7 +8,7 @@ import { compareBytes, fromHex, utf8 } from './bytes.js';
 import * as digest from './digest.js';
 import { OPEN, absorb } from './effect.js';
 import { Refused, found } from './governance.js';
-import { ABOUT_KINDS } from './kind.js';
+import { ABOUT_KINDS, CLAIMED, STARTED } from './kind.js';
 import { MapHistory } from './map_history.js';
 import { firstFrom } from './sorted.js';
 import { freeEffect } from './world.js';
@@ -26,8 +26,10 @@ export class Fold {
   index = 0;
   /** @type {Uint8Array | null} */
   root = null;
-  /** @type {Map<Hex, EffectState>} every effect with an event on its chain */
+  /** @type {Map<Hex, EffectState>} every effect with an event on its chain, as that event or a recovery moved it */
   effects = new Map();
+  /** @type {Set<Hex>} those that are claimed or started */
+  #running = new Set();
   /** @type {Governance | null} */
   #governance = null;
   /** @type {Map<string, Hex>} */
@@ -83,7 +85,7 @@ export class Fold {
   /** @param {Hex} effect @param {string} resource */
   effect(effect, resource) {
     const known = this.effects.get(effect);
-    if (known !== undefined) return known;
+    if (known !== undefined) return absorb(known, this.governance.recoveries);
     // Of an effect that is not shown nothing is known, so nothing is held against it, nor a recovery.
     const absorbed = this.#shown === null || this.#shown === effect ? 0 : this.governance.recoveries.length;
     return { ...freeEffect(effect, resource), absorbed };
@@ -188,18 +190,20 @@ export class Fold {
   }
 
   /**
-   * A recovery moves every open effect at once; those without a chain pay at their first intent.
+   * A recovery moves what is claimed or started at once; what is unknown already absorbs it when it is next read, and
+   * all others pay at their first intent.
    *
    * @param {Governance} governance
    */
   #keepGovernance(governance) {
     const { recoveries } = governance;
     if (recoveries.length > this.governance.recoveries.length) {
-      for (const [key, state] of this.effects) {
-        const absorbed = absorb(state, recoveries);
+      for (const key of this.#running) {
+        const absorbed = absorb(/** @type {EffectState} */ (this.effects.get(key)), recoveries);
         this.effects.set(key, absorbed);
-        if (absorbed !== state) this.#map.note(this.index, absorbed);
+        this.#map.note(this.index, absorbed);
       }
+      this.#running.clear();
     }
     this.#governance = governance;
   }
@@ -209,6 +213,8 @@ export class Fold {
     const placed = { index: this.index, event };
     this.effects.set(state.effect, state);
     this.#map.note(this.index, state);
+    if ([CLAIMED, STARTED].includes(state.status)) this.#running.add(state.effect);
+    else this.#running.delete(state.effect);
     if (!OPEN.includes(state.status)) this.#approvals.delete(state.effect);
     else if (event.kind === 'approval') valueOf(this.#approvals, state.effect, () => new Map()).set(event.id, placed);
     if (event.kind === 'start') valueOf(this.#starters, state.effect, () => new Set()).add(event.by);

@@ -183,7 +183,8 @@ class Comparison:
                     "suspect", index, f"what rests on this key or grant is suspect from leaf {data.suspect_from} on"
                 )
             case Recovery():
-                self._note_recovered(index)
+                for state in self._fold.recovered:
+                    self._history.note_recovered(index, state)
             case _:
                 pass
 
@@ -309,12 +310,6 @@ class Comparison:
         """Return whether a recovery would have made this claim unknown, had nobody sworn [REC-4], [REC-5]."""
         accounted = before.absorbed if intent.again is None else 0
         return after.status == CLAIMED and accounted < len(self._fold.governance.recoveries)
-
-    def _note_recovered(self, index: int) -> None:
-        """A recovery moves statuses at its own leaf, and no head."""
-        for state in self._fold.effects.values():
-            if state.tainted == index:
-                self._history.note_recovered(index, state)
 
     def _contract_of(self, event: Event, state: EffectState) -> Contract | None:
         contracts = self._fold.governance.contracts

@@ -94,6 +94,14 @@ class Spending:
         self._ids: list[bytes] = []
         self._counts = bytearray()
         self._tallies: dict[Budget, _Tally] = {}
+        self._passed_ms = 0
+
+    def pass_to(self, log_ms: int) -> None:
+        """Say what time the log itself has: what is too old by then for a window is never walked again.
+
+        A question does not say it: it may be of a later time, a machine's own or that of a tick that is no leaf yet.
+        """
+        self._passed_ms = max(self._passed_ms, log_ms)
 
     def note(self, index: int, change: Change, new: Counted | None) -> None:
         """Keep what the event at a leaf changed; `new` is the event itself, where that is what begins to count."""
@@ -113,6 +121,7 @@ class Spending:
     ) -> None:
         """Keep what an accepted event on an effect's chain changes. at_ms: lo of its leaf."""
         assert event.effect is not None and event.resource is not None
+        self.pass_to(at_ms)
         change = change_of(before, after, event.id)
         if change is None:
             return
@@ -169,6 +178,7 @@ class Spending:
             change = Change(id=self._ids[at], counts=bool(self._counts[at]))
             tally.apply(self._leaves[at], change, self._known[change.id])
         tally.applied = len(self._ids)
+        tally.pass_to(self._passed_ms)
         return tally
 
     def _read(self) -> None:
@@ -231,6 +241,12 @@ class _Tally:
             unknown += sign * (amount is None)
         return total if not unknown and total <= limits.INTEGER_MAX else None
 
+    def pass_to(self, log_ms: int) -> None:
+        """Let go of what the log's time has left behind."""
+        for old in list(self._out_of_window(log_ms)):
+            self._by_time.popleft()
+            self._take_out(old)
+
     def moved(self, own: Counted, *, claim: bytes | None) -> int:
         """The leaf that changed it last for the judged call, other than by its own claim; -1: none did."""
         index, began, before = self._moved.get(self._group(own), NEVER)
@@ -250,15 +266,12 @@ class _Tally:
             self._add(what, -1)
 
     def _queue(self, what: Counted) -> None:
-        """Keep it by its time, and let go of what the log's time has left behind."""
+        """Keep it by its time."""
         item = (what.at_ms, what.id)
         if self._by_time and item < self._by_time[-1]:
             insort(self._by_time, item)  # an older one that counts again
         else:
             self._by_time.append(item)
-        for old in list(self._out_of_window(self._by_time[-1][0])):
-            self._by_time.popleft()
-            self._take_out(old)
 
     def _out_of_window(self, now_ms: int) -> Iterator[bytes]:
         window_ms = self._budget.window_ms

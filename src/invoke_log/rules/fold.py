@@ -41,7 +41,9 @@ class Fold:
         self._shown = shown
         self._governance: Governance | None = None
         self.effects: Final = States()
-        """Every effect with an event on its chain, by key."""
+        """Every effect with an event on its chain, by key, as that event or a recovery moved it."""
+        self.recovered: tuple[EffectState, ...] = ()
+        """What the last governance event made unknown: nothing, where it is no recovery with amnesia."""
         self._states: dict[str, bytes] = {}
         self._tick_leaves: list[int] = []
         self._tick_times: list[int] = []
@@ -49,7 +51,6 @@ class Fold:
         self._observations: dict[bytes, tuple[int, Event]] = {}
         self._others: set[bytes] = set()
         self._approvals: dict[bytes, dict[bytes, tuple[int, Event]]] = {}
-        self._absorbed = 0
 
     @property
     def governance(self) -> Governance:
@@ -73,9 +74,12 @@ class Fold:
         return self._tick_times[position] if position < len(self._tick_leaves) else None
 
     def effect(self, effect: bytes, resource: str) -> EffectState:
+        known = self.effects.get(effect)
+        if known is not None:
+            return absorb(known, self.governance.recoveries)
         # Of an effect that is not shown nothing is known, so nothing is held against it, nor a recovery [RCP-5].
         accounted = len(self.governance.recoveries) if self._shown not in (None, effect) else 0
-        return self.effects.get(effect) or EffectState(effect=effect, resource=resource, absorbed=accounted)
+        return EffectState(effect=effect, resource=resource, absorbed=accounted)
 
     def state_hash(self, resource: str) -> bytes:
         return self._states.get(resource) or digest.state_zero(self.governance.log_id, resource)
@@ -136,8 +140,9 @@ class Fold:
 
     def _keep(self, event: Event, admitted: Admitted, index: int) -> None:
         if admitted.governance is not None:
+            forgot = len(admitted.governance.recoveries) > len(self.governance.recoveries)
             self._governance = admitted.governance
-            self._absorb()
+            self.recovered = self._absorb() if forgot else ()
         if admitted.effect is not None:
             self._keep_effect(event, admitted.effect, index)
             if admitted.state_hash is not None:
@@ -158,11 +163,12 @@ class Fold:
         elif isinstance(event.data, Approval):
             self._approvals.setdefault(state.effect, {})[event.id] = (index, event)
 
-    def _absorb(self) -> None:
-        """A recovery moves every open effect at once; those without a chain pay at their first intent."""
+    def _absorb(self) -> tuple[EffectState, ...]:
+        """A recovery moves what is claimed or started at once; what is unknown already absorbs it when it is next read,
+        and all others pay at their first intent.
+        """
         recoveries = self.governance.recoveries
-        if len(recoveries) > self._absorbed:
-            self._absorbed = len(recoveries)
-            for state in self.effects.values():
-                if state.status in OPEN:
-                    self.effects.move(absorb(state, recoveries))
+        recovered = tuple(absorb(self.effects[key], recoveries) for key in sorted(self.effects.running))
+        for state in recovered:
+            self.effects.move(state)
+        return recovered

@@ -11,6 +11,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from invoke_log.rules.effect import OPEN
+from invoke_log.rules.kind import CLAIMED, STARTED
 from invoke_log.rules.world import Claim, EffectState, Send
 
 _OWN: Final = Struct(">IQ32s32s32s32sHH")
@@ -69,6 +70,8 @@ class States(Mapping[bytes, EffectState]):
     """
 
     def __init__(self) -> None:
+        self.running: Final = set[bytes]()
+        """The keys of those that are claimed or started."""
         self._kept: dict[bytes, Kept | bytes] = {}
         self._last: Kept | None = None
         self._numbers: dict[_Alike, int] = {}
@@ -102,6 +105,10 @@ class States(Mapping[bytes, EffectState]):
         if starter is not None and starter not in kept.starters:
             kept.starters |= {starter}
         self._kept[effect] = kept
+        if state.status in (CLAIMED, STARTED):
+            self.running.add(effect)
+        else:
+            self.running.discard(effect)
         # The one before is at rest from now on: of the last one, whoever moved it may have more to say.
         last, self._last = self._last, kept
         if last is not None and last is not kept and last.state.status not in OPEN:
@@ -111,6 +118,7 @@ class States(Mapping[bytes, EffectState]):
         """Return what is kept of an effect, and keep it no more."""
         kept = self.kept(effect)
         del self._kept[effect]
+        self.running.discard(effect)
         return kept
 
     def row(self, effect: bytes) -> tuple[str, int, int, bytes | None]:
