@@ -195,7 +195,7 @@ class Judge:
         if event.kind not in CHAINED_KINDS and event.kind != "recovery":
             return
         for effect, state in before.items():
-            after = self.fold.effects[effect]
+            after = self.fold.effect(effect, state.resource)
             if event.effect is not None or state != after:
                 self.happened[f"{state.status}>{after.status} by {event.kind}"] += 1
 
