@@ -13,6 +13,7 @@ from invoke_log.ledger.log import Log
 from invoke_log.log.home import key_path
 from invoke_log.log.signer import FileSigner, load_key
 from invoke_log.rules.kind import Note
+from tests.harness.forge import take_apart
 
 
 @pytest.fixture
@@ -91,6 +92,20 @@ def test_a_larger_view_that_does_not_verify_agrees_with_nothing(log: Log) -> Non
     found = compare(early, late)
     assert found.agrees is False
     assert "signature-invalid" in found.reason
+
+
+def test_a_leaf_that_composes_no_entry_agrees_with_no_checkpoint(log: Log) -> None:
+    """[ENV-2]: not even with one that does not cover it."""
+    kept = checkpoint(log, "kept")
+    note(log, "later")
+    late = bundle(log, "late")
+    parts = take_apart(late.read_bytes())
+    body, signature = parts.leaves[-1]
+    for other in (b"", signature[:63], signature + b"\0"):
+        late.write_bytes(parts.with_leaf(len(parts.leaves) - 1, (body, other)).join())
+        found = compare(late, kept)
+        assert (found.agrees, found.size) == (False, 0)
+        assert found.reason.startswith("malformed: ")
 
 
 def test_bytes_that_are_neither_bundle_nor_note_agree_with_nothing(log: Log) -> None:

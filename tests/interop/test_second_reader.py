@@ -25,6 +25,7 @@ from invoke_log.audit.replay import replay
 from invoke_log.errors import InvokeLogError
 from invoke_log.format import digest
 from invoke_log.format.keys import parse_verifier_key
+from invoke_log.rules.contract import parse_contract
 from tests.interop import broken_effects, broken_governance, broken_intents  # noqa: F401  # they fill BROKEN
 from tests.interop.agreements import CHARGE, CONTRACTS, NOTIFY, call
 from tests.interop.broken_files import FILES, items, whole
@@ -179,7 +180,8 @@ def both(place: Path, files: Iterable[File], judge: Callable[[File, Path], Repor
         with subprocess.Popen(command, stdin=lines, stdout=subprocess.PIPE, encoding="utf-8") as reader:
             said = [judge(file, path) for file, path in written]
             out, _ = reader.communicate()
-    reports = [json.loads(line) for line in out.splitlines()]
+    # Not splitlines: a text in JSON holds what ends a line to Python, U+2028 or U+0085, as it is.
+    reports = [json.loads(line) for line in out.split("\n")[:-1]]
     return [
         Read(file=file, python=python, node=report)
         for (file, _), python, report in zip(written, said, reports, strict=True)
@@ -311,6 +313,16 @@ def test_both_readers_say_the_same_of_two_views_of_a_log(tmp_path: Path) -> None
         said = {name: value for name, value in read.node["against"].items() if name != "reason"}
         assert said == read.python, read.name
     assert {read.python["agrees"] for read in reads} == {True, False, None}
+
+
+def test_what_ends_a_line_to_some_ends_no_report(tmp_path: Path) -> None:
+    odd = {"name": "odd", "effect_class": "odd.lines/1", "resource": "odd\u2028\u0085:{account}/{customer}"}
+    contract = parse_contract({**CHARGE.data, **odd})
+    log = LogWriter().begin((contract,))
+    log.intent(contract, call(contract))
+    (read,) = both(tmp_path, [File("odd", log.bundle())], replayed)
+    assert (differences(read), read.codes) == ([], [])
+    assert read.node["effects"][0]["resource"] == "odd\u2028\u0085:acct_1/cus_1"
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

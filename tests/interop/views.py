@@ -35,6 +35,12 @@ def views() -> Iterator[tuple[str, bytes, bytes]]:
     yield "a checkpoint of another origin", late, log.note(origin="example.com/elsewhere")
     yield "a checkpoint under another key", late, note(log, log.origin, late_size, "stranger")
     yield "another root", late, log.note(root=bytes(32))
+    for size in (0, 63, 65):
+        whole = log.envelopes[-1]
+        log.envelopes[-1] = whole._replace(signature=bytes(size))
+        yield f"an earlier checkpoint, and a signature of {size} bytes", log.bundle(), early_note
+        yield f"itself but for a signature of {size} bytes", log.bundle(), late
+        log.envelopes[-1] = whole
     void = LogWriter().begin((CHARGE,))
     void.found()
     void.tick(1, by="stranger")

@@ -407,9 +407,13 @@ def test_every_contract_of_the_new_class_looks_at_the_retired_one(story: Story) 
         assert story.intent(under=later).code == "predecessor-open"
 
 
-def test_a_call_that_the_retired_class_could_not_name_has_no_predecessor(story: Story) -> None:
-    """[CTR-11]: its resource would have been too long, so nothing was ever done under it."""
-    resource = f"{'x' * 500}/{{customer}}"
+@pytest.mark.parametrize(
+    ("resource", "customer"), [(f"{'x' * 500}/{{customer}}", "c" * 20), ("{customer}\u0301", "joe")]
+)
+def test_a_call_that_the_retired_class_could_not_name_has_no_predecessor(
+    story: Story, resource: str, customer: str
+) -> None:
+    """[CTR-11], [EFF-14]: its resource would have been too long, or no text, so nothing was ever done under it."""
     story.register(contract(name="long", effect_class="money.wire/1", resource=resource))
     wire: dict[str, Value] = {
         "effect_class": "money.wire/1",
@@ -419,7 +423,7 @@ def test_a_call_that_the_retired_class_could_not_name_has_no_predecessor(story: 
     }
     later = contract(name="wire-2", effect_class="money.wire/2", retires=wire)
     assert story.register(later).code == "accepted"
-    assert story.intent(under=later, customer="c" * 20).code == "accepted"
+    assert story.intent(under=later, customer=customer).code == "accepted"
 
 
 # On no chain.

@@ -343,6 +343,14 @@ def test_a_place_takes_text_and_integers(value: Value) -> None:
         expand("{y}", {"x": "1"})
 
 
+def test_a_resource_is_text_as_the_log_has_it() -> None:
+    """[CTR-4], [IL1-3]: an accent behind a place joins the letter that a value ends with."""
+    template = "{x}\u0301/y"
+    assert expand(template, {"x": "joe1"}) == "joe1\u0301/y"
+    with pytest.raises(MalformedError, match="not in NFC"):
+        expand(template, {"x": "joe"})
+
+
 def test_a_resource_has_1_to_512_bytes() -> None:
     """[CTR-4]"""
     assert len(expand("{x}", {"x": "a" * 512})) == 512

@@ -152,6 +152,21 @@ def test_the_last_admin_is_not_revoked(story: Story) -> None:
     assert story.grant("stranger", "agent", by="newcomer").code == "accepted"
 
 
+def test_of_several_admins_of_genesis_a_revoke_ends_the_one_whose_key_it_names(story: Story) -> None:
+    """[GOV-6]: only its key tells one from another, and the others stay."""
+    event = story.leaves[0].event
+    genesis = event.data
+    assert isinstance(genesis, Genesis)
+    named = tuple(KEYS[name].public_key for name in ("admin", "newcomer", "stranger"))
+    founded = found(event._replace(data=replace(genesis, admin_keys=tuple(sorted(named)))))
+    assert isinstance(founded, Governance)
+    revoke = event._replace(data=Revoke(key=KEYS["stranger"].public_key, grant=None, suspect_from=7))
+    after = govern(founded, revoke, index=1, root=None)
+    assert isinstance(after, Governance)
+    assert {key for key in named if after.holds(key, "admin")} == {*named} - {KEYS["stranger"].public_key}
+    assert after.suspects == {KEYS["stranger"].public_key: 7}
+
+
 def test_suspicion_taints_from_its_leaf_on_and_voids_nothing(story: Story) -> None:
     """[GOV-6]: the earliest leaf that was named stays."""
     start = started(story)

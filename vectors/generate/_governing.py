@@ -23,6 +23,7 @@ SMALL_ORDER = b"\1" + bytes(31)
 
 
 def cases() -> Cases:
+    yield from admins()
     yield from grants()
     yield from contracts()
     yield from freezes()
@@ -31,12 +32,7 @@ def cases() -> Cases:
     yield from beginnings()
 
 
-def grants() -> Cases:
-    story = Story()
-    story.grant("agent", STRANGER, by=AGENT, void="grant-missing")
-    grant: Map = {"subject": "x", "key": STRANGER.public, "role": "agent", "scope": CHARGES}
-    story.govern("grant", grant, AGENT, prev=None, void="grant-missing")
-    yield "govern-no-admin", story.case("a grant by no admin, whatever its prev is [GOV-2] [ADM-3]", "governance")
+def admins() -> Cases:
     story = Story()
     story.grant("admin", SECOND_ADMIN)
     story.grant("agent", STRANGER, by=SECOND_ADMIN)
@@ -46,6 +42,21 @@ def grants() -> Cases:
         "govern-admins",
         story.case("any one admin acts, and one may end another's grants [GOV-2] [GOV-6]", "governance"),
     )
+    story = Story(admins=(ADMIN, SECOND_ADMIN, STRANGER))
+    story.revoke(key=STRANGER.public)
+    story.grant("agent", APPROVER, by=STRANGER, void="grant-missing")
+    story.grant("agent", APPROVER, by=SECOND_ADMIN)
+    story.revoke(key=SECOND_ADMIN.public)
+    story.govern("revoke", {"key": ADMIN.public, "grant": None, "suspect_from": None}, void="last-admin")
+    yield "govern-genesis-admins", story.case("of three that genesis names, each by its key [GOV-6]", "governance")
+
+
+def grants() -> Cases:
+    story = Story()
+    story.grant("agent", STRANGER, by=AGENT, void="grant-missing")
+    grant: Map = {"subject": "x", "key": STRANGER.public, "role": "agent", "scope": CHARGES}
+    story.govern("grant", grant, AGENT, prev=None, void="grant-missing")
+    yield "govern-no-admin", story.case("a grant by no admin, whatever its prev is [GOV-2] [ADM-3]", "governance")
     for name, key in (("small-order", SMALL_ORDER), ("no-point", b"\2" + bytes(31)), ("not-canonical", b"\xff" * 32)):
         story = Story()
         data: Map = {"subject": "x", "key": key, "role": "agent", "scope": CHARGES}

@@ -97,6 +97,10 @@ def forms() -> Cases:
     effect = story.effect(customer="c" * 13)
     story.intent(effect, resource=effect.resource[:-1], void="arguments-invalid")
     yield "intent-arguments-resource", story.case("a resource of 513 bytes [EFF-2] [CTR-4]", "intent")
+    story = Story(grants=(), contract=charge(resource="{customer}\u0301"))
+    story.grant("agent", AGENT, EVERYTHING)
+    story.intent(story.effect(), identity={"customer": "joe"}, void="arguments-invalid")
+    yield "intent-arguments-not-nfc", story.case("a resource that is not in NFC [EFF-2] [CTR-4] [IL1-3]", "intent")
     comment, story = void_intent("effect-differs", "an effect of another order [INT-4]", purpose="790")
     yield "intent-effect-purpose", story.case(comment, "intent")
     comment, story = void_intent("effect-differs", "an effect key out of the air", effect=bytes(32))
@@ -324,12 +328,17 @@ def predecessors() -> Cases:
     story.contract(third)
     story.intent(story.effect(), void="predecessor-open")
     yield "intent-predecessor-two-back", story.case("of the class before the class before [EFF-14] [CTR-11]", "intent")
-    long: Map = {**retires, "resource": "r" * 500 + "{customer}"}
-    story = Story(grants=(), contract=charge(resource=long["resource"]))
-    story.grant("agent", AGENT, both)
-    story.contract(charge(name="charge", effect_class="money.charge/2", retires=long))
-    story.intent(story.effect(customer="c" * 20))
-    yield "intent-predecessor-none", story.case("the old class gives no resource of 512 bytes [EFF-14]", "life")
+    unnamed: dict[str, tuple[str, str, str]] = {
+        "none": ("r" * 500 + "{customer}", "c" * 20, "of 512 bytes"),
+        "not-nfc": ("{customer}\u0301", "joe", "in NFC"),
+    }
+    for name, (resource, customer, what) in unnamed.items():
+        unable: Map = {**retires, "resource": resource}
+        story = Story(grants=(), contract=charge(resource=resource))
+        story.grant("agent", AGENT, both)
+        story.contract(charge(name="charge", effect_class="money.charge/2", retires=unable))
+        story.intent(story.effect(customer=customer))
+        yield f"intent-predecessor-{name}", story.case(f"the old class gives no resource {what} [EFF-14]", "life")
     story, effect = story_with("not_committed")
     story.intent(effect)
     yield "intent-predecessor-not-committed", story.case("the old class's effect is not_committed [EFF-14]", "life")

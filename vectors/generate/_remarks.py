@@ -9,7 +9,7 @@ from vectors.generate._intents import PROFILE, claimed
 from vectors.generate._lives import charge, started, unknown
 from vectors.generate._sample import ALLOW, CHARGE, condition, evidence, policy, rule
 from vectors.generate._story import Cases, Story
-from vectors.generate._wire import AGENT, LOG, STRANGER, Given, Map, Value
+from vectors.generate._wire import AGENT, APPROVER, LOG, STRANGER, Given, Map, Value
 
 RICH = policy(rule("allow", condition(["snapshot", "balance"], "at_least", 100)))
 SEEN: Map = {"balance": 100}
@@ -211,6 +211,14 @@ def renderings() -> Cases:
     story, effect = asked()
     story.deny(effect, shown=bytes(32), finds=("rendering-differs",))
     yield "rendering-denial", story.case("to whoever denied it [RND-2] [RPL-5]", "approval")
+    story, effect = started(Story(also=(("repeat", AGENT), ("approver", APPROVER))))
+    story.outcome(effect)
+    story.contract(charge(version=2))
+    effect.contract = story.contract_data
+    story.intent(effect, again=effect.head)
+    story.deny(effect)
+    comment = "a repeat that is denied was shown under its own contract, which is a later version [RND-2]"
+    yield "rendering-again", story.case(comment, "approval")
 
 
 def snapshots() -> Cases:

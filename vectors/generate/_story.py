@@ -65,10 +65,10 @@ class Story:
         also: Iterable[tuple[str, Key]] = (),
         policy: Map | None = ALLOW,
         contract: Map | None = CHARGE,
+        admins: Iterable[Key] = (ADMIN,),
     ) -> None:
         self.origin, self.log_key, self.log_id = ORIGIN, LOG, bytes(32)
         self.governance: bytes | None = None
-        self.policies: Map = {}
         self.policy_data: Map = {}
         self.contract_data: Map = {}
         self.now = self.forgotten = 0
@@ -78,7 +78,7 @@ class Story:
         self.findings: list[Find] = []
         self.attachments: list[bytes] = []
         self.trust = wire.vkey(ORIGIN, LOG)
-        self.genesis()
+        self.genesis(admins)
         self.tick(T0)
         for role, key in (*grants, *also) if contract is not None else ():
             self.grant(role, key)
@@ -176,9 +176,9 @@ class Story:
             self._settle_leaf()
         return event_id
 
-    def genesis(self) -> None:
-        data: Map = {"format": 1, "origin": ORIGIN, "log_key": LOG.public, "admin_keys": [ADMIN.public]}
-        self.log_id = self.govern("genesis", data)
+    def genesis(self, admins: Iterable[Key]) -> None:
+        keys: list[Value] = [*sorted(admin.public for admin in admins)]
+        self.log_id = self.govern("genesis", {"format": 1, "origin": ORIGIN, "log_key": LOG.public, "admin_keys": keys})
 
     def tick(self, time_ms: int, *, void: str | None = None, finds: Iterable[str] = (), **data: Value) -> bytes:
         values: Map = {"time_ms": time_ms, "covers": 0, "map": None, **data}

@@ -128,6 +128,9 @@ def predecessors() -> Iterator[tuple[str, Case]]:
     resource = "stripe:acct_1/test/customer/cus_1"
     key = wire.named("effect", "money.charge/1", resource, "", {"amount": 5000, "customer": "cus_1"})
     yield "ok-predecessor", case | {"predecessor": {"effect": key.hex(), "resource": resource}}
+    accent = contract(effect_class="money.charge/2", retires={**old, "resource": "{customer}\u0301"})
+    comment = "the retired class gave such a call no resource that is text [EFF-14] [CTR-4]"
+    yield "ok-predecessor-not-nfc", good(comment, accent, "789", {"customer": "joe"}, {"amount": 5000})
 
 
 def refused() -> Iterator[tuple[str, Case]]:
@@ -281,6 +284,8 @@ def expanded() -> Iterator[tuple[str, Case]]:
         "too-long": ("513 bytes", "{a}", {"a": "a" * 513}, None),
         "too-long-encoded": ("171 characters that take three bytes each", "{a}", {"a": " " * 171}, None),
         "empty": ("no bytes", "{a}", {"a": ""}, None),
+        "not-nfc": ("an accent that the value's last letter takes", "{a}\u0301/x", {"a": "joe"}, None),
+        "accent": ("one that it does not take", "{a}\u0301/x", {"a": "joe1"}, "joe1\u0301/x"),
         "missing": ("a place without a value", "{a}", {}, None),
         "boolean": ("true is no text", "{a}", {"a": True}, None),
         "bytes": ("nor are bytes", "{a}", {"a": b"x"}, None),

@@ -253,11 +253,7 @@ export class Comparison {
     }
     if ((kind === 'intent' || kind === 'start') && life.intent !== null)
       this.#compareVerdict(life.intent, event, before);
-    if ((kind === 'approval' || kind === 'denial') && life.intent !== null && contract !== undefined) {
-      if (data.shown !== renderingDigest(life.intent, contract)) {
-        this.#find('rendering-differs', 'what was shown is not render/1 of the intent');
-      }
-    }
+    if ((kind === 'approval' || kind === 'denial') && life.intent !== null) this.#compareRendering(life.intent, data);
     if (kind === 'resolution' && data.presence === PRESENT) {
       life.purpose = data.of?.purpose ?? life.purpose;
       this.#comparePresence(data, before, life);
@@ -297,6 +293,18 @@ export class Comparison {
       const placed = this.fold.unchained(id, resource ?? '');
       return placed === undefined ? [] : [placed.event.by];
     });
+  }
+
+  /**
+   * By the intent's own contract: a denied repeat leaves the claim of before, maybe under an earlier version.
+   *
+   * @param {Event} intent
+   * @param {any} data
+   */
+  #compareRendering(intent, { shown }) {
+    const contract = /** @type {Contract} */ (this.fold.governance.contracts.get(intent.data.contract_id));
+    if (shown !== renderingDigest(intent, contract))
+      this.#find('rendering-differs', 'what was shown is not render/1 of the intent');
   }
 
   /** @param {any} data @param {Before} before @param {Life} life */

@@ -2,6 +2,7 @@
 import { utf8 } from './bytes.js';
 import * as digest from './digest.js';
 import { MalformedError } from './errors.js';
+import { checkText } from './il1.js';
 import { DURATION_MS_MAX, RESOURCE_BYTES_MAX } from './limits.js';
 import {
   anything,
@@ -222,7 +223,8 @@ export function derives(contract, { resource, purpose, identity }) {
 const hasOneSpelling = ({ raw, schema }) => !raw && KEY_TYPES.includes(schema.get('type')) && !schema.get('nullable');
 
 /**
- * A resource: the template with each value percent-encoded (RFC 3986 §2.1, unreserved kept).
+ * A resource: the template with each value percent-encoded (RFC 3986 §2.1, unreserved kept). An accent that the
+ * template has behind a place may join the value's last letter: that is no text of IL1.
  *
  * @param {string} template
  * @param {Map<string, Value>} values
@@ -235,6 +237,7 @@ export function expand(template, values) {
     }
     return percentEncode(String(value));
   });
+  checkText(resource, 'resource');
   const size = utf8(resource).length;
   if (size < 1 || size > RESOURCE_BYTES_MAX)
     throw new MalformedError(`resource has ${size} bytes, want 1 to ${RESOURCE_BYTES_MAX}`);

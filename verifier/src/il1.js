@@ -270,8 +270,8 @@ function checkKey(key, path) {
   }
 }
 
-/** @param {string} text @param {string} path */
-function checkText(text, path) {
+/** Throws unless a text is in the repertoire and in NFC. @param {string} text @param {string} path */
+export function checkText(text, path) {
   if (ASCII.test(text)) return;
   if (!inRepertoire(text)) throw new MalformedError(`${path}: text with a code point outside Unicode 13.0.0`);
   // Settled for every engine: no later Unicode may change the normal form of what 13.0.0 assigns.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from invoke_log.errors import InvokeLogError, MalformedError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
-from invoke_log.format.envelope import SIGNATURE_BYTES, Envelope, decode_body, verify_envelope
+from invoke_log.format.envelope import Envelope, compose_envelope, verify_envelope
 from invoke_log.format.merkle import leaf_hash
 
 Pair = tuple[bytes, bytes]
@@ -36,9 +36,7 @@ def _opened(pairs: Iterable[Pair]) -> tuple[list[Envelope], Stopped | None]:
     envelopes: list[Envelope] = []
     try:
         for body, signature in pairs:
-            if len(signature) != SIGNATURE_BYTES:
-                raise MalformedError(f"signature has {len(signature)} bytes, want {SIGNATURE_BYTES}")
-            envelopes.append(Envelope(body=body, signature=signature, fields=decode_body(body)))
+            envelopes.append(compose_envelope(body, signature))
     except MalformedError as error:
         return envelopes, (error.code, error.message, error.hint)
     return envelopes, None

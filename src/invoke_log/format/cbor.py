@@ -262,7 +262,7 @@ def _check_scalar(value: object, path: _Path) -> None:
         if not -_INTEGER_MAX <= value <= _INTEGER_MAX:
             _refuse(path, f"an integer of {value.bit_length()} bits", "one from -(2**53 - 1) to 2**53 - 1")
     elif type(value) is str:
-        _check_text(value, path)
+        check_text(value, path)
     elif not (value is None or type(value) is bytes or type(value) is bool):
         _refuse(path, type(value).__name__, "null, a boolean, an integer, bytes, text, an array or a map")
 
@@ -283,7 +283,7 @@ def _order(*keys: object) -> list[str] | None:
             _refuse("", f"a map key of type {type(key).__name__}", "text")
     sized: list[tuple[int, str]] = []
     for key in cast("tuple[str, ...]", keys):
-        _check_text(key, ("", key))
+        check_text(key, ("", key))
         size = len(key.encode())
         if not 0 < size <= _KEY_BYTES_MAX:
             _refuse(("", key), f"a map key of {size} bytes", f"1 to {_KEY_BYTES_MAX}")
@@ -301,8 +301,8 @@ _KNOWN_KEYS_MAX: Final = 32
 """Keys of a map that is remembered, of at most 256 bytes each: the memory is bounded by some 2 MB."""
 
 
-def _check_text(text: str, path: _Path) -> None:
-    """Raise unless `text` is in the repertoire and in normal form NFC [IL1-3]; ASCII always is."""
+def check_text(text: str, path: _Path) -> None:
+    """Raise MalformedError unless `text` is in the repertoire and in normal form NFC [IL1-3]; ASCII always is."""
     if text.isascii():
         return
     if not in_repertoire(text):

@@ -41,7 +41,7 @@ class SignsMessages(Protocol):
 
 
 class Envelope(NamedTuple):
-    """A decoded body and the signature that came with it; `open_envelope` makes the only checked ones.
+    """A decoded body and the signature that came with it; `open_envelope` makes the only verified ones.
 
     body: canonical bytes, at most 64,000. signature: 64 bytes. fields: the body decoded, at least `by`, `log` and, for
     an event of an effect, `effect`, each 32 bytes.
@@ -105,9 +105,16 @@ def compose_entry(fields: dict[str, cbor.Value], body: bytes, signature: bytes) 
     )
 
 
+def compose_envelope(body: bytes, signature: bytes) -> Envelope:
+    """Return the envelope of stored bytes, its signature not verified. Raises MalformedError: there is none [ENV-2]."""
+    if len(signature) != SIGNATURE_BYTES:
+        raise MalformedError(f"signature has {len(signature)} bytes, want {SIGNATURE_BYTES}")
+    return Envelope(body=body, signature=signature, fields=decode_body(body))
+
+
 def entry_of(body: bytes, signature: bytes) -> bytes:
-    """Return the entry of stored bytes. Raises MalformedError where the body cannot be composed into one."""
-    return compose_entry(decode_body(body), body, signature)
+    """Return the entry of stored bytes. Raises MalformedError where they cannot be composed into one [ENV-2]."""
+    return compose_envelope(body, signature).entry
 
 
 def seal(fields: dict[str, cbor.Value], signer: SignsMessages) -> Envelope:
@@ -125,9 +132,7 @@ def open_envelope(body: bytes, signature: bytes) -> Envelope:
 
     Raises: MalformedError: the body or the signature's length. SignatureInvalidError: it does not verify under `by`.
     """
-    if len(signature) != SIGNATURE_BYTES:
-        raise MalformedError(f"signature: {len(signature)} bytes, want {SIGNATURE_BYTES}")
-    envelope = Envelope(body=body, signature=signature, fields=decode_body(body))
+    envelope = compose_envelope(body, signature)
     verify_envelope(envelope)
     return envelope
 

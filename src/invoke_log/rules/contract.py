@@ -330,7 +330,7 @@ def parse_contract(data: Value) -> Contract:
 def expand(template: str, values: dict[str, Value]) -> str:
     """Return a resource: the template with each value percent-encoded (RFC 3986 §2.1, unreserved kept) [CTR-4].
 
-    Raises: MalformedError: longer than 512 bytes, or a place without a value.
+    Raises: MalformedError: a place without a value, not 1 to 512 bytes, or not NFC: an accent may follow a place.
     """
     parts = _PLACE.split(template)
     for at in range(1, len(parts), 2):
@@ -339,6 +339,7 @@ def expand(template: str, values: dict[str, Value]) -> str:
             raise MalformedError(f"resource {template!r}: no text or integer for {{{parts[at]}}}")
         parts[at] = percent_encode(str(value))
     resource = "".join(parts)
+    cbor.check_text(resource, "resource")
     if not 0 < len(resource.encode()) <= limits.RESOURCE_BYTES_MAX:
         raise MalformedError(f"resource has {len(resource.encode())} bytes, want 1 to {limits.RESOURCE_BYTES_MAX}")
     return resource
@@ -441,9 +442,7 @@ def _check_arguments(contract: Contract) -> None:
         raise _refuse(contract, f"purpose {purpose!r} is not one of its identity arguments")
     for place in _PLACE.findall(contract.resource):
         if place not in contract.realm and place not in (*contract.identity, contract.purpose):
-            raise _refuse(
-                contract, f"resource names {{{place}}}, which is neither in its realm nor one of its identity arguments"
-            )
+            raise _refuse(contract, f"resource names {{{place}}}, neither of its realm nor an identity argument")
     if set(contract.realm) & set(contract.arguments):
         raise _refuse(contract, f"{sorted(set(contract.realm) & set(contract.arguments))} are both realm and argument")
     if contract.retires is not None and not contract.derives(contract.retires):

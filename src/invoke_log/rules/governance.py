@@ -210,15 +210,15 @@ def _grant(before: Governance, event: Event, data: Grant) -> Governance | Refuse
 def _revoke(before: Governance, data: Revoke) -> Governance | Refused:
     named = data.key or data.grant
     assert named is not None
-    revoked = {g.id: g.key for g in before.grants if (g.key if data.key is not None else g.id) == named}
-    left = tuple(g for g in before.grants if g.id not in revoked)
+    revoked = {g for g in before.grants if (g.key if data.key is not None else g.id) == named}
+    left = tuple(g for g in before.grants if g not in revoked)
     if not revoked:
         return Refused(code="grant-unknown", reason="no grant in force has this key or event id")
     if not any(g.role == "admin" for g in left):
         return Refused(code="last-admin", reason="this would leave the log without an admin")
     suspects = before.suspects
     if data.suspect_from is not None:
-        for key in set(revoked.values()):
+        for key in {g.key for g in revoked}:
             suspects = {**suspects, key: min(data.suspect_from, suspects.get(key, data.suspect_from))}
     return before._replace(grants=left, suspects=suspects)
 
