@@ -49,7 +49,7 @@ def bundles() -> dict[str, Case]:
         "recovered": case(
             "a log that goes on from it under another key [REC-1]", story, recovered.bundle(), agrees=True
         ),
-        "last-leaf": case("two outcomes at one leaf", story, other_last.bundle(), agrees=False, index=last),
+        "last-leaf": case("two outcomes at one leaf [FORK-1]", story, other_last.bundle(), agrees=False, index=last),
         "longer": case(
             "a longer log that parts from it before its end", story, longer_fork.bundle(), agrees=False, index=last
         ),
@@ -67,6 +67,6 @@ def checkpoints() -> dict[str, Case]:
     return {
         "checkpoint-same": case("its own checkpoint", story, story.note(), agrees=True),
         "checkpoint-earlier": case("an earlier one of its own", story, shorter.note(), agrees=True),
-        "checkpoint-fork": case("another root for as many leaves", story, other.note(), agrees=False),
+        "checkpoint-fork": case("another root for as many leaves [FORK-2]", story, other.note(), agrees=False),
         "checkpoint-later": case("of more leaves than there are here", story, longer.note(), agrees=None),
     }
