@@ -139,6 +139,26 @@ def good() -> Iterator[tuple[str, str, Map]]:
         )
     raw = argument("content", schema("bytes", min=0, max=60_000), raw=True)
     yield "raw", "raw bytes", arguments(pdf=raw)
+    empty: Map = {
+        "text": schema("text", max=0),
+        "bytes": schema("bytes", min=0, max=0),
+        "list": schema("list", of=TOKEN, max=0, order="as listed"),
+        "set": schema("set", of=TOKEN, max=0),
+        "record": schema("record", fields={}),
+        "integer": schema("integer", min=1, max=1),
+    }
+    for name, kind in empty.items():
+        yield f"least-{name}", "room for one value [VAL-1]", arguments(more=argument("content", cast("Map", kind)))
+    yield (
+        "retires-none",
+        "reads, retired [CTR-2]",
+        contract(effect_class="money.charge/2", retires={**RETIRES, "effect_class": "none"}),
+    )
+    yield (
+        "retires-any-class",
+        "a retired class of any token [CTR-2]",
+        contract(effect_class="money.charge/2", retires={**RETIRES, "effect_class": "Charge"}),
+    )
     yield "default", "a default", arguments(currency=argument("content", default=["usd"]))
     nullable: Map = {"type": "text", "max": 100, "nullable": True}
     yield "default-null", "null as a default", arguments(memo=argument("content", nullable, default=[None]))
@@ -224,6 +244,11 @@ def bad_arguments() -> Iterator[tuple[str, str, Value]]:
         "no-nullable": ("nullable is not said", {"type": "token", "max": 9}),
         "nullable-null": ("nullable null", {"type": "token", "max": 9, "nullable": None}),
         "bounds": ("min above max", schema("integer", min=2, max=1)),
+        "bytes-bounds": ("min above max", schema("bytes", min=2, max=1)),
+        "bytes-negative": ("below no bytes", schema("bytes", min=-1, max=1)),
+        "text-negative": ("below no text", schema("text", max=-1)),
+        "list-negative": ("below no item", schema("list", of=TOKEN, max=-1, order="as listed")),
+        "set-negative": ("below no item", schema("set", of=TOKEN, max=-1)),
         "token-513": ("a token of 513", schema("token", max=513)),
         "token-0": ("a token of none", schema("token", max=0)),
         "scale-19": ("a scale of 19", schema("decimal", scale=19)),
@@ -327,6 +352,12 @@ def bad_profiles() -> Iterator[tuple[str, str, Value]]:
             "effect_class": "money.charge/2",
             "retires": {**RETIRES, "identity": ["memo"]},
         },
+    )
+    loose = arguments(memo=argument("content", {**TOKEN, "nullable": True}))
+    yield (
+        "retires-nullable",
+        "a retired key of what may be null [CTR-11]",
+        loose | {"effect_class": "money.charge/2", "retires": {**RETIRES, "identity": ["memo"]}},
     )
     yield (
         "retires-volatile",
