@@ -171,12 +171,14 @@ def retired() -> Cases:
         story = Story()
         story.contract(contract, void="key-rule-differs")
         yield f"contract-retired-{name}", story.case(f"{comment} [CTR-11]", "governance")
-    for name, changed in (("purpose-integer", {"order": _identity(NUMBER)}), ("purpose-name", {})):
+    purposes = {
+        "integer": retiring({}, order=_identity(NUMBER)),
+        "name": retiring({"purpose": "bill"}, bill=_identity(ORDER)),
+    }
+    for name, contract in purposes.items():
         story = Story()
-        other: Map = {"bill": _identity(ORDER)} if name == "purpose-name" else changed
-        renamed: Map = {"purpose": "bill", "identity": ["customer"]} if name == "purpose-name" else {}
-        story.contract(retiring(renamed, **other))
-        yield f"contract-retired-{name}", story.case("the purpose is not compared [CTR-11]", "governance", "life")
+        story.contract(contract)
+        yield f"contract-retired-purpose-{name}", story.case("it is not compared [CTR-11]", "governance", "life")
     story = Story(contract=charge(effect_class="none"))
     story.contract(charge(name="second", retires={**RETIRES, "effect_class": "none"}))
     story.contract(charge(version=2, effect_class="none"), void="class-retired")
@@ -199,7 +201,8 @@ def unchecked() -> Cases:
         inputs: Map = {"now_ms": story.now, "snapshot": {}, "budgets": {}, **changed}
         story.intent(story.effect(), verdict=story.verdict(inputs=inputs), finds=("policy-unchecked", code))
         yield f"policy-unchecked-{name}", story.case("without the engine, the rest is compared [RPL-5]", "verdict")
-    for name, inline in (("fields", SEEN), ("none", {}), ("untrue", {"balance": 1})):
+    copied: dict[str, Map] = {"fields": SEEN, "none": {}, "untrue": {"balance": 1}}
+    for name, inline in copied.items():
         story, effect = seeing(OPA)
         finds = ("policy-unchecked", *(("inputs-differ",) if name == "untrue" else ()))
         story.intent(effect, **saw(story, SEEN, inline=inline), finds=finds)

@@ -147,8 +147,9 @@ def good() -> Iterator[tuple[str, str, Map]]:
         "record": schema("record", fields={}),
         "integer": schema("integer", min=1, max=1),
     }
-    for name, kind in empty.items():
-        yield f"least-{name}", "room for one value [VAL-1]", arguments(more=argument("content", cast("Map", kind)))
+    for name, least in empty.items():
+        content = argument("content", cast("Map", least))
+        yield f"least-{name}", "room for one value [VAL-1]", arguments(more=content)
     yield (
         "retires-none",
         "reads, retired [CTR-2]",
