@@ -22,6 +22,7 @@ WITNESS = Key(14)
 def cases() -> Cases:
     yield from shapes()
     yield from cuts()
+    yield from mistrusted()
     yield from lies()
     yield from headers()
     yield from trailers()
@@ -86,7 +87,6 @@ def cuts() -> Cases:
     yield "leaf-lies", stopped("a byte longer [BDL-6] [IL1-6]", "malformed", over, read=3, index=3, flag="leaf")
     nothing = third + b"\x80" + items[3]
     yield "cut-empty-leaf", stopped("[] in the place of a leaf [BDL-6]", "cut", nothing, read=3, index=3, flag="cut")
-    yield "cut-found", found_before()
     early = third + wire.trailer_item(story.note())
     yield (
         "cut-trailer-early",
@@ -108,8 +108,8 @@ def cuts() -> Cases:
         yield f"cut-{name}", story.case(comment, "cut", raw=everything + end, **UNCOVERED)
 
 
-def found_before() -> Case:
-    """A log of which one more leaf was promised, and whose last one is a remark; its reader trusts another key."""
+def mistrusted() -> Cases:
+    """Cut files whose reader trusts another key: behind a leaf that replay remarks on, and where the trailer should be."""
     story = Story()
     story.tick(story.now - 1, finds=("tick-backwards",))
     header = wire.il1(["invoke-log bundle 1", ORIGIN, 0, story.next + 1, []])
@@ -117,7 +117,13 @@ def found_before() -> Case:
     story.find("cut", story.next)
     story.trust = wire.vkey(ORIGIN, STRANGER)
     case = story.case("what was found before the cut is said, and nothing of trust [RPL-2]", "cut", raw=raw, **NOWHERE)
-    return case | {"report": cast("Case", case["report"]) | {"state_root": None}}
+    yield "cut-found", case | {"report": cast("Case", case["report"]) | {"state_root": None}}
+    story = whole()
+    story.trust = wire.vkey(ORIGIN, STRANGER)
+    story.find("cut")
+    story.find("trust-mismatch")
+    raw = wire.bundle(ORIGIN, story.pairs, b"")
+    yield "trust-cut", story.case("another key than the log's, and no trailer [RPL-10]", "trust", raw=raw, **UNCOVERED)
 
 
 def lies() -> Cases:
@@ -283,12 +289,6 @@ def notes() -> Cases:
     story.trust = wire.vkey(ORIGIN, LOG)
     story.find("trust-mismatch")
     yield "trust-before-recovery", story.case("the reader knows the name before a recovery", "trust", trusted=False)
-    story = whole()
-    story.trust = wire.vkey(ORIGIN, STRANGER)
-    story.find("cut")
-    story.find("trust-mismatch")
-    raw = wire.bundle(ORIGIN, story.pairs, b"")
-    yield "trust-cut", story.case("another key than the log's, and no trailer [RPL-10]", "trust", raw=raw, **UNCOVERED)
 
 
 def forged() -> Story:

@@ -83,6 +83,7 @@ def schema(kind: str, **fields: Value) -> Map:
 
 
 def good() -> Iterator[tuple[str, str, Map]]:
+    yield from least()
     alone: Map = {"read_back": None, "provider_key": None}
     yield "charge", "the contract of most vectors [CTR-1]", CHARGE
     yield "fire-and-forget", "nobody can be asked", contract(observability="fire-and-forget", **alone)
@@ -139,27 +140,6 @@ def good() -> Iterator[tuple[str, str, Map]]:
         )
     raw = argument("content", schema("bytes", min=0, max=60_000), raw=True)
     yield "raw", "raw bytes", arguments(pdf=raw)
-    empty: Map = {
-        "text": schema("text", max=0),
-        "bytes": schema("bytes", min=0, max=0),
-        "list": schema("list", of=TOKEN, max=0, order="as listed"),
-        "set": schema("set", of=TOKEN, max=0),
-        "record": schema("record", fields={}),
-        "integer": schema("integer", min=1, max=1),
-    }
-    for name, least in empty.items():
-        content = argument("content", cast("Map", least))
-        yield f"least-{name}", "room for one value [VAL-1]", arguments(more=content)
-    yield (
-        "retires-none",
-        "reads, retired [CTR-2]",
-        contract(effect_class="money.charge/2", retires={**RETIRES, "effect_class": "none"}),
-    )
-    yield (
-        "retires-any-class",
-        "a retired class of any token [CTR-2]",
-        contract(effect_class="money.charge/2", retires={**RETIRES, "effect_class": "Charge"}),
-    )
     yield "default", "a default", arguments(currency=argument("content", default=["usd"]))
     nullable: Map = {"type": "text", "max": 100, "nullable": True}
     yield "default-null", "null as a default", arguments(memo=argument("content", nullable, default=[None]))
@@ -171,6 +151,31 @@ def good() -> Iterator[tuple[str, str, Map]]:
     yield "timeout-longest", "an answer is waited for as long as D + Q", contract(timeout_ms=70_000)
     yield "durations-0", "none", contract(**dict.fromkeys(durations, 0))
     yield "failures-many", "set order is that of encodings", contract(definite_failures=["z", "aa", "card_declined"])
+
+
+def least() -> Iterator[tuple[str, str, Map]]:
+    """Schemas with room for one value, and classes that are retired by their name alone."""
+    empty: Map = {
+        "text": schema("text", max=0),
+        "bytes": schema("bytes", min=0, max=0),
+        "list": schema("list", of=TOKEN, max=0, order="as listed"),
+        "set": schema("set", of=TOKEN, max=0),
+        "record": schema("record", fields={}),
+        "integer": schema("integer", min=1, max=1),
+    }
+    for name, kind in empty.items():
+        content = argument("content", cast("Map", kind))
+        yield f"least-{name}", "room for one value [VAL-1]", arguments(more=content)
+    yield (
+        "retires-none",
+        "reads, retired [CTR-2]",
+        contract(effect_class="money.charge/2", retires={**RETIRES, "effect_class": "none"}),
+    )
+    yield (
+        "retires-any-class",
+        "a retired class of any token [CTR-2]",
+        contract(effect_class="money.charge/2", retires={**RETIRES, "effect_class": "Charge"}),
+    )
 
 
 def bad() -> Iterator[tuple[str, str, Value]]:
