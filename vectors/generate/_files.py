@@ -109,7 +109,7 @@ def cuts() -> Cases:
 
 
 def mistrusted() -> Cases:
-    """Cut files whose reader trusts another key: behind a leaf that replay remarks on, and where the trailer should be."""
+    """Cut files whose reader trusts another key: behind a leaf that is remarked on, and where the trailer should be."""
     story = Story()
     story.tick(story.now - 1, finds=("tick-backwards",))
     header = wire.il1(["invoke-log bundle 1", ORIGIN, 0, story.next + 1, []])
