@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 from vectors.generate import _wire as wire
 from vectors.generate._lives import started, unknown
@@ -21,6 +22,7 @@ WITNESS = Key(14)
 def cases() -> Cases:
     yield from shapes()
     yield from cuts()
+    yield from mistrusted()
     yield from lies()
     yield from headers()
     yield from trailers()
@@ -104,6 +106,24 @@ def cuts() -> Cases:
         story = whole()
         story.find("cut")
         yield f"cut-{name}", story.case(comment, "cut", raw=everything + end, **UNCOVERED)
+
+
+def mistrusted() -> Cases:
+    """Cut files whose reader trusts another key: behind a leaf that is remarked on, and where the trailer should be."""
+    story = Story()
+    story.tick(story.now - 1, finds=("tick-backwards",))
+    header = wire.il1(["invoke-log bundle 1", ORIGIN, 0, story.next + 1, []])
+    raw = header + b"".join(wire.il1([body, signature]) for body, signature in story.pairs)
+    story.find("cut", story.next)
+    story.trust = wire.vkey(ORIGIN, STRANGER)
+    case = story.case("what was found before the cut is said, and nothing of trust [RPL-2]", "cut", raw=raw, **NOWHERE)
+    yield "cut-found", case | {"report": cast("Case", case["report"]) | {"state_root": None}}
+    story = whole()
+    story.trust = wire.vkey(ORIGIN, STRANGER)
+    story.find("cut")
+    story.find("trust-mismatch")
+    raw = wire.bundle(ORIGIN, story.pairs, b"")
+    yield "trust-cut", story.case("another key than the log's, and no trailer [RPL-10]", "trust", raw=raw, **UNCOVERED)
 
 
 def lies() -> Cases:

@@ -83,6 +83,7 @@ def schema(kind: str, **fields: Value) -> Map:
 
 
 def good() -> Iterator[tuple[str, str, Map]]:
+    yield from least()
     alone: Map = {"read_back": None, "provider_key": None}
     yield "charge", "the contract of most vectors [CTR-1]", CHARGE
     yield "fire-and-forget", "nobody can be asked", contract(observability="fire-and-forget", **alone)
@@ -150,6 +151,31 @@ def good() -> Iterator[tuple[str, str, Map]]:
     yield "timeout-longest", "an answer is waited for as long as D + Q", contract(timeout_ms=70_000)
     yield "durations-0", "none", contract(**dict.fromkeys(durations, 0))
     yield "failures-many", "set order is that of encodings", contract(definite_failures=["z", "aa", "card_declined"])
+
+
+def least() -> Iterator[tuple[str, str, Map]]:
+    """Schemas with room for one value, and classes that are retired by their name alone."""
+    empty: Map = {
+        "text": schema("text", max=0),
+        "bytes": schema("bytes", min=0, max=0),
+        "list": schema("list", of=TOKEN, max=0, order="as listed"),
+        "set": schema("set", of=TOKEN, max=0),
+        "record": schema("record", fields={}),
+        "integer": schema("integer", min=1, max=1),
+    }
+    for name, kind in empty.items():
+        content = argument("content", cast("Map", kind))
+        yield f"least-{name}", "room for one value [VAL-1]", arguments(more=content)
+    yield (
+        "retires-none",
+        "reads, retired [CTR-2]",
+        contract(effect_class="money.charge/2", retires={**RETIRES, "effect_class": "none"}),
+    )
+    yield (
+        "retires-any-class",
+        "a retired class of any token [CTR-2]",
+        contract(effect_class="money.charge/2", retires={**RETIRES, "effect_class": "Charge"}),
+    )
 
 
 def bad() -> Iterator[tuple[str, str, Value]]:
@@ -224,6 +250,11 @@ def bad_arguments() -> Iterator[tuple[str, str, Value]]:
         "no-nullable": ("nullable is not said", {"type": "token", "max": 9}),
         "nullable-null": ("nullable null", {"type": "token", "max": 9, "nullable": None}),
         "bounds": ("min above max", schema("integer", min=2, max=1)),
+        "bytes-bounds": ("min above max", schema("bytes", min=2, max=1)),
+        "bytes-negative": ("below no bytes", schema("bytes", min=-1, max=1)),
+        "text-negative": ("below no text", schema("text", max=-1)),
+        "list-negative": ("below no item", schema("list", of=TOKEN, max=-1, order="as listed")),
+        "set-negative": ("below no item", schema("set", of=TOKEN, max=-1)),
         "token-513": ("a token of 513", schema("token", max=513)),
         "token-0": ("a token of none", schema("token", max=0)),
         "scale-19": ("a scale of 19", schema("decimal", scale=19)),
@@ -327,6 +358,12 @@ def bad_profiles() -> Iterator[tuple[str, str, Value]]:
             "effect_class": "money.charge/2",
             "retires": {**RETIRES, "identity": ["memo"]},
         },
+    )
+    loose = arguments(memo=argument("content", {**TOKEN, "nullable": True}))
+    yield (
+        "retires-nullable",
+        "a retired key of what may be null [CTR-11]",
+        loose | {"effect_class": "money.charge/2", "retires": {**RETIRES, "identity": ["memo"]}},
     )
     yield (
         "retires-volatile",

@@ -221,6 +221,8 @@ def bad_signatures() -> Iterator[tuple[str, Case]]:
     yield "signature-r-identity", case("R the identity, S as if", identity_signature(message))
     small = fields | {"by": b"\1" + bytes(31)}
     yield "signature-small-order", case("by a key of small order [KEY-1]", b"\1" + bytes(63), small)
+    comment = "by a key of small order, R the base point and S one: the equation holds [KEY-1] [SIG-1]"
+    yield "signature-small-order-alone", case(comment, b"\x58" + b"\x66" * 31 + b"\1" + bytes(31), small)
     yield "signature-no-point", case("by a key that is no point", bytes(64), fields | {"by": b"\2" + bytes(31)})
 
 

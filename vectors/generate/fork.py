@@ -23,7 +23,7 @@ def case(comment: str, story: Story, against: bytes, *, agrees: bool | None, ind
         "comment": comment,
         "expect": "equivocation" if agrees is False else "ok",
         "flags": ["fork"],
-        "trust": wire.vkey(ORIGIN, LOG),
+        "trust": story.trust,
         "bundle": story.bundle().hex(),
         "against": against.hex(),
         "agrees": agrees,
@@ -49,7 +49,7 @@ def bundles() -> dict[str, Case]:
         "recovered": case(
             "a log that goes on from it under another key [REC-1]", story, recovered.bundle(), agrees=True
         ),
-        "last-leaf": case("two outcomes at one leaf", story, other_last.bundle(), agrees=False, index=last),
+        "last-leaf": case("two outcomes at one leaf [FORK-1]", story, other_last.bundle(), agrees=False, index=last),
         "longer": case(
             "a longer log that parts from it before its end", story, longer_fork.bundle(), agrees=False, index=last
         ),
@@ -64,9 +64,18 @@ def checkpoints() -> dict[str, Case]:
     other = unknown()[0]
     longer = whole()
     longer.wait(1)
+    recovered = whole()
+    recovered.recover()
+    recovered.wait(1)
+    renamed = wire.note(f"{ORIGIN}.e1", story.next, story.root, LOG)
+    forged = wire.note(ORIGIN, story.next, story.root, STRANGER)
     return {
         "checkpoint-same": case("its own checkpoint", story, story.note(), agrees=True),
         "checkpoint-earlier": case("an earlier one of its own", story, shorter.note(), agrees=True),
-        "checkpoint-fork": case("another root for as many leaves", story, other.note(), agrees=False),
+        "checkpoint-fork": case("another root for as many leaves [FORK-2]", story, other.note(), agrees=False),
+        "checkpoint-name": case("of a name that the log never had [FORK-2]", story, renamed, agrees=False),
+        "checkpoint-key": case("under another key than the name's [FORK-2]", story, forged, agrees=False),
+        "checkpoint-recovered": case("from before a recovery [FORK-2]", recovered, story.note(), agrees=True),
+        "checkpoint-lost": case("of leaves that a recovery has lost [FORK-2]", recovered, longer.note(), agrees=None),
         "checkpoint-later": case("of more leaves than there are here", story, longer.note(), agrees=None),
     }

@@ -76,8 +76,9 @@ def all_sizes() -> Case:
             }
         )
     return {
-        "comment": "the root of each size, and SHA-256 over the hashes of all its inclusion proofs (index 0 up) and of "
-        "all its consistency proofs (old size 1 up), joined [TREE-1] [TREE-2]",
+        "comment": 'leaf hash N is SHA-256(00 and the text "entry N"): the root of each size, and SHA-256 '
+        "over the hashes of all its inclusion proofs (index 0 up) and of all its consistency proofs (old size 1 up), "
+        "joined [TREE-1] [TREE-2]",
         "expect": "ok",
         "flags": ["all-sizes"],
         "empty_root": EMPTY_ROOT.hex(),

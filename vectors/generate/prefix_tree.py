@@ -82,8 +82,9 @@ def all_sizes() -> Case:
             proofs += b"".join(siblings) + b"".join(part for pair in leaf for part in pair)
         maps.append({"size": size, "root": root(held).hex(), "proofs_sha256": sha256(proofs).hexdigest()})
     return {
-        "comment": "the root of keys 0 up to each size, and SHA-256 over the proofs of keys 0 to 99, there or not, "
-        "joined: the siblings, then the key and value of the leaf if there is one [MAP-1] [MAP-4]",
+        "comment": 'key N is SHA-256 of the text "key N", its value of "value N": the root of keys 0 up '
+        "to each size, and SHA-256 over the proofs of keys 0 to 99, there or not, joined: the siblings, then the key "
+        "and value of the leaf if there is one [MAP-1] [MAP-4]",
         "expect": "ok",
         "flags": ["all-sizes"],
         "maps": maps,

@@ -14,9 +14,9 @@ from vectors.generate._intents import SECOND
 from vectors.generate._lives import ATTESTED, absent, call, settle, started, unknown
 from vectors.generate._proofs import observe, reading
 from vectors.generate._recoveries import swear
-from vectors.generate._sample import ALLOW, CHARGE, EVERYTHING, GOVERNING
+from vectors.generate._sample import ALLOW, CHARGE, EVERYTHING, GOVERNING, evidence
 from vectors.generate._story import CHARGES, Story
-from vectors.generate._wire import AGENT, LOG, ORIGIN, RECONCILER, SECOND_RECONCILER, STRANGER, Case, Value
+from vectors.generate._wire import AGENT, LOG, ORIGIN, RECONCILER, SECOND_RECONCILER, STRANGER, Case, Map, Value
 
 AREAS = ("receipt",)
 ALWAYS = (*GOVERNING, "tick", "observation")
@@ -51,12 +51,12 @@ def path(index: int, hashes: list[bytes]) -> list[Value]:
     return [*path(index - left, hashes[left:]), wire.root(hashes[:left])]
 
 
-def shown(story: Story, effect: Effect) -> list[Shown]:
+def shown(story: Story, effect: Effect, *, everything: bool = False) -> list[Shown]:
     hashes = [wire.leaf_hash(leaf.entry) for leaf in story.leaves]
     return [
         Shown(index, leaf.body, leaf.signature, path(index, hashes))
         for index, leaf in enumerate(story.leaves)
-        if leaf.kind in ALWAYS or leaf.id in effect.events or leaf.void is not None
+        if everything or leaf.kind in ALWAYS or leaf.id in effect.events or leaf.void is not None
     ]
 
 
@@ -79,11 +79,15 @@ def valid() -> Iterator[tuple[str, Case]]:
         "sworn": ("a call that an oath let through after a recovery [PRF-9]", sworn),
         "retired": ("what a retired class's effect came to after a recovery is not shown [RCP-5] [REC-7]", retired),
         "mapped": ("a tick that carries a map root, which rests on what is not shown [RCP-5] [MAP-8]", mapped),
+        "attached": ("evidence that names an attachment, which no receipt carries [RCP-5]", attached),
         "among-others": ("between another effect's leaves, on the same resource [RCP-5]", among_others),
     }
     for name, (comment, tell) in tellers.items():
         story, effect = tell()
         yield name, case(comment, story, effect, receipt(story, effect, shown(story, effect)))
+    story, effect = among_others()
+    everything = receipt(story, effect, shown(story, effect, everything=True))
+    yield "more", case("another effect's leaves besides [RCP-5]", story, effect, everything)
 
 
 def claimed(story: Story | None = None) -> Told:
@@ -162,6 +166,13 @@ def mapped() -> Told:
     one = wire.h("map leaf", other.key + other.map_value(story.next - 1))
     story.tick(story.now, covers=story.next, map=one)
     return claimed(story)
+
+
+def attached() -> Told:
+    story, effect = started()
+    named: Map = {"attachment": wire.plain(b"page"), "size": 4}
+    story.outcome(effect, evidence=evidence("response", attachment=named))
+    return story, effect
 
 
 def among_others() -> Told:

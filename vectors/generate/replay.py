@@ -5,6 +5,7 @@ The logs are told in the modules beside this one whose names begin with an under
 
 from vectors.generate import (
     _budgets,
+    _edges,
     _files,
     _governing,
     _grades,
@@ -33,6 +34,7 @@ STORIES = (
     _governing,
     _remarks,
     _budgets,
+    _edges,
     _files,
 )
 

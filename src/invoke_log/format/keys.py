@@ -45,7 +45,7 @@ _NAME_REFUSED: Final = re.compile(
 
 
 def check_public_key(key: bytes) -> None:
-    """Return for a key that passes the KEY rule [KEY-1]; asked once, when a key is granted.
+    """Return for a key that passes the KEY rule [KEY-1]: asked of every key that is granted.
 
     Raises: KeyInvalidError: which part of the rule `key` breaks.
     """
