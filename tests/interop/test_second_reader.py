@@ -143,7 +143,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[Read]:
 @pytest.fixture(scope="session")
 def receipts(corpus: list[Read], tmp_path_factory: pytest.TempPathFactory) -> list[Read]:
     """What both say of a receipt of one effect of many of these logs, true ones and others."""
-    random, files = Random(1), [unsigned_tick()]
+    random, files = Random(1), [unsigned_tick(), misshapen()]
     logs = [read for read in corpus if read.python["effects"] and read.python["covered"]["size"]]
     for log in random.sample(logs, RECEIPTS):
         void = {finding["index"] for finding in log.python["findings"] if finding["severity"] == "error"}
@@ -161,6 +161,14 @@ def unsigned_tick() -> File:
     effect = log.intent(CHARGE, call(CHARGE))
     log.seal({**log.envelopes[1].fields, "at_ms": 5}, log.log_key, signature=bytes(64))
     return File("void receipt", receipt_of(log.bundle(), effect, void=set(), how="void", random=Random(1)), log.trust)
+
+
+def misshapen() -> File:
+    """A receipt whose header has one part less than it says."""
+    log = LogWriter().begin((CHARGE,))
+    effect = log.intent(CHARGE, call(CHARGE))
+    raw = receipt_of(log.bundle(), effect, void=set(), how="true", random=Random(1))
+    return File("misshapen receipt", bytes((raw[0] + 1,)) + raw[1:], log.trust)
 
 
 def both(place: Path, files: Iterable[File], judge: Callable[[File, Path], Report]) -> list[Read]:

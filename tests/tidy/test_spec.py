@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 CLAUSE = re.compile(r"\[([A-Z][A-Z0-9]*)-(\d+)\]")
 
 TESTS = [path for path in sorted((ROOT / "tests").rglob("*.py")) if path.parent != Path(__file__).parent]
-VECTORS = sorted(path for path in (ROOT / "vectors").rglob("*.json") if "external" not in path.parts)
+VECTORS = sorted(path for path in (ROOT / "vectors").rglob("*.json"))
 SOURCES = sorted(
     [*(ROOT / "src").rglob("*.py"), *(ROOT / "vectors" / "generate").glob("*.py"), *(ROOT / "docs").rglob("*.md")]
 )
