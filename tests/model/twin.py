@@ -178,10 +178,15 @@ class Twin:
         )
 
     def _resolve(self, presence: str, generation: int, evidence: Evidence) -> bytes | str:
+        play, decided = self.play, self.play.state.attempt
         resolution = Resolution(
-            presence=presence, contract_id=self.play.contract.id, generation=generation, evidence=evidence
+            presence=presence,
+            contract_id=play.contract.id,
+            generation=generation,
+            evidence=evidence,
+            of=None if presence == "absent" or decided else play.bound.parts,  # the log may have lost its intents
         )
-        return self.play.say(resolution, RECONCILER)
+        return play.say(resolution, RECONCILER)
 
     def _recovery(self) -> Recovery:
         old = self.play.fold.governance.origin
