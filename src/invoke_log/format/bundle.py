@@ -120,7 +120,7 @@ class BundleReader:
 
 
 def _header(value: Value) -> Header:
-    if type(value) is not list or len(value) != 5 or value[0] != MAGIC:
+    if type(value) is not list or len(value) != 5 or type(value[0]) is not str or value[0] != MAGIC:
         raise MalformedError(f"bundle: the first item is not [{MAGIC!r}, origin, first leaf, size, left edge]")
     _, origin, first, size, edge = value
     if type(origin) is not str or type(first) is not int or type(size) is not int or not 0 <= first < size:
