@@ -83,6 +83,7 @@ def test_items_in_another_order_are_malformed() -> None:
     "change",
     [
         lambda item: ["invoke-log bundle 2", *item[1:]],
+        lambda item: [item[0].encode(), *item[1:]],
         lambda item: item[:-1],
         lambda item: [*item, None],
         lambda item: [item[0], b"example.com/log", *item[2:]],
@@ -96,7 +97,7 @@ def test_items_in_another_order_are_malformed() -> None:
         lambda item: [*item[:4], [bytes(32)]],
         lambda item: {"header": item},
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_a_header_of_another_form_is_malformed(change: Callable[[Any], Any]) -> None:
     item = change(["invoke-log bundle 1", "example.com/log", 0, 3, []])

@@ -72,6 +72,7 @@ def test_leaves_ascend_below_the_size_and_none_is_shown_twice() -> None:
     "item",
     [
         ["invoke-log receipt 2", "example.com/log", bytes(32), 9],
+        [b"invoke-log receipt 1", "example.com/log", bytes(32), 9],
         ["invoke-log receipt 1", "example.com/log", bytes(31), 9],
         ["invoke-log receipt 1", "example.com/log", bytes(32), 0],
         ["invoke-log receipt 1", "example.com/log", bytes(32), True],
@@ -80,7 +81,7 @@ def test_leaves_ascend_below_the_size_and_none_is_shown_twice() -> None:
         ["invoke-log receipt 1", "example.com/log", bytes(32), 9, []],
         None,
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_header_of_another_form_is_malformed(item: Value) -> None:
     assert refused(cbor.encode(item), *written()[1:]) is MalformedError

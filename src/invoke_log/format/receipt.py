@@ -88,7 +88,7 @@ class ReceiptReader:
 
 
 def _header(value: Value) -> Header:
-    if type(value) is list and len(value) == 4 and value[0] == MAGIC:
+    if type(value) is list and len(value) == 4 and type(value[0]) is str and value[0] == MAGIC:
         _, origin, effect, size = value
         if type(origin) is str and type(effect) is bytes and len(effect) == 32 and type(size) is int and size > 0:
             return Header(origin=origin, effect=effect, size=size)
