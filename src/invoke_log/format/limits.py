@@ -38,6 +38,9 @@ RAW_INLINE_BYTES_MAX: Final = 16_384
 ATTACHMENT_BYTES_MAX: Final = 64 << 20
 """Bytes of an attachment: a reader holds one at a time."""
 
+APPROVALS_MAX: Final = 16
+"""Approvals that a START lists, and that a contract or a policy asks for; as many observations in a resolution."""
+
 MEMO_BYTES_MAX: Final = 256
 """Bytes of the folded state that a store keeps beside a chain head, and never reads."""
 

@@ -233,7 +233,7 @@ class _Look:
                 if isinstance(event.data, Observation)
                 and (event.data.presence, event.data.evidence.kind) == (ABSENT, "webhook")
                 and event.data.about == start
-                and world.governance.holds(event.by, "reconciler", self._contract.effect_class, state.resource)
+                and self._case.counts(event.by, world.governance)
             ]
         if not messages:
             return None

@@ -21,7 +21,7 @@ from invoke_log.rules.answer import Accepted
 from invoke_log.rules.evidence import passed
 from invoke_log.rules.intent import rederive
 from invoke_log.rules.kind import COMMITTED, Observation, Outcome, Redrive
-from invoke_log.rules.world import EffectState
+from invoke_log.rules.world import EffectState, Send
 
 UNCLEAR: Final = "unclear"
 """What an observation says that shows neither presence nor absence."""
@@ -84,17 +84,16 @@ def redrive(case: Case, tool: Tool, state: EffectState, call: Call) -> Brought:
 def burnt(case: Case, state: EffectState) -> bool:
     """Return whether the provider's key can answer the open attempt with nothing but what it has stored: a failure, as
     a re-drive was told, or what was given up since.
-
-    After a recovery it counts for nothing: what the lost tail sent may have gone under another key [REC-6].
     """
-    if not case.contract.stores_results or state.send is None or state.tainted is not None:
+    send = _stored(case, state)
+    if send is None:
         return False
     with case.log.world() as world:
         return any(
-            index > state.send.index
+            index > send.index
             and isinstance(event.data, Observation)
             and event.data.evidence.kind in ("stored_failure", "void")
-            and world.governance.holds(event.by, "reconciler", case.contract.effect_class, state.resource)
+            and case.counts(event.by, world.governance)
             for index, event in world.observations(state.effect, state.resource)
         )
 
@@ -103,8 +102,8 @@ def answered(case: Case, state: EffectState) -> bool:
     """Return whether the provider answered the open attempt unclearly, and so has stored an answer that is no success:
     where all that was found is its absence, its key can only repeat that.
     """
-    send = state.send
-    if not case.contract.stores_results or send is None or state.tainted is not None:
+    send = _stored(case, state)
+    if send is None:
         return False
     with case.log.world() as world:
         said = (event.data for _, event in world.events_of(case.effect, case.resource))
@@ -112,6 +111,13 @@ def answered(case: Case, state: EffectState) -> bool:
             isinstance(data, Outcome) and data.start == send.id and data.evidence.kind == "unclear_answer"
             for data in said
         )
+
+
+def _stored(case: Case, state: EffectState) -> Send | None:
+    """Return the last send, where the provider stores what it answers under its key; None: it does not, or nobody knows
+    which key: after a recovery, what the lost tail sent may have gone under another one [REC-6].
+    """
+    return state.send if case.contract.stores_results and state.tainted is None else None
 
 
 def _arguments(case: Case, state: EffectState) -> dict[str, Value] | None:

@@ -80,9 +80,11 @@ class Case:
     @property
     def granted(self) -> bool:
         """Whether the key may bring evidence about the effect: it holds a grant as reconciler over it now."""
-        return self.log.governance.holds(
-            self.signer.public_key, "reconciler", self.contract.effect_class, self.resource
-        )
+        return self.counts(self.signer.public_key, self.log.governance)
+
+    def counts(self, key: bytes, governance: Governance) -> bool:
+        """Whether what a key says of the effect can settle it: the key holds a grant as reconciler over it."""
+        return governance.holds(key, "reconciler", self.contract.effect_class, self.resource)
 
     def state(self) -> EffectState:
         """Return the effect as it stands now."""

@@ -150,7 +150,7 @@ def _on_record(case: Case, message: Evidence, *, generation: int, start: bytes |
     with case.log.world() as world:
         of = (case.effect, case.resource)
         for _, event in (*world.events_of(*of), *world.observations(*of)):
-            if not world.governance.holds(event.by, "reconciler", case.contract.effect_class, case.resource):
+            if not case.counts(event.by, world.governance):
                 continue  # what can settle nothing stands in no other's way
             match event.data:
                 case Observation() as data if data.presence == ABSENT:

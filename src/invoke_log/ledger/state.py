@@ -238,9 +238,7 @@ class LiveWorld:
                     new = counted_event(event, contracts[event.data.contract_id], at_ms=self.lo(row.index))
                 spending.note(row.index, change, new)
                 leaf = row.index
-            # By what is durable: a tick that is ahead may never be.
-            tick = self._row(chain.TICKS)
-            spending.pass_to(int.from_bytes(tick.memo, "big") if tick is not None else 0)
+            spending.pass_to(self.lo(int(self.reader.size)))  # by what is durable: a tick that is ahead may never be
             yield spending, leaf
             memory.spending = spending, leaf
 

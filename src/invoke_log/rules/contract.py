@@ -107,7 +107,7 @@ SCHEMA: Final = schema.record(
         "profile": schema.anything(),
         "may_drift": _WORDS,
         "compensation": schema.token(128, nullable=True),
-        "approvals": schema.record({"count": schema.integer(0, 16), "ttl_ms": _DURATION}),
+        "approvals": schema.record({"count": schema.integer(0, limits.APPROVALS_MAX), "ttl_ms": _DURATION}),
         "reconcilers": schema.integer(1, 16),
         "level": schema.enum(*LEVELS),
         "minimum_grade": schema.enum(*GRADES, nullable=True),

@@ -57,7 +57,7 @@ from invoke_log.rules.policy import VERDICT_SCHEMA, Policy, parse_policy
 _ID: Final = schema.blob(32, 32)
 _ID_OR_NULL: Final = schema.blob(32, 32, nullable=True)
 _REASON: Final = schema.text(4096)
-_IDS: Final = schema.unique(_ID, 16)
+_IDS: Final = schema.unique(_ID, limits.APPROVALS_MAX)
 _REFERENCE: Final = schema.record({"attachment": _ID, "size": schema.integer(0)}, nullable=True)
 _SCOPE: Final = schema.record({"effect_class": schema.text(48), "prefix": schema.text(limits.RESOURCE_BYTES_MAX)})
 _STATUS: Final = schema.enum(COMMITTED, NOT_COMMITTED, UNKNOWN)

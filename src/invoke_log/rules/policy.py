@@ -34,7 +34,7 @@ _RULE: Final = schema.record(
     {
         "name": schema.token(128),
         "then": schema.enum(ALLOW, DENY, ASK),
-        "approvals": schema.integer(0, 16),
+        "approvals": schema.integer(0, limits.APPROVALS_MAX),
         "when": schema.listing(_CONDITION, 32, "as written; all must hold"),
     }
 )
@@ -66,7 +66,7 @@ VERDICT_SCHEMA: Final = schema.record(
         "inputs": INPUTS_SCHEMA,
         "answer": schema.enum(ALLOW, DENY, ASK),
         "rule": schema.token(128, nullable=True),
-        "approvals": schema.integer(0, 16),
+        "approvals": schema.integer(0, limits.APPROVALS_MAX),
     }
 )
 ALLOW_COVERED: Final[dict[str, Value]] = {

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, cast
 
 from invoke_log.errors import MalformedError
-from invoke_log.format import cbor, digest
+from invoke_log.format import cbor, digest, limits
 from invoke_log.format.cbor import Value
 from invoke_log.ledger import chain
 from invoke_log.ledger.approval import given
@@ -25,8 +25,6 @@ it.
 """
 POINTERS: Final = {"start": "intent", "release": "intent", "outcome": "start", "suspect": "start", "redrive": "start"}
 """The field of `data` that names the open claim or START. Not so for approvals: nobody consents to whatever is open."""
-APPROVALS_LISTED_MAX: Final = 16
-"""Approvals that a START may list, and a policy or a contract may ask for."""
 NAMES: Final = ("intent", "start", "about")
 """The fields of `data` that may name an event of the effect."""
 
@@ -110,7 +108,7 @@ def _approvals(scene: Scene, state: EffectState) -> list[Value]:
     contract, now_ms = scene.world.governance.contracts[state.claim.contract_id], scene.world.now_ms()
     found = given(scene.world, state, contract)
     counting = sorted(each.id for each in found if each.by != scene.issuer and now_ms <= each.until_ms)
-    return [*counting[:APPROVALS_LISTED_MAX]]
+    return [*counting[: limits.APPROVALS_MAX]]
 
 
 def _verdict(scene: Scene, intent: Intent, snapshot_id: bytes | None, state: EffectState, *, issuer: bytes) -> Data:
