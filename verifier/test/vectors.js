@@ -25,7 +25,7 @@ export const WRITERS_ALONE = {
     is: ({ flags: [flag], expect }) => flag === 'bind' && expect !== 'ok',
   },
   snapshot: {
-    cases: 28,
+    cases: 33,
     why: 'what was seen is refused before it is folded: intake is not on the wire (SNP-5)',
     is: ({ flags: [flag] }) => flag === 'intake',
   },

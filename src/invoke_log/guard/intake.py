@@ -6,9 +6,10 @@ Folded: the order of sets, `Decimal` and decimal text to the declared scale, tim
 that the profile does not name. What is folded is what was *seen*; arguments are *sent*, and are never changed.
 """
 
+import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, cast
 
 from invoke_log.errors import MalformedError, SnapshotInvalidError
@@ -19,6 +20,9 @@ from invoke_log.rules.snapshot import Profile
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS: Final = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
+_DECIMAL: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+"""What `Decimal` reads besides, no other runtime does: spaces around, underscores, the digits of other scripts."""
+_DIGITS: Final = 40
 
 
 def fold(profile: Profile, seen: object) -> Value:
@@ -83,15 +87,14 @@ def _time(profile: Schema, seen: object, path: str) -> Value:
 
 
 def _decimal(scale: int, seen: object, path: str) -> Value:
-    if isinstance(seen, bool | float) or not isinstance(seen, int | str | Decimal):
+    if isinstance(seen, bool) or not isinstance(seen, int | str | Decimal):
         return cast("Value", seen)
-    try:
-        number = Decimal(seen)
-    except InvalidOperation:
-        return cast("Value", str(seen))
-    if not number.is_finite() or abs(number.adjusted()) > 40:
-        raise SnapshotInvalidError(f"{path}: {seen} is no decimal of at most 40 digits")
+    if isinstance(seen, str) and not _DECIMAL.fullmatch(seen):
+        return seen
+    number = Decimal(seen)
     sign, digits, exponent = number.as_tuple()
+    if not number.is_finite() or len(digits) > _DIGITS or abs(number.adjusted()) > _DIGITS:
+        raise SnapshotInvalidError(f"{path}: {seen} is no decimal of at most {_DIGITS} digits")
     units = int("".join(map(str, digits))) * 10 ** max(0, int(exponent) + scale)
     lost = 10 ** max(0, -int(exponent) - scale)
     if units % lost:
