@@ -78,10 +78,10 @@ class RandomLog(LogWriter):
             self.grant("scoped", self.random.choice(("agent", "executor", "reconciler", "attestor")), scope)
         self.faults = FAULTS
 
-    def write(self, steps: int) -> "RandomLog":
+    def write(self, steps: int, actions: "Actions | None" = None) -> "RandomLog":
         """Append that many random events, more or less, and return the log."""
-        actions, weights = zip(*ACTIONS, strict=True)
-        for action in self.random.choices(actions, weights, k=steps):
+        may_happen, weights = zip(*(actions or ACTIONS), strict=True)
+        for action in self.random.choices(may_happen, weights, k=steps):
             action(self)
         return self
 
@@ -137,6 +137,8 @@ class RandomLog(LogWriter):
 
 
 Action = Callable[[RandomLog], object]
+Actions = tuple[tuple[Action, int], ...]
+"""What may happen next, and how often it does."""
 
 
 def decide(log: RandomLog) -> None:
@@ -405,7 +407,7 @@ def recover(log: RandomLog) -> None:
         log.log_key = other
 
 
-ACTIONS: Final[tuple[tuple[Action, int], ...]] = (
+ACTIONS: Final[Actions] = (
     (decide, 30),
     (start, 22),
     (answer, 16),

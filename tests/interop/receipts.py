@@ -24,7 +24,7 @@ def receipt_of(raw: bytes, effect: bytes, *, void: set[int], how: str, random: R
     """Return a receipt of an effect, made of its log's bundle in one of these ways; `void`: the leaves that are."""
     parts = take_apart(raw)
     bodies = [decode_body(body) for body, _ in parts.leaves]
-    about = [at for at, body in enumerate(bodies) if body["kind"] in _ALWAYS or body.get("effect") == effect]
+    about = [at for at, body in enumerate(bodies) if body.get("kind") in _ALWAYS or body.get("effect") == effect]
     leaves = {"void": about, "whole": [*range(len(bodies))]}.get(how, [at for at in about if at not in void])
     if how == "less":
         leaves.remove(random.choice(leaves))

@@ -1,8 +1,9 @@
 """Two readers that share no code, one in Python and one in JavaScript, say the same of every log.
 
-The corpus is random logs, logs with a few changes in their structure, one log for each broken rule, files that are no
-bundles, cut and flipped bytes. Node reads all of it in one process while Python does. SPEC §16. Of a sample they judge
-receipts too, and of other logs what somebody else holds of them.
+The corpus is random logs (of calls, of governance, of contracts that are made up), logs with a few changes in their
+structure, one log for each broken rule, files that are no bundles, cut and flipped bytes. Node reads all of it in one
+process while Python does. SPEC §16. Of a sample they judge receipts too, and of other logs what somebody else holds of
+them.
 """
 
 import json
@@ -32,14 +33,19 @@ from tests.interop.broken_files import FILES, items, whole
 from tests.interop.cases import BROKEN, LAST
 from tests.interop.log_writer import LogWriter
 from tests.interop.mutated_logs import mutated
+from tests.interop.random_contracts import invented
+from tests.interop.random_governance import governed
 from tests.interop.random_logs import RandomLog
 from tests.interop.receipts import WAYS, receipt_of
-from tests.interop.views import views
+from tests.interop.views import random_views, views
 
 ROOT: Final = Path(__file__).parents[2]
 VERIFIER: Final = ROOT / "verifier"
 RANDOM_LOGS: Final = 300
 RANDOM_STEPS: Final = 32
+GOVERNED: Final = 80
+INVENTED: Final = 80
+MORE_STEPS: Final = 50
 CUTS: Final = 60
 FLIPS: Final = 160
 MUTATED: Final = 150
@@ -93,6 +99,12 @@ def random_files() -> Iterator[tuple[str, bytes, str | None]]:
         log = RandomLog(seed).write(RANDOM_STEPS)
         trust = (None, log.trust, LogWriter(origin="example.com/elsewhere").begin(()).trust)[seed % 3]
         yield f"random {seed}", log.bundle(), trust
+    for seed in range(GOVERNED):
+        log = governed(seed, MORE_STEPS)
+        yield f"governed {seed}", log.bundle(), log.trust
+    for seed in range(INVENTED):
+        log = invented(seed, MORE_STEPS)
+        yield f"invented {seed}", log.bundle(), log.trust
 
 
 def mutated_files() -> Iterator[tuple[str, bytes, str | None]]:
@@ -235,7 +247,7 @@ def comparable(report: Report) -> Report:
 
 def test_both_readers_say_the_same_of_every_log(corpus: list[Read]) -> None:
     whole_files = [read for read in corpus if not read.name.startswith("flipped")]
-    assert len(whole_files) > RANDOM_LOGS + MUTATED + len(BROKEN) + len(FILES) + CUTS
+    assert len(whole_files) > RANDOM_LOGS + GOVERNED + INVENTED + MUTATED + len(BROKEN) + len(FILES) + CUTS
     found = [line for read in whole_files for line in differences(read)]
     assert found == []
 
@@ -271,6 +283,17 @@ def test_random_logs_reach_every_status_of_an_effect(corpus: list[Read]) -> None
     }  # fmt: skip
     assert {effect["grade"] for effect in effects} >= {None, "E0", "E1", "attested"}
     assert max(effect["generation"] for effect in effects) > 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "codes"),
+    [
+        ("governed", {"key-suspect", "suspect", "key-invalid", "last-admin", "recovery-invalid", "recovery-unknown"}),
+        ("invented", {"class-retired", "predecessor-open", "rendering-differs", "snapshot-differs", "self-approved"}),
+    ],
+)
+def test_random_logs_reach_what_they_are_made_for(kind: str, codes: set[str], corpus: list[Read]) -> None:
+    assert codes <= {code for read in corpus if read.name.startswith(kind) for code, _ in read.codes}
 
 
 def test_a_bundle_that_is_cut_anywhere_is_cut_to_both(corpus: list[Read]) -> None:
@@ -316,7 +339,9 @@ def test_the_receipts_prove_every_status_and_are_refused_for_every_code(receipts
 
 
 def test_both_readers_say_the_same_of_two_views_of_a_log(tmp_path: Path) -> None:
-    reads = both(tmp_path, (File(name, raw, against=other) for name, raw, other in views()), compared)
+    reads = both(
+        tmp_path, (File(name, raw, against=other) for name, raw, other in (*views(), *random_views())), compared
+    )
     for read in reads:
         said = {name: value for name, value in read.node["against"].items() if name != "reason"}
         assert said == read.python, read.name

@@ -1,12 +1,25 @@
 """Two views of one log: bundles of it as it grew, and checkpoints that are true of it or are not. SPEC §17."""
 
 from collections.abc import Iterator
+from random import Random
+from typing import Final
 
+from invoke_log.format import bundle, cbor
 from invoke_log.format.checkpoint import Checkpoint, sign_checkpoint
 from invoke_log.format.digest import TreeSize
+from invoke_log.format.envelope import Envelope
+from invoke_log.rules.kind import Recovery
+from tests.harness import forge
 from tests.interop.agreements import CHARGE
 from tests.interop.cases import claimed, committed, recover, started
-from tests.interop.log_writer import KEYS, LogWriter
+from tests.interop.log_writer import KEYS, ORIGIN, LogWriter
+
+RECOVERIES: Final = 3
+SHARE: Final = 0.3
+"""How many of all pairs are read."""
+LOG_KEYS: Final = ("log", "log2", "log", "log2", "log")
+"""Of each origin in turn; the last has never been one."""
+NO_ENTRIES: Final = (cbor.encode([]), cbor.encode([b"", []]), cbor.encode(0))
 
 
 def views() -> Iterator[tuple[str, bytes, bytes]]:
@@ -54,6 +67,66 @@ def views() -> Iterator[tuple[str, bytes, bytes]]:
     yield "the new origin under the old key", recovered, note(log, f"{log.origin}.e1", log.index, "log")
     yield "the old origin under the new key", recovered, note(log, log.origin, early_size, "log2")
     yield "a bundle from before a recovery", recovered, late
+
+
+def random_views() -> Iterator[tuple[str, bytes, bytes]]:
+    """Yield pairs of a log with up to three recoveries: every size, origin and key, forks at every leaf, and cuts."""
+    random = Random(3)
+    for recoveries in range(RECOVERIES + 1):
+        log = _recovered(recoveries)
+        whole, entries = log.bundle(), [bundle.encode_entry(each.body, each.signature) for each in log.envelopes]
+        origins = {f"{ORIGIN}{end}": key for end, key in zip(("", ".e1", ".e2", ".e3", ".x"), LOG_KEYS, strict=True)}
+        for size in range(1, log.index + 2):
+            for origin, key in origins.items():
+                if random.random() < SHARE:
+                    by = random.choice((key, key, "stranger"))
+                    yield f"{recoveries}: {size} of {origin} by {by}", whole, note(log, origin, size, by)
+        for size in range(1, log.index + 1):
+            part, end = entries[:size], forge.trailer(log.note(), ())
+            head = bundle.encode_header(bundle.Header(origin=log.origin, first=0, size=TreeSize(size), left_edge=()))
+            at = random.randrange(size)
+            forked = [*part[:at], _other(log.envelopes[at], random), *part[at + 1 :]]
+            one, other = b"".join((head, *part, end)), b"".join((head, *forked, end))
+            pairs = {
+                "a part": (whole, one),
+                "of a part": (one, whole),
+                f"a fork at {at}": (whole, other),
+                f"of a fork at {at}": (other, whole),
+                f"a checkpoint, and a fork at {at}": (other, log.note()),
+                "a cut": (whole, one[: random.randrange(len(one))]),
+                "of a cut": (one[: random.randrange(len(one))], whole),
+            }
+            for name, pair in pairs.items():
+                if random.random() < SHARE:
+                    yield f"{recoveries}: {size} leaves, {name}", *pair
+
+
+def _recovered(times: int) -> LogWriter:
+    """A log of a call before each recovery and one after; the second recovery swears that nothing was lost."""
+    log = LogWriter().begin((CHARGE,))
+    for number in range(times + 1):
+        committed(log, order=number)
+        if number < times:
+            data = Recovery(
+                old_origin=log.fold.governance.origin, origin=f"{ORIGIN}.e{number + 1}", size=log.index,
+                root=log.frontier.root(), checkpoint=log.note(), log_key=KEYS[LOG_KEYS[number + 1]].public_key,
+                amnesia=number != 1,
+            )  # fmt: skip
+            log.say(data, "admin")
+            log.log_key = KEYS[LOG_KEYS[number + 1]]
+            log.tick(1)
+    return log
+
+
+def _other(leaf: Envelope, random: Random) -> bytes:
+    """An entry that is not this leaf's, or none at all."""
+    others = (
+        bundle.encode_entry(leaf.body, bytes(64)),
+        bundle.encode_entry(leaf.body, b""),
+        bundle.encode_entry(b"x", bytes(64)),
+        *NO_ENTRIES,
+    )
+    return random.choice(others)
 
 
 def note(log: LogWriter, origin: str, size: int, key: str) -> bytes:
