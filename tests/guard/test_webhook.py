@@ -184,6 +184,24 @@ def test_a_message_about_a_second_object_is_an_incident(shop: Shop) -> None:
     assert second.incident.startswith("duplicate")
 
 
+def test_a_second_object_of_a_generation_that_nobody_decided_is_an_incident(shop: Shop) -> None:
+    begin(shop)
+    shop.live.put(shop.live.outcome(COMMITTED))
+    shop.live.put(shop.live.present(generation=2, reference="pay_1"))
+    assert shop.live.state().claim is None
+    second = told(shop, "paid", 2, id="pay_2")
+    assert second.answer == "recorded"
+    assert second.incident is not None
+    assert second.incident.startswith("duplicate")
+    assert told(shop, "paid", 1, id="pay_0").answer == "recorded"
+
+
+def test_a_negative_message_of_a_generation_that_nobody_decided_is_observed(shop: Shop) -> None:
+    shop.live.put(shop.live.present(generation=1, reference="pay_1"))
+    heard = told(shop, "failed")
+    assert (heard.answer, heard.status) == ("recorded", COMMITTED)
+
+
 def test_a_message_is_found_by_its_tag_without_a_search(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     lose(shop)
     monkeypatch.setattr(type(shop.live.log), "effects", None)

@@ -27,7 +27,7 @@ from invoke_log.ledger.log import Log
 from invoke_log.log.signer import Signer
 from invoke_log.rules.contract import Contract
 from invoke_log.rules.governance import Governance
-from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Observation, Resolution
+from invoke_log.rules.kind import ABSENT, COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Intent, Observation, Resolution
 from invoke_log.rules.world import EffectState
 
 _log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
         return Heard(answer=IGNORED, note="it carries no tag that this log has made")
     state, generation = found
     name = digest.format_id("eff", state.effect)
-    contract, says = _said(log.governance, state, notice)
+    contract, says = _said(log.governance, _contract_of(log, state), notice)
     if contract is None or contract.webhook is None:
         return Heard(answer=IGNORED, note=f"no contract takes {notice.event!r} as an answer", effect_key=name)
     if contract.webhook.key_id != notice.key_id:
@@ -178,15 +178,21 @@ def _evidence(log: Log, body: bytes, reference: str | None, failure: str | None)
     )
 
 
-def _said(governance: Governance, state: EffectState, notice: Notice) -> tuple[Contract | None, str]:
-    """The contract under which a message says something of an effect, and what: the claim's own, or its last version.
+def _contract_of(log: Log, state: EffectState) -> Contract:
+    """The contract of an effect's claim; where nobody decided this generation, of whoever last named one."""
+    if state.claim is not None:
+        return log.governance.contracts[state.claim.contract_id]
+    with log.world() as world:
+        said = [event.data for _, event in world.events_of(state.effect, state.resource)]
+    return log.governance.contracts[[data.contract_id for data in said if isinstance(data, Intent | Resolution)][-1]]
 
-    A later version may take more events as proof of presence, and another key; only the claim's own can say what proves
-    absence.
+
+def _said(governance: Governance, own: Contract, notice: Notice) -> tuple[Contract | None, str]:
+    """The contract under which a message says something of an effect, and what: the effect's own, or its last version.
+
+    A later version may take more events as proof of presence, and another key; only the effect's own can say what
+    proves absence.
     """
-    if state.claim is None:
-        return None, ""
-    own = governance.contracts[state.claim.contract_id]
     last = governance.contracts[governance.latest[own.name]]
     if own.webhook is not None and notice.event in own.webhook.negative:
         return own, NOT_COMMITTED
