@@ -13,6 +13,7 @@ import pytest
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPDigestAuth
 
 from invoke_log.adapter import httpx as adapter
 from invoke_log.adapter import requests as requests_adapter
@@ -276,12 +277,16 @@ def mounted(transport: httpx.BaseTransport) -> httpx.Client:
         lambda: httpx.Client(follow_redirects=True),
         lambda: mounted(httpx.HTTPTransport(retries=2)),
         lambda: httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200))),
+        lambda: httpx.Client(auth=httpx.DigestAuth("user", "password")),
+        lambda: httpx.Client(auth=httpx.Auth()),
     ],
-    ids=["retries", "redirects", "a mount retries", "somebody's transport"],
+    ids=["retries", "redirects", "a mount retries", "somebody's transport", "asks again", "somebody's auth"],
 )
 def test_an_httpx_client_that_may_send_again_is_refused(made: Callable[[], httpx.Client]) -> None:
     with made() as refused, pytest.raises(ConfigInvalidError):
         adapter.once(refused)
+    with httpx.Client(auth=("user", "password"), trust_env=False) as passed:
+        assert adapter.once(passed) is passed
 
 
 def test_an_asynchronous_client_is_looked_at_too() -> None:
@@ -325,7 +330,11 @@ def session(max_retries: Any = 0, *, redirects: int = 0) -> requests.Session:
 
 def test_a_requests_session_that_may_send_again_is_refused_and_would_have(keyed: Keyed) -> None:
     every = urllib3.Retry(2, allowed_methods=None, backoff_factor=0)
-    for refused in (session(every), session(redirects=30)):
+    asking, hooked, named = session(), session(), session()
+    asking.auth, named.auth = HTTPDigestAuth("user", "password"), ("user", "password")
+    hooked.hooks["response"].append(lambda answer, **_: answer)
+    assert requests_adapter.once(named) is named
+    for refused in (session(every), session(redirects=30), asking, hooked):
         with pytest.raises(ConfigInvalidError):
             requests_adapter.once(refused)
     assert posts(keyed, lambda url: session(every).post(url, json={})) == 3

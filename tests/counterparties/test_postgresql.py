@@ -17,7 +17,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 from unittest.mock import patch
 
 import psycopg
@@ -257,10 +257,13 @@ def test_a_call_that_noted_no_handle_is_absent_once_the_server_must_have_ended_i
     assert (books.documents(), books.desk.statuses()) == ([], {"d1": NOT_COMMITTED})
 
 
-def test_the_server_ends_a_transaction_that_lasts_longer_than_the_tool_may_wait(postgres_port: int) -> None:
+@pytest.mark.parametrize("settings", ["", "options='-c transaction_timeout=60000'"], ids=["none before", "one before"])
+def test_the_server_ends_a_transaction_that_lasts_longer_than_the_tool_may_wait(
+    postgres_port: int, settings: str
+) -> None:
     noted: list[str] = []
-    slow = call(timeout_s=0.3, append_handle=noted.append)
-    with pytest.raises(Aborted) as raised, postgresql.transaction(lambda: connect(postgres_port), slow) as cursor:
+    slow, opened = call(timeout_s=0.3, append_handle=noted.append), partial(connect, postgres_port, settings)
+    with pytest.raises(Aborted) as raised, postgresql.transaction(opened, slow) as cursor:
         cursor.execute("SELECT pg_sleep(5)")
     assert isinstance(raised.value.__cause__, psycopg.errors.TransactionTimeout)
     assert noted == []
@@ -293,6 +296,35 @@ def test_an_acknowledged_commit_is_durable_where_the_server_would_not_wait(books
             assert connection.execute("SHOW synchronous_commit").fetchone() == ("off",)
     finally:
         books.direct.execute("ALTER ROLE postgres RESET synchronous_commit")
+
+
+@pytest.mark.parametrize(
+    ("statements", "fails", "landed"),
+    [
+        (("COMMIT",), False, ["d1"]),
+        (("COMMIT",), True, ["d1"]),
+        (("ROLLBACK",), False, []),
+        (("ROLLBACK", "BEGIN", "INSERT INTO entries VALUES ('d2', 1)", "COMMIT"), False, ["d2"]),
+    ],
+    ids=lambda each: " ".join(each)[:24] if isinstance(each, tuple) else str(each),
+)
+def test_a_block_that_ends_its_transaction_itself_proves_nothing_and_a_person_has_to_look(
+    books: Books, statements: tuple[LiteralString, ...], fails: bool, landed: list[str]
+) -> None:
+    noted: list[str] = []
+
+    def misuse() -> None:
+        with postgresql.transaction(lambda: connect(books.port), call(append_handle=noted.append)) as cursor:
+            for statement in ("INSERT INTO entries VALUES ('d1', 1)", *statements):
+                cursor.execute(statement)
+            if fails:
+                raise ZeroDivisionError
+
+    with pytest.raises(ConfigInvalidError, match="ended its transaction"):
+        misuse()
+    assert books.documents() == landed
+    with pytest.raises(ReadUnclearError, match="ended by its block"):
+        postgresql.transactions_under(books.direct, call(*noted))
 
 
 def test_a_transaction_inside_another_is_refused_before_anything_is_sent(books: Books) -> None:

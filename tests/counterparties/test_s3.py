@@ -4,6 +4,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import boto3
@@ -241,3 +243,30 @@ def test_botocore_itself_sends_several_times_where_nobody_says_otherwise(archive
     with pytest.raises(HTTPClientError):
         client(archive.proxy.port, max_attempts=1, mode="standard").put_object(Bucket=BUCKET, Key=KEY, Body=b"")
     assert archive.requests() == 2
+
+
+def test_botocore_that_was_told_of_another_region_does_not_send_there_and_nothing_is_proved(archive: Archive) -> None:
+    asked: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            asked.append(self.path)
+            self.rfile.read(int(self.headers["content-length"]))
+            said = b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>"
+            self.send_response(400)
+            self.send_header("x-amz-bucket-region", "eu-west-1")
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        archive.sender = s3.once(client(server.server_port))
+        ending = archive.put()
+        server.shutdown()
+    assert isinstance(ending, OutcomeUnknown)
+    assert "the request again" in str(ending.__cause__)
+    assert asked == [PUT]

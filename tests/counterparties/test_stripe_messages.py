@@ -98,6 +98,11 @@ FORGERIES: dict[str, Forge] = {
         {"stripe-signature": headers["Stripe-Signature"].replace("v1=", "v0=")},
         SECRET,
     ),
+    "a signature that is not ASCII": lambda body, headers: (
+        body,
+        {"stripe-signature": headers["Stripe-Signature"].split("v1=")[0] + "v1=\u00e9"},
+        SECRET,
+    ),
     "too old": lambda body, _: (body, signed(body, at_s=time.time() - 400), SECRET),
     "not text": lambda body, headers: (b"\xff", headers, SECRET),
 }

@@ -46,6 +46,10 @@ FACTS: Final[dict[str, Value]] = {
 NOBODY: Final = Judgement(answer=DENY, rule=None, approvals=0)
 
 
+def when(condition: str) -> str:
+    return f'@id("a") permit(principal, action, resource) when {{ {condition} }};'
+
+
 def source(policies: str = POLICIES, schema: str = SCHEMA) -> dict[str, Value]:
     return {"policies": policies, "schema": schema}
 
@@ -160,8 +164,21 @@ def test_the_request_names_issuer_contract_and_resource() -> None:
         (POLICIES.replace('@id("small")', '@id("small") @approvals("1")'), SCHEMA, "approvals"),
         (POLICIES.replace('@id("small")', '@id("small") @reason("x")'), SCHEMA, "reason"),
         ('@id("t") permit(principal == ?principal, action, resource);', SCHEMA, "template"),
+        (POLICIES.replace('@advice("ask")', "@advice"), SCHEMA, "advice"),
+        (POLICIES.replace('@id("watched")', '@id("watched") @advice'), SCHEMA, "advice"),
+        (POLICIES.replace('@id("small")', "@id"), SCHEMA, "@id"),
+        (POLICIES.replace('@approvals("2")', "@approvals"), SCHEMA, "approvals"),
+        (when("(" * 20_000 + "true" + ")" * 20_000), SCHEMA, "brackets"),
+        (when("[" * 20_000 + "1" + "]" * 20_000 + " == 1"), SCHEMA, "brackets"),
+        (when("{a: " * 8_000 + "1" + "}" * 8_000 + " == 1"), SCHEMA, "brackets"),
+        (when("+".join(["1"] * 20_000) + " > 1"), SCHEMA, "operators"),
+        (when("&&".join(["true"] * 7_000)), SCHEMA, "operators"),
+        (when("context" + ".a" * 20_000 + " == 1"), SCHEMA, "operators"),
+        (when("if false then true else " * 1_900 + "true"), SCHEMA, "operators"),
+        (POLICIES, SCHEMA.replace("Set<String>", "Set<" * 8_000 + "String" + ">" * 8_000), "brackets"),
+        (POLICIES, SCHEMA.replace("{name?: String}", "{a: " * 8_000 + "String" + "}" * 8_000), "brackets"),
     ],
-    ids=range(15),
+    ids=range(28),
 )
 def test_a_policy_that_cannot_be_judged_by_is_refused_before_it_is_in_force(
     policies: str, schema: str, why: str
@@ -170,6 +187,20 @@ def test_a_policy_that_cannot_be_judged_by_is_refused_before_it_is_in_force(
     with pytest.raises(PolicyInvalidError, match=why):
         Cedar().check(source(policies, schema))
     assert judged(policies, schema) == NOBODY
+
+
+def test_what_is_as_deep_as_it_may_be_is_read() -> None:
+    """[POL-8]: what stands in a string or a comment is not counted, nor what another policy has."""
+    deep = "(" * 30 + "true" + ")" * 30  # and the braces around the condition
+    long = " && ".join(["true"] * 201)
+    said = 'context.purpose like "' + "(&&.if" * 300 + '*"'
+    assert judged(when(deep)) == Judgement(answer=ALLOW, rule="a", approvals=0)
+    assert judged(when(long)).answer == ALLOW
+    assert judged(when(long).replace("permit", "permit // " + "((&&" * 300 + "\n")).answer == ALLOW
+    assert judged(when(long) + when(said).replace('"a"', '"b"')).answer == ALLOW
+    for more in (when(f"(({deep}))"), when(f"{long} && true")):
+        with pytest.raises(PolicyInvalidError):
+            Cedar().check(source(more))
 
 
 @pytest.mark.parametrize("of", [None, "permit(principal, action, resource);", {"policies": POLICIES}, {}])

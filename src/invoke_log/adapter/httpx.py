@@ -14,12 +14,17 @@ Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 
 def once(client: Client) -> Client:
-    """Return a client that sends each request once. `follow_redirects=True` with a request goes past it: give none.
+    """Return a client that sends each request once. `follow_redirects=True` or an `auth` with a request goes past it:
+    give none.
 
-    Raises: ConfigInvalidError: a transport of it retries, or is not httpx's own, or it follows redirects.
+    Raises: ConfigInvalidError: a transport of it retries, or is not httpx's own, it follows redirects, or its auth may
+        send again: after a 401, or for a token.
     """
     if client.follow_redirects:
         raise ConfigInvalidError("httpx: the client follows redirects", hint="Client(follow_redirects=False)")
+    if not isinstance(client.auth, httpx.BasicAuth | httpx.NetRCAuth | None):
+        name = type(client.auth).__name__
+        raise ConfigInvalidError(f"httpx: the client's auth is {name}, and may send again", hint="set the header")
     # The transports are private: no other place says how often one connects.
     transports: list[Any] = [client._transport, *(mounted for mounted in client._mounts.values() if mounted)]
     for transport in transports:
@@ -32,9 +37,9 @@ def once(client: Client) -> Client:
 
 @contextmanager
 def proofs() -> Iterator[None]:
-    """In this block a failure to connect, or to get a connection from the pool, is `NeverSent`, and a 4xx that
-    `raise_for_status` raises a definite failure `http_404`, except those that prove nothing. Every other exception
-    stays as it is.
+    """In this block, of one request, a failure to connect, or to get a connection from the pool, is `NeverSent`, and a
+    4xx that `raise_for_status` raises a definite failure `http_404`, except those that prove nothing. Every other
+    exception stays as it is.
     """
     try:
         yield

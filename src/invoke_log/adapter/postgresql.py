@@ -20,7 +20,9 @@ Connect = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
 VERSION_MIN: Final = 170_000
 _HANDLE: Final = re.compile(r"postgresql:(\d+):(\d+)")
 _BEGIN: Final = (
-    # The server itself ends what lasts longer than the tool may wait: no COMMIT comes later than the contract says.
+    # The server itself ends what lasts longer than the tool may wait: no COMMIT comes later than the contract says. A
+    # timer that runs already, as a role may have it, is not set anew before it is stopped.
+    "SELECT set_config('transaction_timeout', '0', true)",
     "SELECT set_config('transaction_timeout', %(timeout)s, true)",
     # Acknowledged means durable: else a crash of the server could undo what was answered.
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
@@ -36,23 +38,26 @@ def transaction(connect: Connect, call: Call) -> Iterator[psycopg.Cursor[Any]]:
 
     Args: connect: opens a connection that is not in a transaction, for a `with` block: `psycopg.connect` with its
         arguments, or a pool's `connection`.
-    Raises: Aborted: it ended before COMMIT was sent, by whatever exception: nothing of it can happen any more. Any
-        other exception is of the commit itself and says nothing; the id that was noted can be asked about.
+    Raises: Aborted: it ended before COMMIT was sent, by whatever exception: nothing of it can happen any more.
+        ConfigInvalidError: the block has ended the transaction itself, by a COMMIT or ROLLBACK of its own, and a person
+        has to look. Any other exception is of the commit and says nothing; the id that was noted can be asked about.
     """
     committing = False
     try:
-        with connect() as connection, _begun(connection), connection.cursor() as cursor:
-            for statement in _BEGIN:
-                cursor.execute(statement, {"timeout": f"{max(1, int(call.timeout_s * 1000))}ms"})
+        with connect() as connection, _begun(connection, call) as (cursor, handle):
             yield cursor
-            identifier, xid = cursor.execute(_NAME).fetchone() or ("", "")
+            if _handle(cursor) != handle:
+                raise _EndedError(handle)
             # Crash here: nothing is noted, and the server aborts what was never committed.
-            call.note_handle(f"postgresql:{identifier}:{xid}")
+            call.note_handle(handle)
             # Crash here: noted and not committed: the server says aborted.
             if not call.may_send():
                 raise TimeoutError("the send deadline has passed")
             # From here on the server's timeout is the bound: it began before D, and ends what lasts longer.
             committing = True
+    except _EndedError as error:
+        call.note_handle(f"{error}, ended by its block")  # which no server can be asked about
+        raise ConfigInvalidError("postgresql: the block has ended its transaction itself") from error.__cause__
     except Exception as error:
         if committing:
             raise
@@ -83,13 +88,41 @@ def _committed(connection: psycopg.Connection[Any], handle: str) -> bool:
     return bool(status == "committed")
 
 
+class _EndedError(Exception):
+    """A block has ended its transaction, whose handle this is: what it did besides nobody knows."""
+
+
 @contextmanager
-def _begun(connection: psycopg.Connection[Any]) -> Iterator[None]:
+def _begun(connection: psycopg.Connection[Any], call: Call) -> Iterator[tuple[psycopg.Cursor[Any], str]]:
     if connection.info.transaction_status is not TransactionStatus.IDLE:
         raise ConfigInvalidError("postgresql: the connection is in a transaction already, want one of its own")
     if connection.info.server_version < VERSION_MIN:
         raise ConfigInvalidError(
             f"postgresql: server version {connection.info.server_version}, want 17 or later, which bounds transactions"
         )
-    with connection.transaction():
-        yield
+    handle = ""
+    try:
+        with connection.transaction(), connection.cursor() as cursor:
+            for statement in _BEGIN:
+                cursor.execute(statement, {"timeout": f"{max(1, int(call.timeout_s * 1000))}ms"})
+            handle = _handle(cursor)
+            yield cursor, handle
+    except Exception as error:
+        if handle and _has_committed(connection, handle):
+            raise _EndedError(handle) from error
+        raise
+
+
+def _handle(cursor: psycopg.Cursor[Any]) -> str:
+    cluster, transaction_id = cursor.execute(_NAME).fetchone() or ("", "")
+    return f"postgresql:{cluster}:{transaction_id}"
+
+
+def _has_committed(connection: psycopg.Connection[Any], handle: str) -> bool:
+    """Whether a transaction that failed had committed before, or may have: only its own block can have done that."""
+    try:
+        return _committed(connection, handle)
+    except ReadUnclearError:
+        return True
+    except psycopg.Error:  # the line is gone, and the server aborts what was not committed
+        return False

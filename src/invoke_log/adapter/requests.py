@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
 
 from invoke_log.adapter import urllib3
 from invoke_log.adapter.http import failure_of
@@ -13,9 +14,10 @@ from invoke_log.guard.outcome import DefiniteFailure, NeverSent
 
 
 def once(session: requests.Session) -> requests.Session:
-    """Return a session that sends each request once.
+    """Return a session that sends each request once. An `auth` or `hooks` with a request go past it: give none.
 
-    Raises: ConfigInvalidError: an adapter of it retries, or it follows redirects: a followed one is a second send.
+    Raises: ConfigInvalidError: an adapter of it retries, it follows redirects (a followed one is a second send), or its
+        auth or a hook may send again: after a 401, or for a token.
     """
     for prefix, adapter in session.adapters.items():
         if not isinstance(adapter, HTTPAdapter) or not urllib3.never_retries(adapter.max_retries):
@@ -26,13 +28,17 @@ def once(session: requests.Session) -> requests.Session:
         raise ConfigInvalidError(
             f"requests: the session follows {session.max_redirects} redirects", hint="session.max_redirects = 0"
         )
+    if not isinstance(session.auth, HTTPBasicAuth | tuple | None) or session.hooks["response"]:
+        raise ConfigInvalidError(
+            "requests: the session's auth or a hook of it may send again", hint='session.auth = ("user", "password")'
+        )
     return session
 
 
 @contextmanager
 def proofs() -> Iterator[None]:
-    """In this block a failure to connect is `NeverSent`, and a 4xx that `raise_for_status` raises a definite failure
-    `http_404`, except those that prove nothing. Every other exception stays as it is.
+    """In this block, of one request, a failure to connect is `NeverSent`, and a 4xx that `raise_for_status` raises a
+    definite failure `http_404`, except those that prove nothing. Every other exception stays as it is.
     """
     try:
         yield

@@ -17,7 +17,8 @@ PRECONDITION_FAILED: Final = "PreconditionFailed"
 
 
 def once(client: Any) -> Any:  # noqa: ANN401 -- botocore makes its classes as it goes
-    """Return a client that makes exactly one attempt.
+    """Return a client that makes exactly one attempt. Where botocore would send a request again all the same, as to the
+    region that it was told of, the request ends in a ConfigInvalidError that proves nothing.
 
     Raises: ConfigInvalidError: it makes more; botocore does, unless it is told otherwise.
     """
@@ -27,12 +28,21 @@ def once(client: Any) -> Any:  # noqa: ANN401 -- botocore makes its classes as i
             f"botocore: the client's retries are {retries!r}, want one attempt",
             hint='botocore.config.Config(retries={"total_max_attempts": 1})',
         )
+    client.meta.events.register_first("request-created.s3", _refuse_again, unique_id="invoke-log once")
     return client
+
+
+def _refuse_again(request: Any, **_: object) -> None:  # noqa: ANN401 -- as above
+    if request.context["retries"]["attempt"] > 1:
+        raise ConfigInvalidError(
+            "botocore: would send the request again", hint="make the client for the bucket's region"
+        )
 
 
 @contextmanager
 def proofs() -> Iterator[None]:
-    """In this block a failure to connect is `NeverSent`, and a 4xx a `DefiniteFailure` of its code, AccessDenied.
+    """In this block, of one request, a failure to connect is `NeverSent`, and a 4xx a `DefiniteFailure` of its code,
+    AccessDenied.
 
     PreconditionFailed stays as it is: it says that an object is there, not whose. So do a 409, any 5xx and the rest.
     """

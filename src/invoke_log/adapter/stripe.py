@@ -51,8 +51,8 @@ def once(client: stripe.StripeClient) -> stripe.StripeClient:
 
 @contextmanager
 def proofs() -> Iterator[None]:
-    """In this block a failure to connect is `NeverSent`, and a decline or a refusal a `DefiniteFailure` with
-    Stripe's code.
+    """In this block, of one request, a failure to connect is `NeverSent`, and a decline or a refusal a
+    `DefiniteFailure` with Stripe's code.
 
     A timeout, a lost connection, any 5xx, 409, 429 and a key that was used before prove nothing, and stay as they are.
     """
@@ -118,7 +118,7 @@ def verify(raw_body: bytes, headers: Mapping[str, str], secret: str) -> Message:
     try:
         text = raw_body.decode()
         stripe.WebhookSignature.verify_header(text, signature, secret, MESSAGE_AGE_S_MAX)
-    except (stripe.SignatureVerificationError, ValueError) as error:
+    except (stripe.SignatureVerificationError, ValueError, TypeError) as error:  # a signature is ASCII, or none
         raise MessageInvalidError(f"stripe message: {error}") from error
     return Message.parse(text, id_field="id")
 

@@ -25,7 +25,9 @@ def once(pool: urllib3.PoolManager) -> urllib3.PoolManager:
 
 @contextmanager
 def proofs() -> Iterator[None]:
-    """In this block a failure to connect is `NeverSent`; every other exception stays as it is, and proves nothing."""
+    """In this block, of one request, a failure to connect is `NeverSent`; every other exception stays as it is, and
+    proves nothing.
+    """
     try:
         yield
     except HTTPError as error:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, Final, cast
 
 import cedarpy
@@ -30,7 +31,14 @@ RULE_CHARS_MAX: Final = 128
 DENIED: Final = Judgement(answer=DENY, rule=None, approvals=0)
 FACTS: Final = ("effect_class", "purpose", "contract", "generation", "issuer", "arguments", "now_ms")
 ANNOTATIONS: Final = frozenset(("id", "advice", "approvals"))
+NESTED_MAX: Final = 32
+CHAINED_MAX: Final = 200
+"""Cedar reads what is nested and what is chained by recursion, and some hundred levels would end the process."""
 _APPROVALS: Final = re.compile(r"[0-9]|1[0-6]")
+_SKIPPED: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n\r]*')
+_CHAINING: Final = re.compile(r"&&|\|\||[-+*.\[]|\bif\b")
+_BRACKETS: Final = re.compile(r"([(\[{])|[)\]}]")
+_SCHEMA_BRACKETS: Final = re.compile(r"([(\[{<])|[)\]}>]")
 _check_source: Final = schema.compile_schema(
     schema.record({"policies": schema.text(SOURCE_BYTES_MAX), "schema": schema.text(SOURCE_BYTES_MAX)})
 )
@@ -96,6 +104,7 @@ def _load(raw: bytes) -> _Loaded:
     except MalformedError as error:
         raise PolicyInvalidError(f"policy {error.message}") from error
     text, bearing = cast("dict[str, str]", source)["policies"], cast("dict[str, str]", source)["schema"]
+    _check_depth(text, bearing)
     checked = cedarpy.validate_policies(text, bearing)
     if not checked.validation_passed:
         raise PolicyInvalidError(f"policy $.source: {str(checked.errors[0].error)[:200]}")
@@ -109,9 +118,24 @@ def _load(raw: bytes) -> _Loaded:
     return _Loaded(policies=cedarpy.PolicySet.from_str(text), schema=cedarpy.Schema.from_str(bearing), permits=permits)
 
 
+def _check_depth(policies: str, bearing: str) -> None:
+    """Raise PolicyInvalidError where text is nested or chained deeper than Cedar can read on any stack."""
+    code, declared = _SKIPPED.sub(" ", policies), _SKIPPED.sub(" ", bearing)
+    for name, text, brackets in (("policies", code, _BRACKETS), ("schema", declared, _SCHEMA_BRACKETS)):
+        depths = accumulate(1 if found[1] else -1 for found in brackets.finditer(text))
+        if max(depths, default=0) > NESTED_MAX:
+            raise PolicyInvalidError(f"policy $.source.{name}: brackets in more than {NESTED_MAX} others")
+    if any(len(_CHAINING.findall(policy)) > CHAINED_MAX for policy in code.split(";")):
+        raise PolicyInvalidError(
+            f"policy $.source.policies: a policy has more than {CHAINED_MAX} operators, dots, [ and if",
+            hint="make it two",
+        )
+
+
 def _permit(written: Mapping[str, Any]) -> _Permit:
     """What one policy's annotations say. Raises PolicyInvalidError: they say something else, or nothing."""
-    said: dict[str, str] = written.get("annotations", {})
+    noted: dict[str, str | None] = written.get("annotations", {})
+    said = {name: value or "" for name, value in noted.items()}  # one without a value says nothing
     name, advice, approvals = said.get("id", ""), said.get("advice"), said.get("approvals", "0")
     where = f"policy $.source.policies.{name[:40] or '(no @id)'}"
     try:
