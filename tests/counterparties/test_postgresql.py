@@ -314,7 +314,9 @@ def test_a_block_that_ends_its_transaction_itself_proves_nothing_and_a_person_ha
     noted: list[str] = []
 
     def misuse() -> None:
-        with postgresql.transaction(lambda: connect(books.port), call(append_handle=noted.append)) as cursor:
+        with postgresql.transaction(
+            lambda: connect(books.port), call(timeout_s=60, append_handle=noted.append)
+        ) as cursor:
             for statement in ("INSERT INTO entries VALUES ('d1', 1)", *statements):
                 cursor.execute(statement)
             if fails:
