@@ -146,7 +146,7 @@ def test_reconcile_says_what_is_wrong_with_an_app() -> None:
         assert words in found.stderr
     other = run("reconcile", "--app", "shop:guard", "--log", "elsewhere")
     assert other.returncode == 2
-    assert "--log names elsewhere" in other.stderr
+    assert "log elsewhere is named" in other.stderr
 
 
 @pytest.mark.usefixtures("place")

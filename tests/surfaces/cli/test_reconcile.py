@@ -153,6 +153,30 @@ def test_a_sweep_lists_what_is_not_ours_and_puts_on_record_what_is(place: Path, 
     assert reconcile("--app", "mail:guard", "--sweep").returncode == 7
 
 
+# --- who signs
+
+
+def test_the_key_that_the_environment_names_brings_the_evidence(
+    place: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    reconcile: Callable[..., Ran],
+) -> None:
+    """[PRF-7]: k readers that are configured so are k keys, and not the agent's k times. Neither is the log another."""
+    call("send_parcel", to="ann", order="5")
+    key = grant_reconciler("ann", capsys)
+    monkeypatch.setenv("INVOKE_LOG_KEY", str(key))
+    swept = reconcile("--app", "mail:guard", "--sweep")
+    assert swept.returncode == 0, swept.stderr
+    with Log.open(place / "payments", read_only=True) as log:
+        [by] = [entry.event.by for entry in log.entries() if isinstance(entry.event.data, Resolution)]
+    assert by == load_key(key).public_key
+    monkeypatch.setenv("INVOKE_LOG", "elsewhere")
+    other = reconcile("--app", "mail:guard")
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "log elsewhere is named" in other.stderr
+
+
 # --- watchers
 
 

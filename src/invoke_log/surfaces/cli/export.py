@@ -14,7 +14,7 @@ from invoke_log.surfaces.cli.session import Session, Verb
 def export(session: Session, out: Path) -> None:
     """Write the whole log as a bundle.
 
-    A third party replays it without this machine. OUT is a file, or - for stdout.
+    A third party replays it without this machine. OUT is a file, a pipe, or - for stdout.
 
     \b
     Example: invoke-log export payments.bundle

@@ -1,7 +1,6 @@
 """The outermost frame of every verb: where what happened becomes an exit code, and what went wrong a line on stderr."""
 
 import logging
-import os
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,7 +52,7 @@ def _usage(error: click.ClickException) -> int:
 
 def _complain(message: str, advice: str | None, session: Session) -> None:
     """Say an error on one line, what to do about it on the next, and where it came from if that was asked for."""
-    if session.debug or os.environ.get("INVOKE_LOG_DEBUG"):
+    if session.debug:
         traceback.print_exc()
     click.echo(f"error: {shown(message)}", err=True)
     if advice is not None:

@@ -128,9 +128,8 @@ def _program() -> list[str]:
 def _given(context: click.Context, session: Session, options: dict[str, object]) -> Iterator[str]:
     """The options that the gateway is started with, none of which rests on where the client stands."""
     yield from ("--log", str(session.log_path.absolute()))
-    key = session.key or os.environ.get("INVOKE_LOG_KEY")
-    if key:
-        yield from ("--key", _anywhere(key))
+    if session.key is not None:
+        yield from ("--key", _anywhere(session.key))
     for option in context.command.params:
         name = str(option.name)
         if name in options and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
@@ -172,7 +171,7 @@ def _difference(plan: Plan) -> Iterator[str]:
 
 
 def _write(plan: Plan) -> None:
-    file = plan.place.file.resolve()  # a link stays one
+    file = plan.place.file
     with output(file, like=file.stat()) as write:
         # Clients write their files too, at any time. What one wrote since it was read is not undone.
         if file.read_bytes() != plan.before.encode():

@@ -15,8 +15,8 @@ def mcp(session: Session, at: Reached) -> None:
     """Serve the log to agents over MCP, on stdin and stdout, or by HTTP.
 
     Tools and resources that read: effects, receipts, contracts, what waits for approval, policy simulation, replay.
-    With --key of a key that is granted agent there is also a tool that proposes: it appends intents and sends nothing.
-    None approves, attests or grants.
+    With --key, or INVOKE_LOG_KEY, of a key that is granted agent there is also a tool that proposes: it appends
+    intents and sends nothing. None approves, attests or grants.
 
     \b
     Example: invoke-log mcp --log payments
@@ -27,7 +27,7 @@ def mcp(session: Session, at: Reached) -> None:
     except ModuleNotFoundError as error:
         raise missing(error) from error
     with at.listening() as door, session.open() as log:
-        if session.key:
+        if session.key is not None:
             serve(Tools(log=log, signer=session.signer("agent"), proposes=True), at=door)
         else:
             serve(Tools(log=log, signer=signer_beside(log.path, "agent"), proposes=False), at=door)

@@ -1,4 +1,4 @@
-"""Output files: whole or not there at all."""
+"""Output files: whole or not there at all; and what is no file, as it comes."""
 
 import os
 import secrets
@@ -16,15 +16,29 @@ STDOUT: Final = Path("-")
 
 @contextmanager
 def output(target: Path, *, like: os.stat_result | None = None) -> Iterator[Write]:
-    """Yield how to write a file, which gets its name, durably, when the block ends; `-` is stdout, as it comes.
+    """Yield how to write a file, which gets its name, durably, when the block ends.
 
-    Where the block raises, what was there before is there still.
+    Where the block raises, what was there before is there still; a link stays, and what it names is written. What is
+    no file (stdout for `-`, a pipe, a device) gets the bytes as they come.
     Args: like: whose mode and owner it gets; nobody else reads it before it has them.
     Raises: ConfigInvalidError: it cannot be written.
     """
     if target == STDOUT:
         yield sys.stdout.buffer.write
         return
+    try:
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                yield stream.write
+        else:
+            with _whole(target.resolve(), like) as write:
+                yield write
+    except OSError as error:
+        raise ConfigInvalidError(f"output {target}: {error.strerror}") from error
+
+
+@contextmanager
+def _whole(target: Path, like: os.stat_result | None) -> Iterator[Write]:
     place = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
         with open(place, "xb", opener=None if like is None else _private) as stream:
@@ -36,8 +50,6 @@ def output(target: Path, *, like: os.stat_result | None = None) -> Iterator[Writ
             os.fsync(stream.fileno())
         # Crash before the rename: a hidden file that nothing reads.
         place.replace(target)
-    except OSError as error:
-        raise ConfigInvalidError(f"output {target}: {error.strerror}") from error
     finally:
         place.unlink(missing_ok=True)
 

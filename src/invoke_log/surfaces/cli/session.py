@@ -2,7 +2,8 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,10 @@ from invoke_log.surfaces.cli.argument import read_public_key
 from invoke_log.surfaces.render import View
 
 
+def _from_environment(name: str) -> str | None:
+    return os.environ.get(name) or None
+
+
 @dataclass(slots=True)
 class Session:
     """The options that all verbs share, as they were given; the environment stands in for what was not.
@@ -24,20 +29,19 @@ class Session:
     signed_with: the key that was taken, for what is said when the log refuses it. passphrase: as it was given once.
     """
 
-    log: str | None = None
-    key: str | None = None
+    log: str | None = field(default_factory=partial(_from_environment, "INVOKE_LOG"))
+    key: str | None = field(default_factory=partial(_from_environment, "INVOKE_LOG_KEY"))
     json: bool = False
-    debug: bool = False
+    debug: bool = field(default_factory=lambda: bool(_from_environment("INVOKE_LOG_DEBUG")))
     signed_with: str | None = None
     passphrase: bytes | None = None
 
     @property
     def log_path(self) -> Path:
         """Where the log is. Raises ConfigInvalidError: nobody has said."""
-        found = self.log or os.environ.get("INVOKE_LOG")
-        if not found:
+        if self.log is None:
             raise ConfigInvalidError("no log is named", hint="give --log PATH, or set INVOKE_LOG")
-        return Path(found)
+        return Path(self.log)
 
     def open(self) -> Log:
         """Return the log, open for appends. A log key that is locked is not at hand where nobody can be asked.
@@ -62,7 +66,7 @@ class Session:
         Raises: ConfigInvalidError: there is none. NotFoundError, KeyInvalidError, KeyLockedError: its file.
         """
         where = beside or self.log_path
-        found = self.key or os.environ.get("INVOKE_LOG_KEY") or key_path(where, name)
+        found = self.key or key_path(where, name)
         if found is None:
             raise ConfigInvalidError(
                 f"log {where}: no {name} key that can be read lies beside it", hint="give --key FILE"
