@@ -9,14 +9,16 @@ import pytest
 from invoke_log.format import digest
 from invoke_log.format.envelope import Envelope
 from invoke_log.guard.registry import load_contract
+from invoke_log.ledger import chain
 from invoke_log.ledger import log as ledger_log
 from invoke_log.ledger.log import Log
-from invoke_log.log.engine import Appended, Moved, Pending
+from invoke_log.log.engine import Appended, ChainRow, Moved, Pending
 from invoke_log.log.home import key_path
 from invoke_log.log.signer import FileSigner, load_key
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.governance import Refused
+from invoke_log.store.lmdb.reader import LmdbReader
 from invoke_log.surfaces.cli.append import append_lines
 
 CHARGE = load_contract(Path(__file__).parent / "files" / "charge.toml")
@@ -123,6 +125,40 @@ def test_an_event_that_is_named_finds_its_effect(log: Log) -> None:
     assert isinstance(answer, Accepted)
     started = [state for state in log.effects() if state.status == "started"]
     assert [state.claim.id for state in started if state.claim is not None] == [second.id]
+
+
+def test_lines_that_name_no_effect_walk_the_chains_of_their_resource_once(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intents = answers(log, *(intent(str(order)) for order in range(8)))
+    about = [as_bytes(answer.id) for answer in intents if isinstance(answer, Accepted)]
+    walks: list[bytes] = []
+    rows = LmdbReader.rows
+
+    def counted(reader: LmdbReader, name: bytes, start: int = 0) -> Iterator[ChainRow]:
+        if name.startswith(chain.of_effect(b"", RESOURCE)):
+            walks.append(name)
+        return rows(reader, name, start)
+
+    monkeypatch.setattr(LmdbReader, "rows", counted)
+    found = answers(log, *(line("note", {"about": each, "text": "seen"}) for each in about))
+    assert [type(answer) for answer in found] == [Accepted] * 8
+    assert len(walks) == 8
+
+
+@pytest.mark.parametrize("broken", [{"snapshot_id": "evt_1"}, {"intent": ["evt_1"]}, {"intent": as_bytes(b"short")}])
+def test_a_start_that_names_what_is_no_id_is_refused_and_the_other_lines_are_not(
+    log: Log, broken: dict[str, object]
+) -> None:
+    answers(log, intent())
+    [state] = log.effects()
+    named = digest.format_id("eff", state.effect)
+    nonce = {"nonce_hash": as_bytes(digest.nonce_hash(NONCE))}
+    [wrong, right] = answers(log, line("start", {**nonce, **broken}, effect=named), line("start", nonce, effect=named))
+    assert isinstance(wrong, Refused)
+    assert wrong.code == "malformed"
+    assert next(iter(broken)) in wrong.reason
+    assert isinstance(right, Accepted)
 
 
 def test_an_effect_alone_finds_its_resource(log: Log) -> None:

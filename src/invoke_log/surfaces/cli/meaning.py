@@ -1,7 +1,7 @@
 """What an event of an effect is about, where its line does not say: its effect, its claim or START, its verdict."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Final, cast
 
 from invoke_log.errors import MalformedError
@@ -12,7 +12,7 @@ from invoke_log.ledger.approval import given
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.event import ABOUT_KINDS, parse_data
 from invoke_log.rules.intent import Bound, rederive
-from invoke_log.rules.kind import NOT_COMMITTED, Intent
+from invoke_log.rules.kind import NOT_COMMITTED, Intent, Start
 from invoke_log.rules.snapshot import Snapshot
 from invoke_log.rules.world import EffectState
 from invoke_log.surfaces.simulation import judge
@@ -36,6 +36,18 @@ class Scene:
     world: LiveWorld
     issuer: bytes
     attachment: Callable[[bytes], bytes | None]
+    _walked: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
+
+    def chained(self, resource: str) -> dict[bytes, bytes]:
+        """Return the effect of each stored event on a chain of a resource's effects, by event id.
+
+        The store finds no event by its id: what is walked is kept for the other lines, which see the same snapshot.
+        """
+        if resource not in self._walked:
+            reader, prefix = self.world.reader, chain.of_effect(b"", resource)
+            names = [name for name, _ in reader.heads(prefix, len(prefix) + 32)]
+            self._walked[resource] = {row.head: name[len(prefix) :] for name in names for row in reader.rows(name)}
+        return self._walked[resource]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +103,11 @@ def _complete_start(scene: Scene, data: Data, state: EffectState) -> Data:
         "tag": digest.tag(state.effect, state.generation),
     }
     if "verdict" not in data:
-        found = scene.world.chained(state.effect, state.resource, cast("bytes", data["intent"]))
+        bare = cast("Start", parse_data("start", {"verdict": _denied(scene), **filled, **data}))
+        found = scene.world.chained(state.effect, state.resource, bare.intent)
         claimed = found[1] if found is not None else None
         if claimed is not None and isinstance(claimed.data, Intent):
-            snapshot_id = cast("bytes | None", data["snapshot_id"]) or claimed.data.snapshot_id
+            snapshot_id = bare.snapshot_id or claimed.data.snapshot_id
             filled["verdict"] = _verdict(scene, claimed.data, snapshot_id, state, issuer=claimed.by)
         else:
             filled["verdict"] = _denied(scene)
@@ -156,13 +169,16 @@ def _effect_on(scene: Scene, kind: str, data: Data, resource: str) -> bytes:
     """The one effect of a resource that an event can be about: whose chain has the event that it names, or the only
     one.
     """
-    world, prefix = scene.world, chain.of_effect(b"", resource)
-    stored = [name[len(prefix) :] for name, _ in world.reader.heads(prefix, len(prefix) + 32)]
-    ahead = [state.effect for state in world.ahead.effects.values() if state.resource == resource]
-    effects = list(dict.fromkeys([*stored, *ahead]))
+    stored, ahead = scene.chained(resource), scene.world.ahead
     named = next((value for name in NAMES if type(value := data.get(name)) is bytes), None)
-    if named is not None:
-        effects = [effect for effect in effects if world.chained(effect, resource, named) is not None]
+    if named is None:
+        begun = [state.effect for state in ahead.effects.values() if state.resource == resource]
+        effects = list(dict.fromkeys([*stored.values(), *begun]))
+    elif named in ahead.events:
+        _, event = ahead.events[named]
+        effects = [event.effect] if event.effect is not None and event.resource == resource else []
+    else:
+        effects = [stored[named]] if named in stored else []
     if len(effects) == 1:
         return effects[0]
     if kind in ABOUT_KINDS:

@@ -119,7 +119,7 @@ def _guard_of(app: str) -> Guard:
 
 
 def _agree(session: Session, guard: Guard) -> None:
-    """Take the key that was named, or leave the guard its own. Raises ConfigInvalidError: the log that was named is not the guard's."""
+    """Take the key that was named. Raises ConfigInvalidError: the log that was named is not the guard's."""
     if session.log is not None and Path(session.log).resolve() != guard.log.path.resolve():
         raise ConfigInvalidError(
             f"log {session.log} is named, and the app's guard has {guard.log.path} open",
