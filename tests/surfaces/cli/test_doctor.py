@@ -3,6 +3,7 @@
 The speed of this disk is not tested.
 """
 
+import importlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from invoke_log.ledger import log as ledger
 from invoke_log.log.signer import lock_key_file
 from invoke_log.surfaces.cli.main import main
+
+ALL = ["signatures", "log", "clock", "key", "flush", "space"]
 
 
 def checks(log: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, bool]]:
@@ -29,7 +32,7 @@ def test_a_log_as_it_was_made_passes_but_for_what_its_disk_does(
     assert main(["init", str(log), "--origin", "example.com/log"]) == 0
     capsys.readouterr()
     code, found = checks(log, capsys)
-    assert list(found) == ["signatures", "log", "clock", "key", "flush", "space"]
+    assert list(found) == ALL
     assert found["signatures"]
     assert found["log"]
     assert found["clock"]
@@ -37,13 +40,30 @@ def test_a_log_as_it_was_made_passes_but_for_what_its_disk_does(
     assert code == (0 if all(found.values()) else 3)
 
 
-def test_a_key_that_others_may_read_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["agent", "log"])
+def test_a_key_that_others_may_read_fails_and_the_other_checks_are_made(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = tmp_path / "log"
     assert main(["init", str(log), "--origin", "example.com/log"]) == 0
-    (log / "keys" / "agent.key").chmod(0o644)
+    (log / "keys" / f"{name}.key").chmod(0o644)
     capsys.readouterr()
     code, found = checks(log, capsys)
-    assert (code, found["key"]) == (3, False)
+    assert (code, found["key"], list(found)) == (3, False, ALL)
+
+
+def test_where_this_user_may_not_write_is_a_check_that_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*, dir: Path) -> None:  # noqa: A002 -- as the standard library names it
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    log = tmp_path / "log"
+    assert main(["init", str(log), "--origin", "example.com/log"]) == 0
+    monkeypatch.setattr(importlib.import_module("invoke_log.surfaces.cli.doctor"), "TemporaryFile", refused)
+    capsys.readouterr()
+    code, found = checks(log, capsys)
+    assert (code, found["flush"], list(found)) == (3, False, ALL)
 
 
 def test_a_key_that_is_locked_is_said_to_be_and_moves_no_time(

@@ -60,11 +60,11 @@ def test_a_warning_of_the_library_is_said_as_ours_are_and_only_while_a_verb_runs
     logger = logging.getLogger("invoke_log.somewhere")
 
     def warn() -> int:
-        logger.warning("contract %r was registered", "x")
+        logger.warning("contract %s was registered", "x\x1b[2J")
         return 4
 
     assert run(click.Command("warn", callback=warn), []) == 4
-    assert capsys.readouterr().err == "warning: contract 'x' was registered\n"
+    assert capsys.readouterr().err == "warning: contract x\\x1b[2J was registered\n"
     assert not [handler for handler in logging.getLogger("invoke_log").handlers if handler.level == logging.WARNING]
 
 

@@ -147,7 +147,8 @@ def test_a_sweep_lists_what_is_not_ours_and_puts_on_record_what_is(place: Path, 
     with (place / "shelf.txt").open("a") as shelf:
         print((place / "shelf.txt").read_text().splitlines()[2].replace("box_1", "box_2"), file=shelf)
     twice = reconcile("--app", "mail:guard", "--sweep")
-    assert "warning: eff_" in twice.stderr
+    assert twice.stderr.startswith("warning: effect eff_")
+    assert twice.stderr.count("\n") == 1
     assert "duplicate: 2 objects under one tag (box_1, box_2); parcel.send/1:parcel/ is frozen now" in twice.stderr
     (place / "shelf.txt").unlink()
     assert reconcile("--app", "mail:guard", "--sweep").returncode == 7

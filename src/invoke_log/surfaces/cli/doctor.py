@@ -27,7 +27,10 @@ FREE_BYTES_MIN: Final = 1 << 30
 CLOCK_MS_MAX: Final = 60_000
 """How far the log's time may be from this machine's, in milliseconds: no clock that is set is so far off."""
 
+Found = tuple[bool, str]
+"""Whether a check passed, and what it found."""
 Check = tuple[str, bool, str]
+"""The same after its name."""
 
 
 @click.command("doctor", cls=Verb)
@@ -51,45 +54,47 @@ def doctor(session: Session) -> int:
 
 def _checks(path: Path) -> Iterator[Check]:
     yield _tried("signatures", _self_tested)
-    log = _tried("log", lambda: _opened(path))
+    log = _tried("log", partial(_opened, path))
     yield log
     if log[1]:
-        yield _clock(path)
+        yield _tried("clock", partial(_clock, path))
     for file in sorted((path / "keys").glob("*.key")):
         yield _tried("key", partial(_loaded, file))
     if path.is_dir():
-        yield _flushes(path)
-        free = os.statvfs(path).f_bavail * os.statvfs(path).f_frsize
-        yield "space", free >= FREE_BYTES_MIN, f"{free >> 20} MiB are free"
+        yield _tried("flush", partial(_flushes, path))
+        yield _tried("space", partial(_space, path))
 
 
-def _tried(name: str, check: Callable[[], str]) -> Check:
+def _tried(name: str, check: Callable[[], Found]) -> Check:
+    """One check, which fails where it cannot be made: the others are made all the same."""
     try:
-        return name, True, check()
+        return name, *check()
     except InvokeLogError as error:
         return name, False, "; ".join(filter(None, (error.message, error.hint)))
+    except OSError as error:
+        return name, False, f"{error.filename}: {error.strerror}"
 
 
-def _self_tested() -> str:
+def _self_tested() -> Found:
     keys.self_test()
-    return "libsodium keeps the rules that verifiers agree on"
+    return True, "libsodium keeps the rules that verifiers agree on"
 
 
-def _loaded(file: Path) -> str:
+def _loaded(file: Path) -> Found:
     public_key_of(file)
     try:
         load_key(file)
     except KeyLockedError:
-        return f"{file}: a locked key, readable by its owner alone; it signs where its passphrase is given"
-    return f"{file}: a key, readable by its owner alone"
+        return True, f"{file}: a locked key, readable by its owner alone; it signs where its passphrase is given"
+    return True, f"{file}: a key, readable by its owner alone"
 
 
-def _opened(path: Path) -> str:
+def _opened(path: Path) -> Found:
     with Log.open(path, read_only=True) as log, log.world() as world:
-        return f"{world.governance.origin}, {world.reader.size} leaves"
+        return True, f"{world.governance.origin}, {world.reader.size} leaves"
 
 
-def _clock(path: Path) -> Check:
+def _clock(path: Path) -> Found:
     """Whether the log's time goes on: it stands still where nobody ticks, and waits where it is ahead."""
     with Log.open(path, read_only=True) as log, log.world() as world:
         behind_ms = log.clock_ms() - world.now_ms()
@@ -98,17 +103,16 @@ def _clock(path: Path) -> Check:
         f"the log's time is {abs(behind_ms) / 1000:.0f} s {'behind' if behind_ms >= 0 else 'ahead of'} this machine's"
     )
     if behind_ms < -CLOCK_MS_MAX:
-        return "clock", False, f"{words}: until that has caught up, no deadline passes; is this machine's right?"
+        return False, f"{words}: until that has caught up, no deadline passes; is this machine's right?"
     if behind_ms > CLOCK_MS_MAX and not ticks:
         return (
-            "clock",
             False,
             f"{words}, and its key is not here, or is locked: no call that needs the time starts until a holder ticks",
         )
-    return "clock", True, f"{words}{', and goes on with the next append' if ticks else ''}"
+    return True, f"{words}{', and goes on with the next append' if ticks else ''}"
 
 
-def _flushes(path: Path) -> Check:
+def _flushes(path: Path) -> Found:
     """Time what every append waits for, on the log's own disk."""
     took = []
     with TemporaryFile(dir=path) as stream:
@@ -122,4 +126,9 @@ def _flushes(path: Path) -> Check:
     words = (
         "" if median_s >= FLUSH_S_MIN else ": too fast for a disk; what is acknowledged may not survive a loss of power"
     )
-    return "flush", median_s >= FLUSH_S_MIN, f"{median_s * 1e6:.0f} µs a flush{words}"
+    return median_s >= FLUSH_S_MIN, f"{median_s * 1e6:.0f} µs a flush{words}"
+
+
+def _space(path: Path) -> Found:
+    free = os.statvfs(path).f_bavail * os.statvfs(path).f_frsize
+    return free >= FREE_BYTES_MIN, f"{free >> 20} MiB are free"

@@ -59,12 +59,19 @@ def _complain(message: str, advice: str | None, session: Session) -> None:
         hint(shown(advice))
 
 
+class _Warning(logging.Formatter):
+    """A warning as ours are said: a provider may have written part of it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- the standard library's name
+        return f"warning: {shown(record.message)}"
+
+
 @contextmanager
 def _warnings_to_stderr() -> Iterator[None]:
     """Let the library's warnings go where ours go, in the same words."""
     logger, handler = logging.getLogger("invoke_log"), logging.StreamHandler()
     handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("warning: %(message)s"))
+    handler.setFormatter(_Warning())
     logger.addHandler(handler)
     try:
         yield

@@ -4,8 +4,10 @@ import click
 
 from invoke_log.rules.kind import Freeze, Scope, Unfreeze
 from invoke_log.surfaces.cli.argument import SCOPE
-from invoke_log.surfaces.cli.session import Session, Verb
+from invoke_log.surfaces.cli.session import Session, Verb, hint, warn
 from invoke_log.surfaces.cli.submit import submit
+from invoke_log.surfaces.outcomes import DONE
+from invoke_log.surfaces.render import shown
 
 _REASON = click.option("--reason", default="", metavar="TEXT", help="Why, for whoever reads the log.")
 
@@ -24,7 +26,12 @@ def freeze(session: Session, scope: Scope, reason: str) -> int:
     Example: invoke-log contract freeze money.charge/1:stripe:acct_1/live/ --reason "incident"
     """
     with session.open() as log:
-        return submit(session, log, Freeze(scope=scope, reason=reason), session.signer("admin"))
+        code = submit(session, log, Freeze(scope=scope, reason=reason), session.signer("admin"))
+        classes = {contract.effect_class for contract in log.governance.contracts.values()}
+    if code == DONE and scope.effect_class not in {*classes, "*"}:
+        warn(f"it stops nothing so far: no registered contract is of class {shown(scope.effect_class)}")
+        hint(f"their classes are {', '.join(sorted(classes)) or 'none'}; the version after the / belongs to it")
+    return code
 
 
 @click.command("unfreeze", cls=Verb)

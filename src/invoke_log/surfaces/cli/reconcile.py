@@ -13,9 +13,9 @@ from invoke_log.guard.patience import EVERY_S_DEFAULT
 from invoke_log.guard.reconcile import Reconciled
 from invoke_log.guard.sweep import UNCLEAR
 from invoke_log.rules.effect import OPEN
-from invoke_log.surfaces.cli.session import Session, Verb, warn
+from invoke_log.surfaces.cli.session import Session, Verb
 from invoke_log.surfaces.outcomes import DONE, UNKNOWN
-from invoke_log.surfaces.render import reconciled_view, shown, summary_view, swept_view
+from invoke_log.surfaces.render import reconciled_view, summary_view, swept_view
 
 ONCE: Final = "once"
 WATCH: Final = "watch"
@@ -73,8 +73,6 @@ def reconcile(session: Session, app: str, modes: tuple[str, ...], every: float) 
             for one in guard.watch(every_s=every) if mode == WATCH else guard.reconciled():
                 last[one.effect_key] = one
                 session.say(reconciled_view(one))
-                if one.incident is not None:
-                    warn(f"{one.effect_key}: {shown(one.incident)}")
         except KeyboardInterrupt:
             pass  # the way to end a watch
         session.say(summary_view(list(last.values()), guard.waiting()))
@@ -87,8 +85,6 @@ def _sweep(session: Session, guard: Guard) -> int:
     for one in guard.sweep():
         session.say(swept_view(one))
         unclear |= one.finding == UNCLEAR
-        if one.incident is not None:
-            warn(f"{one.effect_key}: {shown(one.incident)}")
     return UNKNOWN if unclear else DONE
 
 
