@@ -37,10 +37,11 @@ def replay(where: "str | Path | Source", *, trust: VerifierKey | None = None) ->
         with open_source(where) as source:
             return _Audit(trust).run(source)
     except MalformedError as error:
-        return _unreadable(error)
+        return unreadable(error)
 
 
-def _unreadable(error: MalformedError) -> Report:
+def unreadable(error: MalformedError) -> Report:
+    """Return the report on what cannot be opened as a source, by what opening it raised."""
     return Report(
         trusted_size=0,
         origin=None,

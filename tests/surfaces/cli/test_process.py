@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from invoke_log.format.keys import format_verifier_key
+from invoke_log.ledger.log import Log
 from invoke_log.surfaces.cli.main import main
 
 SOURCE = Path(__file__).parents[3] / "src"
@@ -113,6 +115,26 @@ def test_the_bytes_of_a_bundle_go_down_a_pipe() -> None:
     with Path("piped.bundle").open("wb") as target:
         subprocess.run([*COMMAND, "export", "-"], stdout=target, timeout=TIMEOUT_S, check=True)
     assert run("verify", "piped.bundle").returncode == 0
+
+
+@pytest.mark.usefixtures("place")
+def test_a_bundle_in_a_pipe_is_replayed_and_what_reads_twice_refuses_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with Log.open("payments", read_only=True) as log:
+        trust = format_verifier_key(log.verifier_key)
+    assert main(["export", "log.bundle"]) == 0
+    again = ["--against", "log.bundle"]
+    arguments = [["replay", "--trust", trust], ["verify", *again], ["recover", "--log", "next", "--key", "none"]]
+    found = []
+    for verb, *rest in arguments:
+        reader, writer = os.pipe()
+        os.write(writer, Path("log.bundle").read_bytes())  # a pipe holds more than it has
+        os.close(writer)
+        capsys.readouterr()
+        code = main([verb, f"/dev/fd/{reader}", *rest])
+        os.close(reader)
+        stdout, stderr = capsys.readouterr()
+        found.append((code, "the key that you trust" in stdout, "read more than once" in stderr))
+    assert found == [(0, True, False), (2, False, True), (2, False, True)]
 
 
 def test_reconcile_exits_7_while_it_is_open_and_0_once_it_is_settled(place: Path) -> None:

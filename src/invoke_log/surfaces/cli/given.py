@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Final
 
+import click
+
 from invoke_log.errors import InvokeLogError
 from invoke_log.format.bundle import BundleReader
 from invoke_log.format.checkpoint import parse_body
@@ -26,6 +28,13 @@ def advice_on(path: Path, *, wanted: str) -> str | None:
     """
     found = _kind_of(path) if path.is_file() else None
     return _READ_BY[found].format(path) if found not in (None, wanted) else None
+
+
+def check_read_again(*paths: Path) -> None:
+    """Check that what is read more than once can be. Raises click.UsageError: one is a pipe."""
+    for path in paths:
+        if not path.is_file() and not path.is_dir():
+            raise click.UsageError(f"{path} is neither a file nor a directory, and has to be read more than once")
 
 
 def _kind_of(path: Path) -> str | None:

@@ -19,6 +19,7 @@ from invoke_log.ledger import recovery
 from invoke_log.ledger.recovery import Survivors
 from invoke_log.rules.kind import UNKNOWN, Recovery
 from invoke_log.surfaces.cli.argument import ORIGIN
+from invoke_log.surfaces.cli.given import check_read_again
 from invoke_log.surfaces.cli.session import Session, Verb, hint
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
 from invoke_log.surfaces.render import View, report_view
@@ -47,6 +48,7 @@ def recover(session: Session, copy: Path, origin: str | None, kept: Path | None,
     \b
     Example: invoke-log recover payments.bundle --log payments-2 --key admin.key
     """
+    check_read_again(copy)
     report = audit.replay(copy) if leaves is None else None
     if report is not None and not report.ok:
         session.say(report_view(report, effects=False))

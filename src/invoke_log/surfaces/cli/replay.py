@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from invoke_log.audit import replay as audit
+from invoke_log.audit.report import Report
 from invoke_log.audit.source import open_source
-from invoke_log.errors import InvokeLogError
+from invoke_log.errors import MalformedError
 from invoke_log.format.keys import VerifierKey
 from invoke_log.surfaces.cli.argument import TRUST
 from invoke_log.surfaces.cli.given import BUNDLE, advice_on
@@ -35,7 +36,7 @@ def replay(session: Session, path: Path, trust: tuple[VerifierKey, ...] | None) 
     \b
     Example: invoke-log replay payments.bundle --trust payments.vkey
     """
-    report = audit.replay(path, trust=pick(trust, _origin_of(path) if trust else None))
+    report = _judged(path, trust)
     session.say(report_view(report, effects=True))
     advice = advice_on(path, wanted=BUNDLE)
     if not report.ok and advice is not None:
@@ -43,10 +44,10 @@ def replay(session: Session, path: Path, trust: tuple[VerifierKey, ...] | None) 
     return DONE if report.ok else UNVERIFIED
 
 
-def _origin_of(path: Path) -> str | None:
-    """The origin that a source claims for itself, only to choose among keys that are all trusted."""
+def _judged(path: Path, trust: tuple[VerifierKey, ...] | None) -> Report:
+    """The report. The origin that a source claims for itself only chooses among keys that are all trusted."""
     try:
-        with open_source(path) as source:
-            return source.origin
-    except InvokeLogError:
-        return None
+        with open_source(path) as source:  # once: a pipe does not open again
+            return audit.replay(source, trust=pick(trust, source.origin))
+    except MalformedError as error:
+        return audit.unreadable(error)

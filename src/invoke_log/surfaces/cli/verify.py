@@ -8,7 +8,7 @@ import click
 from invoke_log.audit import replay as audit
 from invoke_log.audit.agreement import Agreement, compare
 from invoke_log.audit.report import ERROR
-from invoke_log.surfaces.cli.given import BUNDLE, advice_on
+from invoke_log.surfaces.cli.given import BUNDLE, advice_on, check_read_again
 from invoke_log.surfaces.cli.session import Session, Verb, hint, warn
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
 from invoke_log.surfaces.render import View, finding_line, report_view, shown
@@ -35,6 +35,8 @@ def verify(session: Session, path: Path, against: Path | None) -> int:
     \b
     Example: invoke-log verify payments --against payments.checkpoint
     """
+    if against is not None:
+        check_read_again(path, against)
     report = audit.replay(path)
     view, ok = report_view(report, effects=False), report.ok
     if against is not None:
