@@ -54,9 +54,11 @@ def test_a_key_file_in_a_missing_directory_is_not_written(tmp_path: Path) -> Non
 
 
 def test_a_missing_key_file_is_not_found_and_a_directory_is_none(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError):
-        load_key(tmp_path / "agent.key")
-    with pytest.raises(StoreError):
+    (tmp_path / "file").touch()
+    for missing in ("agent.key", "file/agent.key"):
+        with pytest.raises(NotFoundError):
+            load_key(tmp_path / missing)
+    with pytest.raises(KeyInvalidError):
         load_key(tmp_path)
 
 

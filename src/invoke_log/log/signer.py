@@ -62,7 +62,8 @@ def load_key(path: str | Path, *, passphrase: bytes | None = None) -> FileSigner
     """Return the signer of a key file. A passphrase for a file that is not locked is not looked at.
 
     Raises: NotFoundError: no such file. KeyLockedError: it is locked, and no passphrase was given or another one opens
-        it. KeyInvalidError: no key file, or others may read it. StoreError: it cannot be read.
+        it. KeyInvalidError: no key file, or one that others may read, or this user may not. StoreError: it cannot be
+        read.
     """
     return FileSigner(_seed_of(Path(path), passphrase))
 
@@ -178,10 +179,12 @@ def _words(where: Path) -> list[str]:
         with where.open("rb") as stream:
             mode = stat.S_IMODE(os.fstat(stream.fileno()).st_mode)
             raw = stream.read(_LINE_BYTES_MAX)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError(
             f"key file {where}: no such file", hint=f'make one with "invoke-log key new {where}"'
         ) from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise KeyInvalidError(f"key file {where}: {error.strerror}") from error
     except OSError as error:
         raise StoreError(f"key file {where}: {error.strerror}") from error
     if mode & 0o077:

@@ -10,6 +10,7 @@ from invoke_log.ledger.engines import engines
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.rules.call import judge_now
 from invoke_log.rules.contract import Contract
+from invoke_log.rules.governance import Governance
 from invoke_log.rules.intent import Bound, bind
 from invoke_log.rules.kind import Verdict
 from invoke_log.rules.policy import ASK, DENY
@@ -56,9 +57,21 @@ def simulated(world: LiveWorld, line: bytes, caller: Callable[[], bytes]) -> tup
         "resource": bound.resource,
         "status": state.status,
         "budgets": verdict.inputs["budgets"] if verdict else {},
+        "refused": _refused(world.governance, contract, bound),
     }
     text = f"{answer} by {shown(rule) if rule else 'no rule'}; the effect {effect_key} is {state.status}"
+    if fields["refused"] is not None:
+        text += f"; whatever the policy says, its intent would be refused: {fields['refused']}"
     return answer, View(fields=fields, text=text)
+
+
+def _refused(governance: Governance, contract: Contract, bound: Bound) -> str | None:
+    """Why no intent of a call would be accepted now, as a code [GOV-7], [GOV-9]; None: the policy decides."""
+    if contract.id in governance.withdrawn:
+        return "contract-withdrawn"
+    if governance.frozen(contract.effect_class, bound.resource):
+        return "frozen"
+    return None if governance.in_force(contract) else "contract-superseded"
 
 
 def freeze_seen(contract: Contract, seen: Value) -> Snapshot | None:

@@ -1,6 +1,11 @@
 """Whatever a verb ends with becomes an exit code and, at most, two lines on stderr."""
 
 import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 import pytest
@@ -82,3 +87,46 @@ def test_a_group_without_a_verb_is_answered_with_its_help(
 def test_help_is_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["receipt", "make", "--help"]) == 0
     assert "Example: invoke-log receipt make" in capsys.readouterr().out
+
+
+@contextmanager
+def stdout_of(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let stdout be a file descriptor, and flush it once more at the end, as Python does when it exits."""
+    with monkeypatch.context() as patch, os.fdopen(descriptor, "w") as stream:
+        patch.setattr(sys, "stdout", stream)
+        yield
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["init", "--help"], ["init", "log", "--origin", "a"]])
+def test_a_reader_that_is_gone_ends_every_verb_and_its_help_alike(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    with stdout_of(writer, monkeypatch):
+        assert main(arguments) == 141
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["doctor"], ["export", "-"]])
+def test_a_stdout_that_takes_nothing_is_no_bug_of_ours(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INVOKE_LOG", str(tmp_path / "log"))
+    assert main(["init", str(tmp_path / "log"), "--origin", "a"]) == 0
+    (tmp_path / "full").touch()
+    capsys.readouterr()
+    with stdout_of(os.open(tmp_path / "full", os.O_RDONLY), monkeypatch):
+        assert main(arguments) == 2
+    assert capsys.readouterr().err == "error: stdout or stdin: Bad file descriptor\n"
+
+
+@pytest.mark.parametrize("name", ["stdin", "stdout"])
+def test_nothing_is_done_where_the_next_file_would_stand_in_place_of_a_stream(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, name, None)
+        assert run(ending(AssertionError("it was run")), []) == 2
+    assert capsys.readouterr().err.startswith(f"error: {name} is closed\nhint: ")

@@ -1,6 +1,7 @@
 """The outermost frame of every verb: where what happened becomes an exit code, and what went wrong a line on stderr."""
 
 import logging
+import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import click
 
 from invoke_log.errors import InvokeLogError
 from invoke_log.surfaces import outcomes
-from invoke_log.surfaces.cli.session import Session, hint
+from invoke_log.surfaces.cli.session import Session, complain, hint, let_go_of_stdout
 from invoke_log.surfaces.render import shown
 
 PROGRAM: Final = "invoke-log"
@@ -21,6 +22,11 @@ INTERRUPTED: Final = 130
 def run(program: click.Command, arguments: Sequence[str]) -> int:
     """Return the exit code of a command line."""
     session = Session()
+    closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    if closed:
+        # The next file that is opened, a log's store, would stand in its place, and be read and written as that.
+        _complain(f"{' and '.join(closed)} is closed", "redirect it, to /dev/null where it is not wanted", session)
+        return outcomes.USAGE
     with _warnings_to_stderr():
         try:
             code = program.main(args=list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=session)
@@ -32,6 +38,11 @@ def run(program: click.Command, arguments: Sequence[str]) -> int:
         except InvokeLogError as error:
             _complain(error.message, error.hint, session)
             return outcomes.EXIT_CODES.get(error.code, outcomes.BUG)
+        except OSError as error:
+            # What a verb opens it names itself. Where no file is named, it is stdout or stdin.
+            _complain(f"{error.filename or 'stdout or stdin'}: {error.strerror or error}", None, session)
+            let_go_of_stdout()
+            return outcomes.USAGE
         except Exception as error:  # noqa: BLE001 -- the outermost frame: nothing of ours is above it
             _complain(f"bug: {type(error).__name__}: {error}", "run it again with --debug", session)
             return outcomes.BUG
@@ -51,12 +62,10 @@ def _usage(error: click.ClickException) -> int:
 
 
 def _complain(message: str, advice: str | None, session: Session) -> None:
-    """Say an error on one line, what to do about it on the next, and where it came from if that was asked for."""
+    """Say an error and what to do about it, and where it came from if that was asked for."""
     if session.debug:
         traceback.print_exc()
-    click.echo(f"error: {shown(message)}", err=True)
-    if advice is not None:
-        hint(shown(advice))
+    complain(message, advice)
 
 
 class _Warning(logging.Formatter):

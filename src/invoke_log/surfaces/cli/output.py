@@ -25,6 +25,7 @@ def output(target: Path, *, like: os.stat_result | None = None) -> Iterator[Writ
     """
     if target == STDOUT:
         yield sys.stdout.buffer.write
+        sys.stdout.buffer.flush()
         return
     try:
         if target.exists() and not target.is_file():

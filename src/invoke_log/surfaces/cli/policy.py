@@ -7,21 +7,30 @@ from typing import BinaryIO, Final
 import click
 
 from invoke_log.audit.backtest import backtest as run_backtest
-from invoke_log.errors import ContractInvalidError, NotFoundError, PolicyInvalidError
+from invoke_log.errors import (
+    ArgumentInvalidError,
+    ContractInvalidError,
+    MalformedError,
+    NotFoundError,
+    PolicyInvalidError,
+    SnapshotInvalidError,
+)
 from invoke_log.guard.registry import read_map
 from invoke_log.ledger.engines import check_policy, engines
 from invoke_log.log.home import read_attachment
 from invoke_log.rules.policy import Policy, complete_policy, parse_policy
-from invoke_log.surfaces.cli.session import Session, Verbs
+from invoke_log.surfaces.cli.session import Session, Verbs, complain
 from invoke_log.surfaces.cli.stream import lines_of
 from invoke_log.surfaces.cli.submit import submit
 from invoke_log.surfaces.outcomes import EXIT_CODES, worst
-from invoke_log.surfaces.render import backtest_view, policy_view
+from invoke_log.surfaces.render import View, backtest_view, policy_view
 from invoke_log.surfaces.simulation import simulated
 
 HOW_POLICIES_ARE_WRITTEN: Final = (
     'docs/guides/policies.md shows how one is written; "invoke-log policy show" prints the one in force'
 )
+NOT_JUDGED: Final = (MalformedError, NotFoundError, ArgumentInvalidError, SnapshotInvalidError)
+"""What one line of many may say wrong: the others are judged all the same."""
 
 
 @click.group("policy", cls=Verbs)
@@ -67,18 +76,26 @@ def simulate(session: Session, file: BinaryIO) -> int:
 
     FILE, or - for stdin, holds one call a line: {"contract": name, "arguments": {…}}, with "snapshot": {…} where the
     contract has a profile, and "issuer": "key_…" where it is not the agent key's. The exit code is that of the worst
-    line: 0 allow, 4 deny, 5 ask.
+    line: 0 allow, 4 deny, 5 ask. A line that cannot be judged is an error, and the others are judged all the same. It
+    also says where no intent would be accepted whatever the policy answers: under a freeze, or a contract that is
+    withdrawn or superseded.
 
     \b
     Example: echo '{"contract":"charge_customer","arguments":{"order":"789"}}' | invoke-log policy simulate -
     """
     codes = []
     with session.open_to_read() as log:
-        for line in (line for batch in lines_of(file) for line in batch):
-            with log.world() as world:
-                verdict, view = simulated(world, line, lambda: session.signer("agent").public_key)
-            session.say(view)
-            codes.append(EXIT_CODES[verdict])
+        lines = (line for batch in lines_of(file) for line in batch)
+        for number, line in enumerate(lines, 1):
+            try:
+                with log.world() as world:
+                    verdict, view = simulated(world, line, lambda: session.signer("agent").public_key)
+                session.say(view)
+                codes.append(EXIT_CODES[verdict])
+            except NOT_JUDGED as error:
+                session.say(View(fields={"verdict": None, "code": error.code, "reason": error.message}, text=""))
+                complain(f"call {number}: {error.message}", error.hint)
+                codes.append(EXIT_CODES[error.code])
     return worst(codes)
 
 
@@ -108,6 +125,6 @@ def load_policy(file: Path) -> Policy:
     try:
         data = parse_policy(complete_policy(read_map(file.read_bytes(), file.suffix, f"policy {file}")))
         check_policy(data)
-    except (ContractInvalidError, PolicyInvalidError) as error:  # the first is what read_map calls text that is neither
+    except (ContractInvalidError, MalformedError, PolicyInvalidError) as error:  # so is called what is no such text
         raise PolicyInvalidError(error.message, hint=error.hint or HOW_POLICIES_ARE_WRITTEN) from error
     return data

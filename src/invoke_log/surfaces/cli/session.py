@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from invoke_log.log.home import key_path
 from invoke_log.log.signer import PASSPHRASE_BYTES_MAX, FileSigner, Signer, load_key
 from invoke_log.log.ssh_agent import AgentSigner
 from invoke_log.surfaces.cli.argument import read_public_key
-from invoke_log.surfaces.render import View
+from invoke_log.surfaces.render import View, shown
 
 
 def _from_environment(name: str) -> str | None:
@@ -137,6 +139,13 @@ def warn(message: str) -> None:
     click.echo(f"warning: {message}", err=True)
 
 
+def complain(message: str, advice: str | None) -> None:
+    """Write an error to stderr, and what to do about it on the next line."""
+    click.echo(f"error: {shown(message)}", err=True)
+    if advice is not None:
+        hint(shown(advice))
+
+
 def hint(message: str) -> None:
     """Write a hint to stderr."""
     click.echo(f"hint: {message}", err=True)
@@ -165,6 +174,24 @@ SHARED: Final = tuple(
 """The options that every verb takes."""
 
 
+def let_go_of_stdout() -> None:
+    """Drop what stdout does not take: Python flushes it once more at exit, and would complain then."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _read_by_somebody() -> Iterator[None]:
+    """End as shells expect where the reader of stdout goes away. Here, since click has an exit code of its own."""
+    try:
+        yield
+    except BrokenPipeError:
+        let_go_of_stdout()
+        raise click.exceptions.Exit(PIPE_CLOSED) from None
+
+
 class Verb(click.Command):
     """A command that also takes the shared options."""
 
@@ -181,13 +208,13 @@ class Verbs(click.Group):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), *SHARED]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _read_by_somebody():  # --help and --version answer here
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _read_by_somebody():
             return super().invoke(ctx)
-        except BrokenPipeError:
-            # Python flushes stdout once more at exit, and would complain then.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise click.exceptions.Exit(PIPE_CLOSED) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
