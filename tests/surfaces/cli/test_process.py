@@ -118,23 +118,26 @@ def test_the_bytes_of_a_bundle_go_down_a_pipe() -> None:
 
 
 @pytest.mark.usefixtures("place")
-def test_a_bundle_in_a_pipe_is_replayed_and_what_reads_twice_refuses_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bundle_in_a_pipe_is_read_as_often_as_need_be(capsys: pytest.CaptureFixture[str]) -> None:
     with Log.open("payments", read_only=True) as log:
         trust = format_verifier_key(log.verifier_key)
     assert main(["export", "log.bundle"]) == 0
-    again = ["--against", "log.bundle"]
-    arguments = [["replay", "--trust", trust], ["verify", *again], ["recover", "--log", "next", "--key", "none"]]
-    found = []
-    for verb, *rest in arguments:
+    verbs = (
+        ["replay", "PIPE", "--trust", trust],
+        ["verify", "PIPE", "--against", "log.bundle"],
+        ["verify", "payments", "--against", "PIPE"],
+        ["recover", "PIPE", "--log", "next", "--key", "payments/keys/admin.key"],
+    )
+    for verb in verbs:
         reader, writer = os.pipe()
         os.write(writer, Path("log.bundle").read_bytes())  # a pipe holds more than it has
         os.close(writer)
         capsys.readouterr()
-        code = main([verb, f"/dev/fd/{reader}", *rest])
+        code = main([f"/dev/fd/{reader}" if each == "PIPE" else each for each in verb])
         os.close(reader)
-        stdout, stderr = capsys.readouterr()
-        found.append((code, "the key that you trust" in stdout, "read more than once" in stderr))
-    assert found == [(0, True, False), (2, False, True), (2, False, True)]
+        assert code == 0, capsys.readouterr().err
+    with Log.open("next", read_only=True) as log:
+        assert log.governance.recoveries
 
 
 def test_reconcile_exits_7_while_it_is_open_and_0_once_it_is_settled(place: Path) -> None:

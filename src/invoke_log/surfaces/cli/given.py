@@ -1,9 +1,11 @@
 """What a file is that was given to a verb which reads something else, and which verb reads it."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
-
-import click
 
 from invoke_log.errors import InvokeLogError
 from invoke_log.format.bundle import BundleReader
@@ -30,11 +32,17 @@ def advice_on(path: Path, *, wanted: str) -> str | None:
     return _READ_BY[found].format(path) if found not in (None, wanted) else None
 
 
-def check_read_again(*paths: Path) -> None:
-    """Check that what is read more than once can be. Raises click.UsageError: one is a pipe."""
-    for path in paths:
-        if not path.is_file() and not path.is_dir():
-            raise click.UsageError(f"{path} is neither a file nor a directory, and has to be read more than once")
+@contextmanager
+def read_again(path: Path) -> Iterator[Path]:
+    """Yield where what was given can be read more than once: itself, or of a pipe a copy while the block lasts."""
+    if path.is_file() or path.is_dir():
+        yield path
+        return
+    with NamedTemporaryFile() as kept:
+        with path.open("rb") as stream:
+            shutil.copyfileobj(stream, kept)
+        kept.flush()
+        yield Path(kept.name)
 
 
 def _kind_of(path: Path) -> str | None:

@@ -19,7 +19,7 @@ from invoke_log.ledger import recovery
 from invoke_log.ledger.recovery import Survivors
 from invoke_log.rules.kind import UNKNOWN, Recovery
 from invoke_log.surfaces.cli.argument import ORIGIN
-from invoke_log.surfaces.cli.given import check_read_again
+from invoke_log.surfaces.cli.given import read_again
 from invoke_log.surfaces.cli.session import Session, Verb, hint
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
 from invoke_log.surfaces.render import View, report_view
@@ -48,7 +48,11 @@ def recover(session: Session, copy: Path, origin: str | None, kept: Path | None,
     \b
     Example: invoke-log recover payments.bundle --log payments-2 --key admin.key
     """
-    check_read_again(copy)
+    with read_again(copy) as found:
+        return _recovered(session, found, origin, kept, leaves)
+
+
+def _recovered(session: Session, copy: Path, origin: str | None, kept: Path | None, leaves: int | None) -> int:
     report = audit.replay(copy) if leaves is None else None
     if report is not None and not report.ok:
         session.say(report_view(report, effects=False))

@@ -1,5 +1,6 @@
 """`verify`: whether a log's bytes hold together, and hold against what somebody else has kept."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, cast
 
@@ -8,7 +9,7 @@ import click
 from invoke_log.audit import replay as audit
 from invoke_log.audit.agreement import Agreement, compare
 from invoke_log.audit.report import ERROR
-from invoke_log.surfaces.cli.given import BUNDLE, advice_on, check_read_again
+from invoke_log.surfaces.cli.given import BUNDLE, advice_on, read_again
 from invoke_log.surfaces.cli.session import Session, Verb, hint, warn
 from invoke_log.surfaces.outcomes import DONE, UNVERIFIED
 from invoke_log.surfaces.render import View, finding_line, report_view, shown
@@ -35,21 +36,21 @@ def verify(session: Session, path: Path, against: Path | None) -> int:
     \b
     Example: invoke-log verify payments --against payments.checkpoint
     """
-    if against is not None:
-        check_read_again(path, against)
-    report = audit.replay(path)
-    view, ok = report_view(report, effects=False), report.ok
-    if against is not None:
-        agreement = compare(path, against)
-        ok = ok and agreement.agrees is not False
-        view = _with_agreement(view, agreement, ok=ok)
-        if agreement.agrees is None:
-            warn(f"not decided: {agreement.reason}")
-    session.say(view)
-    advice = advice_on(path, wanted=BUNDLE)
-    if not ok and advice is not None:
-        hint(advice)
-    return DONE if ok else UNVERIFIED
+    with ExitStack() as kept:
+        path = kept.enter_context(read_again(path))
+        report = audit.replay(path)
+        view, ok = report_view(report, effects=False), report.ok
+        if against is not None:
+            agreement = compare(path, kept.enter_context(read_again(against)))
+            ok = ok and agreement.agrees is not False
+            view = _with_agreement(view, agreement, ok=ok)
+            if agreement.agrees is None:
+                warn(f"not decided: {agreement.reason}")
+        session.say(view)
+        advice = advice_on(path, wanted=BUNDLE)
+        if not ok and advice is not None:
+            hint(advice)
+        return DONE if ok else UNVERIFIED
 
 
 def _with_agreement(view: View, agreement: Agreement, *, ok: bool) -> View:
