@@ -50,6 +50,8 @@ def pay(account: str, order: str, amount: int, context: Context[Any, Any]) -> An
         return CallToolResult(
             content=[TextContent(type="text", text="odd")], structured_content={"code": "odd"}, is_error=True
         )
+    if how == "typed":
+        return CallToolResult(content=[], result_type=order.partition("-")[2])
     if how == "asks":
         return InputRequiredResult(request_state="and then?")
     if how == "dies":
@@ -85,6 +87,8 @@ def refund(account: str, order: str, amount: int) -> Any:
     """Pay back, or ask for more before anything is done."""
     if order.startswith("asks"):
         return InputRequiredResult(request_state="and then?")
+    if order.startswith("typed"):
+        return CallToolResult(content=[], result_type=order.partition("-")[2])
     land(account, order, amount, "refund")
     return f"refunded {amount} for {order}"
 

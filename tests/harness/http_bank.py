@@ -105,10 +105,14 @@ async def fails(send: Send) -> None:
     await answer(send, 500, b"text/plain", b"internal error")
 
 
-async def errs(send: Send) -> None:
+def errs(status: int) -> Fault:
     """A proxy's error, in the words of the protocol."""
-    said = {"jsonrpc": "2.0", "id": None, "error": {"code": -32602, "message": "bad gateway"}}
-    await answer(send, 502, b"application/json", json.dumps(said).encode())
+
+    async def fault(send: Send) -> None:
+        said = {"jsonrpc": "2.0", "id": None, "error": {"code": -32602, "message": "bad gateway"}}
+        await answer(send, status, b"application/json", json.dumps(said).encode())
+
+    return fault
 
 
 async def vanishes(send: Send) -> None:
@@ -130,7 +134,11 @@ async def breaks(send: Send) -> None:
     await answer(send, 200, b"text/event-stream", b"id: 7\nretry: 10\ndata: \n\n")
 
 
-FAULTS: dict[str, Fault] = {each.__name__: each for each in (fails, errs, vanishes, redirects, truncates, breaks)}
+DOUBTFUL = (408, 409, 425, 429, 502)
+FAULTS: dict[str, Fault] = {
+    **{each.__name__: each for each in (fails, vanishes, redirects, truncates, breaks)},
+    **{f"errs{status}": errs(status) for status in DOUBTFUL},
+}
 
 
 def configured(app: ASGIApp, **more: Any) -> uvicorn.Config:

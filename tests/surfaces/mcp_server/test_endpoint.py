@@ -14,7 +14,7 @@ from mcp.types import CallToolResult
 import invoke_log as il
 from invoke_log.errors import ConfigInvalidError
 from invoke_log.surfaces.mcp_server.endpoint import Endpoint
-from tests.harness.http_bank import make_bank
+from tests.harness.http_bank import FAULTS, make_bank
 from tests.harness.mcp_http import OTHER, bank_process, client, free_port, gateway, serving
 from tests.harness.mcp_shop import ERAS, fields_of, make_log, order
 
@@ -38,7 +38,7 @@ async def pay(each: Client, name: str) -> CallToolResult:
 
 @pytest.mark.parametrize("era", ERAS)
 def test_what_got_no_answer_of_the_server_s_own_is_unknown_and_is_not_sent_again(tmp_path: Path, era: str) -> None:
-    names = [f"{how}-1" for how in ("fails", "errs", "vanishes", "redirects", "truncates", "breaks", "hangs")]
+    names = [f"{how}-1" for how in (*FAULTS, "hangs")]
 
     async def body() -> None:
         with open_log(tmp_path, timeout_ms=1_500) as log:

@@ -121,6 +121,8 @@ def test_a_payment_lands_once_however_often_its_call_is_issued(bank: Bank, clien
         ("dies-1", 1),  # acts, then dies
         ("exit-1", 0),  # dies, and nobody can tell
         ("hangs-1", 1),  # acts, then never answers
+        ("typed-task", 1),  # says that it goes on
+        ("typed-input_required", 1),  # asks, and says for nothing
     ],
 )
 def test_without_proof_the_outcome_is_unknown_and_the_call_is_not_sent_again(

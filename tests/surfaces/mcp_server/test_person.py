@@ -487,11 +487,14 @@ def test_a_yes_to_a_tool_without_a_contract_is_for_one_call(bank: Bank, modern: 
 def test_a_tool_that_asks_for_more_may_have_acted_unless_its_contract_says_otherwise(
     bank: Bank, modern: Behind
 ) -> None:
-    asked, again, listed = told(modern.ask, pay("asks-1", 50), pay("asks-1", 50), ("refund", order("asks-2", 50)))
-    assert [fields_of(each)["code"] for each in (asked, again, listed)] == [
+    refunds = [("refund", order(name, 50)) for name in ("asks-2", "typed-input_required", "typed-task")]
+    results = told(modern.ask, pay("asks-1", 50), pay("asks-1", 50), *refunds)
+    assert [fields_of(each)["code"] for each in results] == [
         "outcome-unknown",
         "blocked",
         "not-committed",
+        "not-committed",
+        "outcome-unknown",
     ]
     assert (bank.landed("asks-1"), bank.landed("asks-2")) == (1, 0)
 

@@ -105,9 +105,10 @@ class _Once(httpx2.AsyncClient):
         request.extensions = {**request.extensions, "trace": trace}
         response = await self._send(request, **options)
         attempt.failure = failure_of(response.status_code)
-        if response.status_code < 400 or (response.status_code < 500 and _is_protocol_error(response)):
+        if response.status_code < 400 or (attempt.failure is not None and _is_protocol_error(response)):
             return response
-        # The SDK reads a status as an error of the protocol, which a contract may list; no server has said it.
+        # The SDK reads a status, and what a proxy says under one that proves nothing, as the server's own error of the
+        # protocol, which a contract may list.
         await response.aclose()
         return _fault(request, INTERNAL_ERROR, f"HTTP {response.status_code}")
 

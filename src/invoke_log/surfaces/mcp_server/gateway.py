@@ -17,6 +17,7 @@ from invoke_log.errors import (
     ConfigInvalidError,
     InvokeLogError,
     MessageInvalidError,
+    ReadUnclearError,
     StoreError,
 )
 from invoke_log.format.cbor import Value
@@ -129,8 +130,10 @@ class Gateway:
             meta = {f"{META}{name}": value for name, value in names.items()}
             sent = {key: json_of(value) for key, value in arguments.items()}
             result = await self._relay.upstream.call(invoke, name, sent, meta)
-            if isinstance(result, InputRequiredResult):
+            if isinstance(result, InputRequiredResult) or result.result_type == "input_required":
                 raise DefiniteFailure("input_required")
+            if result.result_type != "complete":  # such as "task", of work that goes on
+                raise ReadUnclearError(f"the answer is of the type {result.result_type[:40]!r}, want 'complete'")
             if result.is_error:
                 raise DefiniteFailure(_failure_of(result))
             return cast("Json", result.model_dump(mode="json", by_alias=True, exclude_unset=True))
