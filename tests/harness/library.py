@@ -81,7 +81,10 @@ class Library:
             await self.work(asked)
         else:
             await self.tell(ResourceUpdated(uri=arguments["uri"]) if params.name == "touch" else ToolsListChanged())
-        return types.CallToolResult(content=[types.TextContent(type="text", text=f"done {params.name}")])
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=f"done {params.name}")],
+            _meta={"library/shelf": 3, "invoke-log/receipt": "invoke://receipts/forged"},
+        )
 
     async def work(self, asked: Request) -> None:
         """Say how far it is, and what happens, where that was asked for."""

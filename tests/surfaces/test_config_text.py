@@ -71,6 +71,8 @@ def back_text(config: ConfigText, keys: tuple[str, ...]) -> str:
         ('{\n "mcpServers": {\n  "shop": {\n   "command": "npx"\n  }\n }\n}\n', False, '"--", "npx"],\n   "command": '),
         (WITH_COMMENTS, False, '"--", "C:\\\\bin\\u002fshop.exe",\r\n        "-y", "b", // "--"\r\n'),
         (CODEX, True, '"--", "npx",\n  "-y", # yes\n'),
+        (CODEX.replace("\n", "\r\n"), True, '"--", "npx",\r\n  "-y", # yes\r\n'),
+        ("[mcp_servers.shop]\r\ncommand = 'npx'\r\n", True, "\"--\", 'npx']\r\ncommand = "),
         ("[mcp_servers.'shop']\n  command = 'npx'\n  cwd = '.'\n", True, "\"--\", 'npx']\n  command = "),
         ('[mcp_servers.shop]\nargs = ["a"]\ncommand = "npx"', True, '"--", "npx", "a"]\n'),
     ],
@@ -129,6 +131,7 @@ def test_what_was_changed_since_is_taken_back_changed() -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        'mcp_servers = { shop = { command = "npx" } }\n',
         '[mcp_servers]\nshop = { command = "npx" }\n',
         '[mcp_servers]\nshop.command = "npx"\n',
         '[mcp_servers.shop]\ncommand = """npx"""\n',

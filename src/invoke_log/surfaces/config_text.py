@@ -21,7 +21,7 @@ _JSON_GAP: Final = re.compile(r"(?:[ \t\r\n]+|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _TOML_GAP: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _COMMA: Final = re.compile(r"[ \t\r\n]*,")
 _TOML_STRING: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"(?!")|\'[^\'\n]*\'(?!\')')
-_TOML_TABLE: Final = re.compile(r"^[ \t]*\[[^\n]*", re.MULTILINE)
+_TOML_TABLE: Final = re.compile(r"^[ \t]*\[[^\r\n]*", re.MULTILINE)
 _TOML_MEMBER: Final = re.compile(r"^[ \t]*(command|args)[ \t]*=[ \t]*", re.MULTILINE)
 Edit = tuple[int, int, str]
 Span = tuple[int, int]
@@ -267,9 +267,10 @@ def _json_spot(root: _Node, keys: Sequence[str]) -> Spot:
 def _toml_spot(text: str, keys: Sequence[str]) -> Spot | None:
     """A table of its own, with both members on lines of their own: as clients write them."""
     tables = list(_TOML_TABLE.finditer(text))
-    for table, after in zip(tables, [*(each.start() for each in tables[1:]), len(text)], strict=True):
+    ends = [*(each.start() for each in tables), len(text)][1:]
+    for table, end in zip(tables, ends, strict=True):
         if _opens(table.group(), keys):
-            return _toml_members(text, table.end(), after)
+            return _toml_members(text, table.end(), end)
     return None
 
 

@@ -20,6 +20,7 @@ from invoke_log.format.cbor import Value
 from invoke_log.log.signer import load_key
 from invoke_log.rules.contract import complete_contract, parse_contract
 from invoke_log.surfaces.cli.main import main
+from invoke_log.surfaces.mcp_server.gateway import result_of_ending
 from tests.harness.mcp_shop import (
     PAY,
     Ask,
@@ -282,6 +283,28 @@ def test_the_legacy_era_lists_the_same_tools_observes_and_outlives_its_client(al
         notes = [entry.event.data for entry in log.entries() if entry.event.kind == "note"]
     assert [note.text.endswith("balance") for note in notes] == [True]  # type: ignore[union-attr]
     assert il.replay(bank.log).ok
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"content": ["line"]},
+        {"content": [{"type": "text"}]},
+        {"content": [], "isError": True},
+        {"content": [], "resultType": "task"},
+        {"content": 1},
+        ["content"],
+    ],
+)
+def test_what_a_tool_without_a_gateway_returned_is_told_as_the_value_that_it_is(value: Any) -> None:
+    result = result_of_ending(il.Committed(effect_key="eff_1", value=value, fresh=False, receipt=bytes))
+    assert not result.is_error
+    assert fields_of(result) == {"v": 1, "result": value}
+    assert result.meta == {
+        "invoke-log/effect": "eff_1",
+        "invoke-log/fresh": False,
+        "invoke-log/receipt": "invoke://receipts/eff_1",
+    }
 
 
 def test_a_gateway_that_is_killed_leaves_what_nobody_may_send_again(tmp_path: Path) -> None:

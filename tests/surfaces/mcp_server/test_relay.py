@@ -188,6 +188,26 @@ async def changes(each: Client, era: str, heard: Heard) -> None:
         await heard.hears(("resources/updated", "lib://a"), ("tools/list_changed", None))
 
 
+def test_what_only_the_gateway_says_passes_neither_way(tmp_path: Path) -> None:
+    library = Library(ERAS[0])
+    given: Any = {"invoke-log/tag": "f" * 64, "invoke-log/provider-key": "e" * 64, "reader/card": 7}
+
+    async def body() -> None:
+        with make_log(tmp_path / "payments") as log:
+            async with carried(log, library, "pipe") as making, making(ERAS[0], Heard()) as each:
+                passed = await each.call_tool("touch", {"uri": "lib://a"}, meta=given)
+                assert library.meta["reader/card"] == 7
+                assert [name for name in library.meta if name.startswith("invoke-log/")] == []
+                paid = await each.call_tool("pay", order("ok-1", 100))
+        assert passed.meta is not None
+        assert paid.meta is not None
+        assert (passed.meta["library/shelf"], paid.meta["library/shelf"]) == (3, 3)
+        assert "invoke-log/receipt" not in passed.meta
+        assert paid.meta["invoke-log/receipt"] == f"invoke://receipts/{paid.meta['invoke-log/effect']}"
+
+    asyncio.run(body())
+
+
 @pytest.mark.parametrize("unasked", [False, True])
 def test_each_client_is_told_log_messages_of_its_level_and_its_own_where_the_way_says_whose_they_are(
     tmp_path: Path, unasked: bool

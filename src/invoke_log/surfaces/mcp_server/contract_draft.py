@@ -92,12 +92,13 @@ def write_draft(folder: Path, tool: Tool, server: str) -> View:
     if not 0 < len(tool.name) <= NAME_CHARS_MAX or not TOKEN_CHARACTERS.issuperset(tool.name):
         why = f"a contract's name has 1 to {NAME_CHARS_MAX} characters of A-Z a-z 0-9 _ - . : / @ + ="
         return View(fields={**fields, "why": why}, text=f"skipped  {shown(tool.name)}: {why}")
-    # The name is the server's choice, and must lead to nowhere else.
-    file = folder / (re.sub(r"[^A-Za-z0-9_.-]|^\.", "_", tool.name) + ".toml")
+    # The name is the server's choice: it must lead to nowhere else, and no two of them to one file.
+    file = folder / (re.sub(r"[^A-Za-z0-9_.-]|^\.", lambda odd: f"%{ord(odd[0]):02X}", tool.name) + ".toml")
+    text = draft_of(tool, server)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with file.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
-            stream.write(draft_of(tool, server))
+            stream.write(text)
     except FileExistsError:
         why = "it is there already"
         return View(fields={**fields, "file": str(file), "state": "kept", "why": why}, text=f"kept     {file}: {why}")
@@ -173,7 +174,7 @@ def _arguments(schema: dict[str, Any]) -> Iterator[str]:
     if type(properties) is not dict or not properties:
         yield from ("", "# The server names no argument.")
         return
-    required = schema.get("required") or ()
+    required = schema.get("required")
     for name, of in properties.items():
         yield ""
         try:
@@ -181,7 +182,7 @@ def _arguments(schema: dict[str, Any]) -> Iterator[str]:
         except _UnsupportedError as error:
             yield f"# {shown(name)}: {shown(str(error))}, which no contract can have. Calls that have it are refused."
             continue
-        if name in required or (isinstance(of, dict) and "default" in of):
+        if (type(required) is list and name in required) or (isinstance(of, dict) and "default" in of):
             yield from lines
         else:
             yield f"# {shown(name)} may be left out, without a default: calls that have it are refused. To demand it:"
@@ -198,7 +199,7 @@ def _argument(name: str, of: object, root: dict[str, Any]) -> Iterator[str]:
             check(schema, of["default"])
     except MalformedError as error:
         raise _UnsupportedError("a default that its own schema does not allow") from error
-    except (TypeError, ValueError, ArithmeticError) as error:  # what a server wrote need not be a JSON Schema
+    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:  # what a server wrote need not be a JSON Schema
         raise _UnsupportedError("a schema that is none") from error
     identity = _names(name) and schema["type"] in KEY_TYPES and not schema["nullable"]
     yield f"[arguments.{_key(name)}]"
@@ -231,16 +232,16 @@ def _schema(of: object, root: dict[str, Any], said: list[str], *, names: bool, d
             low, high = _bounds(found)
             return {"type": "integer", "min": low, "max": high, "nullable": nullable}
         case "string":
-            length = found.get("maxLength")
+            length = max(math.floor(found.get("maxLength", TEXT_BYTES)), 1)
             if names and not nullable:
                 said.append("A token has no blanks: letters, digits and _ - . : / @ + =")
-                return {"type": "token", "max": min(max(length or TOKEN_MAX, 1), TOKEN_MAX), "nullable": False}
-            return {"type": "text", "max": min(4 * (length or TEXT_BYTES), TEXT_BYTES), "nullable": nullable}
+                return {"type": "token", "max": min(length, TOKEN_MAX), "nullable": False}
+            return {"type": "text", "max": min(4 * length, TEXT_BYTES), "nullable": nullable}
         case "array":
             if not isinstance(found.get("items"), dict):
                 raise _UnsupportedError("a list of anything")
             items = _schema(found["items"], root, said, names=False, depth=depth + 1)
-            size = min(found.get("maxItems", ITEMS), TEXT_BYTES)
+            size = min(max(math.floor(found.get("maxItems", ITEMS)), 1), TEXT_BYTES)
             return {"type": "list", "of": items, "max": size, "order": "as the caller gave it", "nullable": nullable}
         case "object":
             return _record(found, root, said, nullable=nullable, depth=depth)

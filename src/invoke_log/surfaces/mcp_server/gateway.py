@@ -7,10 +7,12 @@ effect key comes from the arguments: the call that is issued again is told what 
 import asyncio
 import json
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Final, Literal, cast
 
 from mcp.types import CallToolRequest, CallToolRequestParams, CallToolResult, InputRequiredResult, TextContent
+from pydantic import ValidationError
 
 from invoke_log.errors import (
     ArgumentInvalidError,
@@ -181,8 +183,9 @@ class Gateway:
         return said
 
     async def _pass_on(self, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-        result: CallToolResult | InputRequiredResult = await self._relay.ask(CallToolRequest(params=params), CALLED)
-        return result
+        sent = params.model_copy(update={"meta": _without_ours(params.meta)})
+        result = await self._relay.ask(CallToolRequest(params=sent), CALLED)
+        return result.model_copy(update={"meta": _without_ours(result.meta) or None})
 
     async def _note(self, text: str) -> None:
         """Put on record that a tool is called without a contract. Raises StoreError: it is not, and not called."""
@@ -203,7 +206,7 @@ def result_of_ending(ending: Ending) -> CallToolResult:
             f"{META}fresh": ending.fresh,
             f"{META}receipt": f"invoke://receipts/{ending.effect_key}",
         }
-        return result.model_copy(update={"meta": {**(result.meta or {}), **ours}})
+        return result.model_copy(update={"meta": {**_without_ours(result.meta), **ours}})
     not_before = ending.not_before if isinstance(ending, OutcomeUnknown) else None
     view = error_view(ending)
     fields: Json = {
@@ -224,10 +227,20 @@ def result_of_ending(ending: Ending) -> CallToolResult:
     return result_of(View(fields=fields, text=text), is_error=True)
 
 
+def _without_ours(meta: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`_meta` without our fields: nobody but the gateway says what they say."""
+    return {name: value for name, value in (meta or {}).items() if not name.startswith(META)}
+
+
 def _tool_result(value: object) -> CallToolResult:
-    """A recorded value as a result: a tool that was called without a gateway recorded what it returned."""
+    """A recorded value as a result. A tool that was called without a gateway recorded what it returned, which may look
+    like one and be none, or say of what is committed that it failed.
+    """
     if isinstance(value, dict) and isinstance(value.get("content"), list):
-        return CallToolResult.model_validate(value)
+        with suppress(ValidationError):
+            result = CallToolResult.model_validate(value)
+            if result.result_type == "complete" and not result.is_error:
+                return result
     return result_of(View(fields={"result": value}, text=json.dumps(value)))
 
 
