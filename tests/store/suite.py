@@ -180,6 +180,10 @@ class StoreSuite:
             assert list(reader.heads(RESOURCE, 16)) == []
             assert list(reader.heads(b"\xff", 49)) == []
             assert list(reader.heads(A + bytes(7), 17)) == []
+            assert [name for name, _ in reader.heads(RESOURCE, 49, long[3])] == long[3:]
+            assert [name for name, _ in reader.heads(RESOURCE, 49, long[2] + b"\x01")] == long[3:]
+            assert [name for name, _ in reader.heads(RESOURCE, 49, other)] == long
+            assert list(reader.heads(RESOURCE, 49, b"\xff")) == []
 
     @pytest.mark.parametrize("size", [1, 2, 15, 16, 17, 255, 256, 257, 300])
     def test_root_and_columns_are_those_of_the_leaf_hashes(self, store: Store, size: int) -> None:

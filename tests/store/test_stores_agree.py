@@ -40,6 +40,7 @@ def picture(snapshot: Reader) -> object:
         [(snapshot.row_after(chain, index)) for chain in CHAINS for index in indices],
         [(snapshot.row_at_or_before(chain, index)) for chain in CHAINS for index in indices],
         [list(snapshot.heads(prefix, count)) for prefix in (b"", b"\x07" * 16, b"\xff") for count in (17, 49, 50)],
+        [list(snapshot.heads(b"\x07" * 16, 49, start)) for start in CHAINS],
     )
 
 

@@ -312,25 +312,27 @@ class LiveWorld:
         assert event.effect is not None and event.resource is not None
         return self.effect(event.effect, event.resource), int.from_bytes(row.memo, "big")
 
-    def effects(self) -> Iterator[EffectState]:
-        """Return the state of every effect with an event on its chain, by key."""
-        for effect, _ in self._bindings():
+    def effects(self, after: bytes = b"") -> Iterator[EffectState]:
+        """Return the state of every effect with an event on its chain, by key; of those behind `after`."""
+        for effect, _ in self._bindings(after):
             yield self._bound_effect(effect)
 
-    def open_effects(self) -> Iterator[EffectState]:
-        """Return the state of every effect that is claimed, started or unknown, by key; of others the memo alone is
-        read, a tenth of the work.
+    def open_effects(self, after: bytes = b"") -> Iterator[EffectState]:
+        """Return the state of every effect that is claimed, started or unknown, by key, behind `after`; of others the
+        memo alone is read, a tenth of the work.
         """
-        for effect, hashed in self._bindings():
+        for effect, hashed in self._bindings(after):
             row = self.reader.head(chain.of_bound_effect(effect, hashed))
             assert row is not None, "whoever binds an effect puts an event on its chain"
             if decode_memo(row.memo).status in OPEN:  # a recovery leaves none of them settled, and opens no other
                 yield self._bound_effect(effect)
 
-    def _bindings(self) -> Iterator[tuple[bytes, bytes]]:
-        """The key of every effect, in order, and the hash of its resource."""
-        for name, row in self.reader.heads(chain.BINDINGS, chain.BINDING_BYTES):
-            yield name[len(chain.BINDINGS) :], row.head
+    def _bindings(self, after: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The key of every effect behind `after`, in order, and the hash of its resource."""
+        first = chain.of_binding(after)
+        for name, row in self.reader.heads(chain.BINDINGS, chain.BINDING_BYTES, first):
+            if name != first:
+                yield name[len(chain.BINDINGS) :], row.head
 
     def _bound_effect(self, effect: bytes) -> EffectState:
         resource = self.resource_of(effect)

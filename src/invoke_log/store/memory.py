@@ -161,8 +161,9 @@ class _MemoryReader:
         rows = self._rows(chain)
         return iter(rows[bisect_left(rows, start, key=_leaf_index) :])
 
-    def heads(self, prefix: bytes, name_bytes: int) -> Iterator[tuple[bytes, ChainRow]]:
-        for name in [name for name in list(self._store._names) if name.startswith(prefix) and len(name) == name_bytes]:
+    def heads(self, prefix: bytes, name_bytes: int, start: bytes = b"") -> Iterator[tuple[bytes, ChainRow]]:
+        names = [name for name in list(self._store._names) if name.startswith(prefix) and len(name) == name_bytes]
+        for name in names[bisect_left(names, start) :]:
             if row := self.head(name):
                 yield name, row
 

@@ -146,8 +146,10 @@ class Reader(Protocol):
     def rows(self, chain: bytes, start: int = 0) -> Iterator[ChainRow]:
         """Return the rows of a chain from leaf index `start` on, ascending."""
 
-    def heads(self, prefix: bytes, name_bytes: int) -> Iterator[tuple[bytes, ChainRow]]:
-        """Return each chain whose name begins with `prefix` and has `name_bytes` bytes, and its head, by name."""
+    def heads(self, prefix: bytes, name_bytes: int, start: bytes = b"") -> Iterator[tuple[bytes, ChainRow]]:
+        """Return each chain whose name begins with `prefix` and has `name_bytes` bytes, and its head, by name; those
+        from the name `start` on.
+        """
 
 
 class Store(Protocol):

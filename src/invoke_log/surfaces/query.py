@@ -42,10 +42,10 @@ STATUSES: Final = (FREE, CLAIMED, STARTED, COMMITTED, NOT_COMMITTED, UNKNOWN)
 TAIL: Final = '"invoke-log tail -n 100" lists the last events, with leaf and id'
 
 
-def listed(log: Log, status: str | None) -> Iterator[View]:
-    """Yield the effects of a status, or of every status, by key."""
+def listed(log: Log, status: str | None, after: bytes = b"") -> Iterator[View]:
+    """Yield the effects of a status, or of every status, by key; those behind the key `after`."""
     with log.world() as world:
-        for state in world.open_effects() if status in OPEN else world.effects():
+        for state in world.open_effects(after) if status in OPEN else world.effects(after):
             if status in (None, state.status):
                 yield effect_view(state, purpose=_purpose(world, state))
 

@@ -13,7 +13,10 @@ from mcp import Client, MCPError
 from mcp.types import BlobResourceContents, TextResourceContents
 
 import invoke_log as il
+from invoke_log.ledger.state import LiveWorld
+from invoke_log.rules.world import EffectState
 from invoke_log.surfaces.cli.main import main
+from invoke_log.surfaces.mcp_server.tools import Tools
 from tests.harness.mcp_shop import Ask, Call, connected, fields_of, make_shop, order, parameters, told
 
 READING = {
@@ -88,6 +91,27 @@ def test_effects_are_listed_by_status_and_in_parts(client: Ask, effects: dict[st
         after = fields_of(part)["after"]
     assert [each["effect_key"] for each in found] == sorted(effects.values())
     assert after is None
+
+
+def test_a_part_reads_no_effect_of_those_before_it(
+    place: Path, effects: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    bound = LiveWorld._bound_effect
+
+    def counted(world: LiveWorld, effect: bytes) -> EffectState:
+        read.append(f"eff_{effect.hex()}")
+        return bound(world, effect)
+
+    monkeypatch.setattr(LiveWorld, "_bound_effect", counted)
+    first, second, last = sorted(effects.values())
+    with il.Log.open(place, read_only=True) as log:
+        tools = Tools(log=log, signer=None, proposes=False)
+        for after, follow in ((first, [second, last]), (second, [last]), (last, []), (f"eff_{'f' * 64}", [])):
+            part = fields_of(tools.list_effects(after=after))
+            assert [each["effect_key"] for each in part["effects"]] == read == follow
+            assert fields_of(tools.list_effects("unknown", effects["unknown"]))["effects"] == []
+            read.clear()
 
 
 def test_simulation_is_the_policy_in_force(

@@ -121,8 +121,8 @@ class LmdbReader:
     def rows(self, chain: bytes, start: int = 0) -> Iterator[ChainRow]:
         return (rows.chain_row(*item) for item in self._scan(*self._span(chain, start)))
 
-    def heads(self, prefix: bytes, name_bytes: int) -> Iterator[tuple[bytes, ChainRow]]:
-        found = self._scan(rows.CHAIN + prefix, rows.CHAIN + prefix + rows.AFTER_EVERY_ROW)
+    def heads(self, prefix: bytes, name_bytes: int, start: bytes = b"") -> Iterator[tuple[bytes, ChainRow]]:
+        found = self._scan(rows.CHAIN + max(prefix, start), rows.CHAIN + prefix + rows.AFTER_EVERY_ROW)
         below = (item for item in found if rows.index_of(item[0]) < self.size)
         for name, items in groupby(below, key=lambda item: rows.chain_of(item[0])):
             if name and len(name) == name_bytes and name.startswith(prefix):

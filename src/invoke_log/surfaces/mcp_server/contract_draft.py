@@ -199,7 +199,8 @@ def _argument(name: str, of: object, root: dict[str, Any]) -> Iterator[str]:
             check(schema, of["default"])
     except MalformedError as error:
         raise _UnsupportedError("a default that its own schema does not allow") from error
-    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:  # what a server wrote need not be a JSON Schema
+    except (AttributeError, TypeError, ValueError, ArithmeticError) as error:
+        # What a server wrote need not be a JSON Schema.
         raise _UnsupportedError("a schema that is none") from error
     identity = _names(name) and schema["type"] in KEY_TYPES and not schema["nullable"]
     yield f"[arguments.{_key(name)}]"

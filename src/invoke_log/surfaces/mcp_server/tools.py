@@ -81,9 +81,8 @@ class Tools:
         """The effects of a status, or all, by key, each with resource and purpose."""
         if status is not None and status not in query.STATUSES:
             raise MalformedError(f"status is {status[:40]!r}, want one of {', '.join(query.STATUSES)}")
-        from_key = f"eff_{digest.parse_id(after, 'eff').hex()}" if after is not None else ""
-        views = (view for view in query.listed(self.log, status) if str(view.fields["effect_key"]) > from_key)
-        found = list(islice(views, limit + 1))
+        behind = digest.parse_id(after, "eff") if after is not None else b""
+        found = list(islice(query.listed(self.log, status, behind), limit + 1))
         more = len(found) > limit
         found = found[:limit]
         answer: Json = {
