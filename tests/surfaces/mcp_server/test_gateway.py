@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
+import socket
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +26,7 @@ from invoke_log.surfaces.cli.main import main
 from invoke_log.surfaces.mcp_server.gateway import result_of_ending
 from tests.harness.mcp_shop import (
     PAY,
+    SOURCE,
     Ask,
     Call,
     connected,
@@ -322,6 +326,42 @@ def test_a_gateway_that_is_killed_leaves_what_nobody_may_send_again(tmp_path: Pa
     assert isinstance(again, il.Blocked)
     assert (again.status, again.next) == ("blocked", "poll")
     assert bank.landed("kills-1") == 1
+
+
+IMPATIENT = """
+import sys
+from invoke_log.surfaces.cli.main import main
+from invoke_log.surfaces.mcp_server import serving
+serving.STARTS_S = 0.1
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_command_that_never_answers_is_left_once_its_client_went_away(tmp_path: Path) -> None:
+    make_log(tmp_path / "payments").close()
+    started = tmp_path / "started"
+    given = ("gateway", "--log", str(tmp_path / "payments"), "--", "sh", "-c", f"echo $$ >{started}; cat >/dev/null")
+    client, theirs = socket.socketpair()  # as clients on Node have it, which end it half
+    with client, theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-c", IMPATIENT, *given],
+            stdin=theirs,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            text=True,
+        )
+        try:
+            while not started.exists():
+                time.sleep(0.01)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.5)
+            client.shutdown(socket.SHUT_WR)
+            _, said = process.communicate(timeout=10)
+        finally:
+            process.kill()
+            process.communicate()
+    assert (process.returncode, "the client went away" in said) == (2, True)
+    assert not Path("/proc", started.read_text().strip()).exists()
 
 
 def test_a_command_that_is_no_server_is_said_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """How the gateway and the log's own server are reached: on stdin and stdout, or by streamable HTTP."""
 
 import asyncio
+import select
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 from mcp.server.stdio import stdio_server
@@ -14,16 +15,20 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from invoke_log.errors import ConfigInvalidError
 from invoke_log.guard.guard import Guard
 from invoke_log.surfaces.mcp_server.approver import Approver
 from invoke_log.surfaces.mcp_server.door import Door
 from invoke_log.surfaces.mcp_server.gateway import Default, Gateway
-from invoke_log.surfaces.mcp_server.relay import Relay
+from invoke_log.surfaces.mcp_server.relay import Carrier, Relay
 from invoke_log.surfaces.mcp_server.server import make_server
 from invoke_log.surfaces.mcp_server.tools import Tools
 from invoke_log.surfaces.mcp_server.upstream import Source
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+STARTS_S: Final = 30.0
+"""How long a command that has not answered yet is waited for once nobody is at stdin's other end any more."""
+LOOK_S: Final = 0.25
 GRACE_S: Final = 1
 """How long answers may still be written, and streams stay open, once a signal has asked the server to end."""
 
@@ -49,17 +54,40 @@ async def serve_gateway(
         await gateway.settled()
 
     try:
-        server = await relay.server(gateway.call_tool)
+        starting = relay.server(gateway.call_tool)
         if at is None:
+            server = await _while_asked(starting)
             async with stdio_server() as (read, write):
                 await server.run(read, write, server.create_initialization_options())
         else:
+            server = await starting
             await _serve_http(server.streamable_http_app(transport_security=_security(at[0])), *at, leaving)
         # The client went away, and decided nothing: each call that is out still has its outcome appended.
         await gateway.settled()
     finally:
         relay.close()
         await relay.upstream.close()
+
+
+async def _while_asked(starting: Coroutine[Any, Any, Carrier]) -> Carrier:
+    """Return the server once the one behind answers. Nothing reads stdin before: whoever went away meanwhile may have
+    asked already, and is still answered for a while.
+    """
+    task = asyncio.create_task(starting)
+    while not task.done() and not _left():
+        await asyncio.wait((task,), timeout=LOOK_S)
+    try:
+        async with asyncio.timeout(STARTS_S):
+            return await task
+    except TimeoutError as error:
+        raise ConfigInvalidError("gateway: the client went away, and the server behind does not answer") from error
+
+
+def _left() -> bool:
+    """Whether nobody is at stdin's other end any more."""
+    stdin = select.poll()
+    stdin.register(0, select.POLLRDHUP)  # of a socket; the end of a pipe is always said
+    return bool(stdin.poll(0))
 
 
 def serve(tools: Tools, *, at: tuple[Door, socket.socket] | None = None) -> None:

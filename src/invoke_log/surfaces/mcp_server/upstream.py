@@ -197,6 +197,8 @@ class _Link:
 
     async def close(self) -> None:
         self.ended.set()
+        if not self._connected.done():  # it may never answer
+            self.held.cancel()
         await asyncio.wait((self.held,))
 
     async def _hold(self) -> None:
