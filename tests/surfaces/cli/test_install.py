@@ -104,9 +104,11 @@ def test_a_toml_file_keeps_its_comments(here: Path) -> None:
 
 
 def test_a_dry_run_says_what_would_change_and_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("home/.codex/config.toml").write_text(f'{CODEX}env = {{ TOKEN = "secret" }}\n')
     before = written(Path("home/.codex/config.toml"))
     assert main(["gateway", "install", "codex", "--log", "payments", "--dry-run"]) == 0
     out = capsys.readouterr().out.splitlines()
+    assert [line for line in out if line[0] not in "+-@"] == []  # what stays may be a secret
     assert f'+command = "{sys.executable}" # the shop' in out
     assert '-args = ["-y", "shop"]' in out
     assert main(["gateway", "install", "codex", "--log", "payments", "--dry-run", "--json"]) == 0

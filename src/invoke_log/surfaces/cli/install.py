@@ -166,7 +166,7 @@ def _carry_out(session: Session, plan: Plan, *, dry_run: bool) -> None:
 def _difference(plan: Plan) -> Iterator[str]:
     name = str(plan.place.file)
     before, after = (text.splitlines(keepends=True) for text in (plan.before, plan.after))
-    for line in difflib.unified_diff(before, after, fromfile=name, tofile=name):
+    for line in difflib.unified_diff(before, after, fromfile=name, tofile=name, n=0):  # what stays may be a secret
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
 
 
