@@ -147,7 +147,8 @@ def test_a_tool_that_says_it_only_reads_is_asked_about_that_alone(tmp_path: Path
         ({"type": "integer", "minimum": 3, "maximum": 2}, "a number of which there is none"),
         ({"type": "object", "properties": {"c": {}}, "required": 7}, "a schema that is none"),
         ({"type": "object", "properties": ["c"]}, "a schema that is none"),
-        ({"enum": 5}, "a schema that is none"),
+        ({"type": "string", "maxLength": math.nan}, "a schema that is none"),
+        ({"type": "array", "items": {"type": "boolean"}, "maxItems": math.nan}, "a schema that is none"),
     ],
 )
 def test_each_schema_becomes_a_contracts_own_or_is_named(of: Any, wanted: Any) -> None:

@@ -345,7 +345,7 @@ def test_a_command_that_never_answers_is_left_once_its_client_went_away(tmp_path
     with client, theirs:
         process = subprocess.Popen(
             [sys.executable, "-c", IMPATIENT, *given],
-            stdin=theirs,
+            stdin=theirs.fileno(),
             stderr=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(SOURCE)},
             text=True,
