@@ -86,7 +86,8 @@ async def _while_asked(starting: Coroutine[Any, Any, Carrier]) -> Carrier:
 def _left() -> bool:
     """Whether nobody is at stdin's other end any more."""
     stdin = select.poll()
-    stdin.register(0, select.POLLRDHUP)  # of a socket; the end of a pipe is always said
+    # The end of a pipe is always said; that of a socket where it is asked for, which Linux alone can be.
+    stdin.register(0, getattr(select, "POLLRDHUP", 0))
     return bool(stdin.poll(0))
 
 
