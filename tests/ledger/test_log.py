@@ -2,7 +2,9 @@
 
 import asyncio
 import stat
+import string
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from invoke_log.format import digest, keys
 from invoke_log.format.checkpoint import open_checkpoint
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger import log as log_module
+from invoke_log.ledger import refusals as refusals_module
 from invoke_log.ledger.admit import OPENED_IN_THREADS, OPENED_TOGETHER
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import FileSigner
@@ -31,6 +34,7 @@ from invoke_log.rules.effect import OPEN
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import COMMITTED, UNKNOWN, Evidence, Note, Outcome, Refusal
 from invoke_log.rules.world import EffectState
+from invoke_log.store import protocol as store_module
 from invoke_log.store.lmdb import LmdbStore
 from invoke_log.store.protocol import Answer, Pending
 from tests.harness.live import NONCE, ORIGIN, T0, Live, audit, id_of, open_live
@@ -176,7 +180,7 @@ def test_a_refusal_rides_the_next_commit_and_equal_ones_are_counted_together(liv
     blocked, denied = refusals(live.log)
     assert (blocked.count, blocked.first_ms, blocked.last_ms, blocked.reason) == (3, T0 + 3, T0 + 9, "blocked")
     assert (denied.count, denied.reason) == (1, "denied")
-    assert (live.log._refusals, live.log._unsure) == ({}, [])
+    assert not live.log._refusals
 
 
 def test_refusals_ride_the_next_tick_and_at_the_latest_the_end(live: Live) -> None:
@@ -215,10 +219,10 @@ def test_a_key_that_cannot_sign_its_refusal_now_holds_up_nobody(live: Live) -> N
 
 
 def test_refusals_that_nobody_can_sign_do_not_pile_up_without_end(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "REFUSALS_WAITING_MAX", 3)
+    monkeypatch.setattr(refusals_module, "REFUSALS_WAITING_MAX", 3)
     for at in range(9):
         live.log.refuse(refusal(live, f"reason {at}"), Locked(live.agent))
-    assert len(live.log._refusals) == 3
+    assert len(live.log._refusals._waiting) == 3
 
 
 def test_a_tick_that_cannot_be_signed_holds_up_no_evidence(live: Live) -> None:
@@ -245,12 +249,12 @@ def test_refusals_cost_no_commit_of_their_own(live: Live, monkeypatch: pytest.Mo
 
 
 def test_too_many_refusals_are_not_waited_with(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_module, "REFUSALS_WAITING_MAX", 2)
+    monkeypatch.setattr(refusals_module, "REFUSALS_WAITING_MAX", 2)
     for reason in ("a", "b"):
         live.log.refuse(refusal(live, reason), live.agent)
     assert refusals(live.log) == []
     live.log.refuse(refusal(live, "c"), live.agent)
-    assert [each.reason for each in refusals(live.log)] == ["a", "b", "c"]
+    assert [each.reason for each in refusals(live.log)] == ["a", "b"]
 
 
 def test_refusals_outlive_a_commit_that_failed(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,6 +266,42 @@ def test_refusals_outlive_a_commit_that_failed(live: Live, monkeypatch: pytest.M
     live.log.refuse(refusal(live, at_ms=T0 + 1), live.agent)
     live.wait(1)
     assert [each.count for each in refusals(live.log)] == [1, 1]
+
+
+def test_refusals_that_no_disk_takes_do_not_pile_up_and_are_in_no_outcomes_way(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S15, once there is space again: those that the log had taken on are on record, the others were told."""
+    monkeypatch.setattr(refusals_module, "REFUSALS_WAITING_MAX", 3)
+    monkeypatch.setattr(store_module, "APPEND_COUNT_MAX", 8)
+    monkeypatch.setattr(log_module, "APPEND_COUNT_MAX", 8)
+    live.put(live.begun())
+    taken = []
+    with monkeypatch.context() as patch:
+        patch.setattr(live.log._engine._store, "append", _full)
+        for reason in string.ascii_lowercase:
+            with suppress(StoreFullError):
+                live.log.refuse(refusal(live, reason), live.agent)
+                taken.append(reason)
+        live.log.refuse(refusal(live, taken[-1]), live.agent)
+        with pytest.raises(StoreFullError):
+            live.put(live.outcome(COMMITTED))
+    assert len(live.log._refusals._waiting) == 3
+    live.put(live.outcome(COMMITTED))
+    live.log.flush()
+    assert {each.reason: each.count for each in refusals(live.log)} == {reason: 1 for reason in taken} | {taken[-1]: 2}
+
+
+def test_what_rides_on_as_many_events_as_one_append_takes_waits(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "APPEND_COUNT_MAX", 5)
+    monkeypatch.setattr(log_module, "APPEND_COUNT_MAX", 5)
+    for at, rides in ((5, []), (4, ["tick"]), (2, ["tick", "refusal", "refusal"]), (3, ["refusal", "refusal"])):
+        live.clock.ms += 2_000 if rides[:1] != ["refusal"] else 0
+        for reason in ("a", "b", "c", "d"):
+            live.log.refuse(refusal(live, reason), live.agent)
+        size = len(kinds(live.log))
+        live.put([live.draw(Note(about=bytes(32), text=f"{at} {n}"), live.agent) for n in range(at)])
+        assert kinds(live.log, size) == ["note"] * at + rides
 
 
 def _full(_: object) -> list[Answer]:

@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -28,9 +29,10 @@ from invoke_log.ledger.approval import PendingIntent, not_pending, pending
 from invoke_log.ledger.bundle import write_bundle
 from invoke_log.ledger.group import Group, LoopGroup
 from invoke_log.ledger.receipt import make_receipt
+from invoke_log.ledger.refusals import Refusals
 from invoke_log.ledger.state import LiveWorld, Memory
 from invoke_log.log import home
-from invoke_log.log.engine import Engine
+from invoke_log.log.engine import APPEND_COUNT_MAX, Engine
 from invoke_log.log.signer import FileSigner, Signer
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.event import (
@@ -49,8 +51,6 @@ from invoke_log.rules.world import EffectState
 _log = logging.getLogger(__name__)
 TICK_AGE_MS_MAX: Final = 1_000
 """Whoever holds the log key adds a tick to an append when the last one is older [TIME-5]."""
-REFUSALS_WAITING_MAX: Final = 1_000
-"""Refusals that wait for the next append; at one more they are appended at once."""
 ADMIN_ROLES: Final = ("approver", "attestor", "repeat")
 AGENT_ROLES: Final = ("agent", "executor", "reconciler")
 
@@ -86,14 +86,12 @@ class Log:
         self._memory = Memory()
         self._group = Group(self._commit)
         self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopGroup[Envelope]] = WeakKeyDictionary()
-        self._lock = threading.Lock()
         self.turn: Final = threading.RLock()
         """Held by a call whose verdict rests on a budget, from its last look to its append: the calls of this process
         would only lose to each other. Nothing rests on it: what holds is the append. It knows whose it is, so that
         whoever was interrupted gives it back if it has it.
         """
-        self._refusals: dict[tuple[bytes, bytes, bytes | None, str], tuple[Signer, Refusal]] = {}
-        self._unsure: list[Opened | Refused] = []
+        self._refusals = Refusals()
 
     @classmethod
     def create(cls, path: str | Path, *, origin: str, strict: bool = False) -> Self:
@@ -172,6 +170,8 @@ class Log:
 
     def flush(self) -> None:
         """Append what waits for an append to ride on: the refusals, and a tick where one is due."""
+        if self._refusals.unsure:  # while there are many of these, those that came later are not signed
+            self.append_many([])
         self.append_many([])
 
     def draft(
@@ -196,16 +196,14 @@ class Log:
         return sign_event(data, signer, log=log_id, prev=prev, of=of, state=state)
 
     def refuse(self, refusal: Refusal, signer: Signer) -> None:
-        """Have a call that became no intent put on record with the next append; equal ones are counted together."""
-        key = (refusal.issuer, refusal.effect, refusal.blocker, refusal.reason)
-        with self._lock:
-            _, earlier = self._refusals.get(key, (signer, None))
-            if earlier is not None:
-                refusal = _together(earlier, refusal)
-            self._refusals[key] = (signer, refusal)
-            full = len(self._refusals) > REFUSALS_WAITING_MAX
-        if full:
+        """Have a call that became no intent put on record with the next append; equal ones are counted together.
+
+        Raises: StoreError: too many wait already, and the store does not take them; this one is not kept.
+        """
+        if not self._refusals.keep(refusal, signer):
             self.flush()
+            if not self._refusals.keep(refusal, signer):  # a log that is halted, or keys that do not sign
+                _log.warning("refusal.dropped", extra={"reason": refusal.reason})
 
     @contextmanager
     def world(self) -> Iterator[LiveWorld]:
@@ -322,12 +320,12 @@ class Log:
     def close(self) -> None:
         """Append the refusals that wait, and give the store back, in any case. Closing twice does nothing."""
         try:
-            if self._refusals or self._unsure:
+            if self._refusals:
                 self.flush()
         except StoreReadOnlyError:
             pass  # nobody can put them on record through a log that was opened for reading
         finally:
-            self._refusals, self._unsure = {}, []
+            self._refusals = Refusals()
             self._engine.close()
 
     def __enter__(self) -> Self:
@@ -374,20 +372,23 @@ class Log:
         """What the front of the queue does with everything that waits.
 
         A tick of its own goes after the others' events: before them it would make the verdicts in them stale. Refusals
-        ride where something else is appended; with no events at all they are what is.
+        ride where something else is appended; with no events at all they are what is. Both only where the store takes
+        so many at once: no event fails for what rides on it.
         """
+        room = max(APPEND_COUNT_MAX - len(signed), 0)
         ticking = any(isinstance(opened, Opened) and isinstance(opened.event.data, Tick) for opened in signed)
         riding: list[Opened | Refused] = []
 
         def ride(world: LiveWorld) -> list[Opened | Refused]:
-            due = None if ticking else self._tick_if_any(world)
+            due = self._tick_if_any(world) if room and not ticking else None
             if due or world.ahead.events or not signed:
-                riding.extend(self._sealed_refusals())
+                seal = partial(sign_event, log=world.governance.log_id)
+                riding.extend(self._refusals.sealed(seal)[: room - bool(due)])
             return [*([open_event(due[0])] if due else []), *riding]
 
         answers = append_events(self._engine, self._memory, signed, riders=ride)
-        if riding and not any(isinstance(answer, Unavailable) for answer in answers):
-            self._unsure = []
+        if not any(isinstance(answer, Unavailable) for answer in answers):
+            del self._refusals.unsure[: len(riding)]
         return answers[: len(signed)]
 
     def _tick_if_any(self, world: LiveWorld) -> tuple[Envelope, int] | None:
@@ -405,22 +406,6 @@ class Log:
         with self.world() as world:
             now_ms = max(_now_ms(), world.now_ms())
         return self.draft(Tick(time_ms=now_ms, covers=0, map=None), signer)
-
-    def _sealed_refusals(self) -> list[Opened | Refused]:
-        """The refusals that wait, signed. They are appended again, as the same bytes, until the log has answered."""
-        for key in list(self._refusals):
-            with self._lock:
-                signer, refusal = self._refusals[key]
-                try:
-                    self._unsure.append(open_event(self.draft(refusal, signer)))
-                except (CommitUncertainError, LogHaltedError):
-                    raise
-                except Exception as error:  # noqa: BLE001 -- a key that cannot sign now, as in an agent that is locked
-                    _log.warning("refusal.unsigned", extra={"reason": refusal.reason, "error": type(error).__name__})
-                    if len(self._refusals) <= REFUSALS_WAITING_MAX:
-                        continue  # it waits, and nobody else does
-                del self._refusals[key]
-        return self._unsure
 
 
 def founding_events(signers: dict[str, FileSigner], *, origin: str, now_ms: int) -> list[Envelope]:
@@ -481,10 +466,6 @@ def _resource_of(world: LiveWorld, effect: bytes) -> str:
 def _covered(note: bytes) -> int:
     """The tree size that a checkpoint is about."""
     return int(parse_body(parse_note(note).text).size)
-
-
-def _together(earlier: Refusal, later: Refusal) -> Refusal:
-    return replace(earlier, count=earlier.count + later.count, last_ms=max(earlier.last_ms, later.last_ms))
 
 
 def _entry(index: int, body: bytes, signature: bytes) -> Entry:

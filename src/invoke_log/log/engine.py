@@ -14,9 +14,19 @@ from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreDamaged
 from invoke_log.format.merkle import Frontier
 from invoke_log.log.publish import CHECKPOINT_META, hash_entries, publish
 from invoke_log.log.signer import Signer
-from invoke_log.store.protocol import COLUMN_HEIGHT, Answer, Appended, ChainRow, Moved, Pending, Reader, Store
+from invoke_log.store.protocol import (
+    APPEND_COUNT_MAX,
+    COLUMN_HEIGHT,
+    Answer,
+    Appended,
+    ChainRow,
+    Moved,
+    Pending,
+    Reader,
+    Store,
+)
 
-__all__ = ["Answer", "Appended", "ChainRow", "Engine", "Moved", "Pending", "Reader"]
+__all__ = ["APPEND_COUNT_MAX", "Answer", "Appended", "ChainRow", "Engine", "Moved", "Pending", "Reader"]
 
 VERIFY_CHUNK_LEAVES: Final = 256
 """Leaf hashes compared at a time while a store is re-verified: 8 KiB."""
