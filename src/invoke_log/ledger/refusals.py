@@ -36,7 +36,7 @@ class Refusals:
         return bool(self._waiting or self.unsure)
 
     def keep(self, refusal: Refusal, signer: Signer) -> bool:
-        """Return whether the refusal waits for the next append now, by itself or in an equal one; False: too many do."""
+        """Return whether the refusal waits for the next append now, by itself or in an equal one; else too many do."""
         key = (refusal.issuer, refusal.effect, refusal.blocker, refusal.reason)
         with self._lock:
             _, earlier = self._waiting.get(key, (signer, None))
