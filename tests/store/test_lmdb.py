@@ -1,10 +1,13 @@
 import mmap
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from invoke_log.errors import StoreDamagedError, StoreError
 from invoke_log.format.merkle import leaf_hash
 from invoke_log.store.lmdb import LmdbStore, reader
+from invoke_log.store.lmdb import store as store_module
 from invoke_log.store.protocol import Reader
 from tests.store.suite import A, StoreSuite, entry, head, root_of
 
@@ -153,43 +157,111 @@ def test_a_reader_that_was_killed_is_cleared_by_the_next_open(store: LmdbStore, 
     again.close()
 
 
-def test_a_fork_must_open_the_log_anew_and_may(store: LmdbStore, tmp_path: Path) -> None:
-    store.append([entry(0)])
-    inherited = store.snapshot()
+def in_fork(*uses: Callable[[], object]) -> list[str]:
+    """Return what each use comes to in a fork: the name of its StoreError, where it has a hint, or "used"."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
-        said = []
+        signal.alarm(5)
         try:
-            for use in (
-                lambda: store.append([entry(1)]),
-                lambda: store.snapshot().__enter__(),
-                lambda: store.get_meta(b"name"),
-                lambda: store.put_meta(b"name", b"", expect=None),
-                lambda: store.barrier(),
-                lambda: inherited.entry(0),
-                lambda: inherited.rows(A).__next__(),
-            ):
+            for use in uses:
                 try:
                     use()
-                    said.append("used")
+                    said = "used"
                 except StoreError as exc:
-                    said.append("refused" if "fork" in exc.message and exc.hint else "other")
-            own = LmdbStore.open(tmp_path / "log")
-            own.append([entry(1)])
-            own.close()
+                    said = type(exc).__name__ if "fork" in exc.message and exc.hint else "other"
+                os.write(write_end, f"{said} ".encode())
         finally:
-            os.write(write_end, " ".join(said).encode())
             os._exit(0)
     os.close(write_end)
     os.waitpid(child, 0)
     with os.fdopen(read_end) as answer:
-        assert answer.read() == " ".join(["refused"] * 7)
-    inherited.__exit__(None, None, None)
+        return answer.read().split()
+
+
+def append_anew(where: Path) -> None:
+    own = LmdbStore.open(where)
+    own.append([entry(1)])
+    own.close()
+
+
+def test_a_fork_uses_nothing_that_was_opened_before(store: LmdbStore) -> None:
+    store.append([entry(0)])
+    with store.snapshot() as inherited:
+        uses = (
+            lambda: store.append([entry(1)]),
+            lambda: store.snapshot().__enter__(),
+            lambda: store.get_meta(b"name"),
+            lambda: store.put_meta(b"name", b"", expect=None),
+            lambda: store.barrier(),
+            lambda: inherited.entry(0),
+            lambda: inherited.rows(A).__next__(),
+        )
+        assert in_fork(*uses) == ["StoreError"] * 7
+
+
+def test_a_fork_must_open_the_log_anew_and_may(store: LmdbStore, tmp_path: Path) -> None:
+    store.append([entry(0)])
+    assert in_fork(lambda: append_anew(tmp_path / "log")) == ["used"]
+    assert in_fork(store.close, store.close, lambda: append_anew(tmp_path / "log")) == ["used"] * 3
     store.append([entry(2)])
     with store.snapshot() as snapshot:
-        assert [body for body, _ in snapshot.entries(0, 9)] == [b"body 0", b"body 1", b"body 2"]
+        assert [body for body, _ in snapshot.entries(0, 9)] == [b"body 0", b"body 1", b"body 1", b"body 2"]
         check_tree(snapshot)
+
+
+def test_a_fork_while_another_thread_opens_a_log_may_open_one(store: LmdbStore, tmp_path: Path) -> None:
+    held = threading.Event()
+
+    def opening() -> None:
+        with store_module._opening:
+            held.set()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=opening)
+    thread.start()
+    held.wait()
+    assert in_fork(lambda: append_anew(tmp_path / "log")) == ["used"]
+    thread.join()
+
+
+def test_a_fork_in_the_middle_of_a_use_opens_nothing_waits_for_nothing_and_ends_no_snapshot(
+    store: LmdbStore, tmp_path: Path
+) -> None:
+    """What the parent's snapshot can see would be written over by the next commits."""
+    store.append([entry(n, on=(A,)) for n in range(50)])
+    opens = (lambda: append_anew(tmp_path / "log"), store.close, lambda: append_anew(tmp_path / "log"))
+    with store.snapshot() as reading:
+        assert in_fork(*opens) == ["StoreBusyError", "used", "StoreBusyError"]
+        for n in range(60):
+            store.append([entry(100 + n, body=bytes(5_000))])
+        assert [body for body, _ in reading.entries(0, 50)] == [b"body %d" % n for n in range(50)]
+    del reading
+    writing = store._environment.begin(write=True)
+    assert in_fork(*opens) == ["StoreBusyError", "used", "StoreBusyError"]
+    writing.abort()
+    del writing
+    assert store.append([entry(1)])
+
+
+def test_a_store_whose_directory_was_put_back_writes_nothing_more_until_it_is_opened_again(
+    store: LmdbStore, tmp_path: Path
+) -> None:
+    """What it wrote, nobody else would see, and each would take the other's leaves."""
+    where, copy = tmp_path / "log", tmp_path / "copy"
+    store.append([entry(0)])
+    shutil.copytree(where, copy)
+    where.rename(tmp_path / "broken")
+    for put_back in (lambda: None, lambda: copy.rename(where)):
+        put_back()
+        for write in (lambda: store.append([entry(1)]), lambda: store.put_meta(b"name", b"", expect=None)):
+            with pytest.raises(StoreError, match="put in its place") as refused:
+                write()
+            assert (type(refused.value), refused.value.hint) == (StoreError, "close the log, and open it again")
+    store.close()
+    append_anew(where)
+    with LmdbStore.open(where).snapshot() as reading:
+        assert (reading.size, reading.meta(b"name")) == (2, None)
 
 
 def test_a_store_that_lost_what_was_durable_is_damaged(tmp_path: Path) -> None:

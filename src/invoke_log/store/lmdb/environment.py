@@ -14,6 +14,7 @@ import lmdb.verify
 from invoke_log.errors import (
     CommitUncertainError,
     InvokeLogError,
+    StoreBusyError,
     StoreDamagedError,
     StoreError,
     StoreFormatError,
@@ -59,26 +60,44 @@ Cursor: TypeAlias = "lmdb.Cursor[bytes]"
 
 
 class OpenEnvironment:
-    """An environment as this process opened it."""
+    """An environment as this process opened it. identity: device and inode of its data file."""
 
-    def __init__(self, raw: lmdb.Environment, where: Path) -> None:
+    def __init__(self, raw: lmdb.Environment, where: Path, identity: tuple[int, int]) -> None:
         self.raw = raw
         self.where = where
+        self._data_file = where / DATA_FILE
+        self._identity = identity
         self.process = os.getpid()
         self.read_only = bool(raw.flags()["readonly"])
 
     def begin(self, *, write: bool = False) -> Transaction:
         """Return a new transaction; a writing one has the write lock of all processes, which it waited for.
 
-        Raises: StoreReadOnlyError, CommitUncertainError: an earlier commit failed. StoreError.
+        Raises: StoreReadOnlyError, CommitUncertainError: an earlier commit failed. StoreError: for writing, also where
+            it is not the store in its place any more.
         """
         self.check_process()
         if write:
             self.check_writable()
         try:
-            return self.raw.begin(write=write)
+            txn = self.raw.begin(write=write)
         except lmdb.Error as exc:
             raise fault(exc, self.where) from exc
+        if write and not self._is_in_place():
+            # No other process would see what were written here: each would decide on the same heads, and sign a tree.
+            txn.abort()
+            message = f"store {self.where}: another one was put in its place, or none"
+            raise StoreError(message, hint="close the log, and open it again")
+        return txn
+
+    def close(self) -> None:
+        """Give it back. Closing twice does nothing."""
+        if self.process == os.getpid():
+            self.raw.close()
+        else:
+            # The copy that a fork left here is let go, and not closed: that would end the parent's snapshots, and where
+            # a thread of the parent's was in a commit it would wait for it for ever.
+            vars(self).pop("raw", None)
 
     def check_process(self) -> None:
         """Raise StoreError in a fork of the process that opened it: two processes would use one reader's slot."""
@@ -87,6 +106,13 @@ class OpenEnvironment:
                 f"store {self.where}: opened by process {self.process}, used in its fork {os.getpid()}",
                 hint="open the log again in the new process",
             )
+
+    def _is_in_place(self) -> bool:
+        try:
+            found = self._data_file.stat()
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._identity
 
     def check_writable(self) -> None:
         """Raise StoreReadOnlyError where it was opened read-only."""
@@ -115,7 +141,7 @@ class OpenEnvironment:
         """
         with suppress(OSError, lmdb.Error):
             # It is appended to: other processes may write to the file meanwhile, and what they write stays.
-            descriptor = os.open(self.where / DATA_FILE, os.O_WRONLY | os.O_APPEND)
+            descriptor = os.open(self._data_file, os.O_WRONLY | os.O_APPEND)
             try:
                 pages_end = (self.raw.info()["last_pgno"] + 1) * self.raw.stat()["psize"]
                 if os.lseek(descriptor, 0, os.SEEK_END) < pages_end + ROOM_BYTES // 2:
@@ -140,8 +166,8 @@ class OpenEnvironment:
         return _uncertain(exc, self.where)
 
 
-def create_environment(place: Path, meta: Mapping[bytes, bytes]) -> OpenEnvironment:
-    """Return an environment made in an empty directory, with an empty tree and the meta values.
+def create_environment(place: Path, meta: Mapping[bytes, bytes]) -> None:
+    """Make an environment in an empty directory, with an empty tree and the meta values.
 
     Raises: MalformedError: a meta value out of bounds. StoreFullError, StoreReadOnlyError, StoreError.
     """
@@ -152,15 +178,16 @@ def create_environment(place: Path, meta: Mapping[bytes, bytes]) -> OpenEnvironm
         with raw.begin(write=True) as txn:
             for name, value in {**meta, META_FORMAT: FORMAT}.items():
                 txn.put(rows.META + name, value)
+        raw.close()
     except lmdb.Error as exc:
         raise fault(exc, place) from exc
-    return OpenEnvironment(raw, place)
 
 
-def open_environment(where: Path, *, read_only: bool) -> OpenEnvironment:
-    """Return the environment in a directory, checked as far as opening it safely needs.
+def open_environment(where: Path, identity: tuple[int, int], *, read_only: bool) -> OpenEnvironment:
+    """Return the environment in a directory, checked as far as opening it safely needs. Args: as `OpenEnvironment`.
 
-    Raises: StoreFormatError, StoreDamagedError, StoreReadOnlyError, StoreError.
+    Raises: StoreFormatError, StoreDamagedError, StoreReadOnlyError, StoreError. StoreBusyError: it was in use when this
+        process was forked.
     """
     try:
         raw = _environment(where, readonly=read_only)
@@ -172,6 +199,11 @@ def open_environment(where: Path, *, read_only: bool) -> OpenEnvironment:
             raise StoreDamagedError(message, hint="restore a backup") from exc
         raise fault(exc, where) from exc
     except lmdb.Error as exc:
+        if exc.code == 0:  # not LMDB's word, but its wrapper's: an environment of this file lives in this process
+            raise StoreBusyError(
+                f"store {where}: this process was forked while the log was in use",
+                hint="fork before the log is opened, or start the process anew, as by spawn",
+            ) from exc
         raise fault(exc, where) from exc
     try:
         _refuse_cut(raw, where)
@@ -189,7 +221,7 @@ def open_environment(where: Path, *, read_only: bool) -> OpenEnvironment:
     except InvokeLogError:
         raw.close()
         raise
-    return OpenEnvironment(raw, where)
+    return OpenEnvironment(raw, where, identity)
 
 
 def fault(exc: lmdb.Error, where: Path) -> InvokeLogError:

@@ -44,6 +44,8 @@ ROOM_CHECK_COMMITS: Final = 16
 _Written = TypeVar("_Written")
 
 _opening = Lock()
+# A fork waits for whoever is opening: in the child nobody would ever give the lock back.
+os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release)
 # By device and inode of the data file. The locks of LMDB belong to a process and a file: a second environment in one
 # process would share those of the first, and drop them when it is closed.
 _open_here: WeakValueDictionary[tuple[int, int], "LmdbStore"] = WeakValueDictionary()
@@ -52,7 +54,7 @@ _open_here: WeakValueDictionary[tuple[int, int], "LmdbStore"] = WeakValueDiction
 class LmdbStore:
     """A `Store` in a directory of this machine, for any number of its processes. Threads may share it.
 
-    After a fork the child opens the log anew. Do not fork inside a snapshot: the child would give up the parent's.
+    After a fork the child opens the log anew; it cannot where any thread was using it at the fork.
     """
 
     def __init__(self, environment: OpenEnvironment) -> None:
@@ -68,7 +70,7 @@ class LmdbStore:
             MalformedError: a meta value out of bounds.
         """
         where = Path(path).absolute()
-        directory.create_whole(where, lambda place: create_environment(place, meta).raw.close())
+        directory.create_whole(where, lambda place: create_environment(place, meta))
         return cls.open(where)
 
     @classmethod
@@ -76,7 +78,8 @@ class LmdbStore:
         """Return the store in a directory; it is never created here.
 
         Raises: NotFoundError: nothing is there. StoreFormatError: half a store, none, or one of another format.
-            StoreBusyError: this process has it open. StoreReadOnlyError: no permission. StoreDamagedError, StoreError.
+            StoreBusyError: this process has it open, or was forked while it was in use. StoreReadOnlyError: no
+            permission. StoreDamagedError, StoreError.
         """
         where = Path(path).absolute()
         key = directory.identity(where / DATA_FILE, bytes_min=DATA_FILE_BYTES_MIN)
@@ -85,8 +88,8 @@ class LmdbStore:
             if held is not None:
                 if held._environment.process == os.getpid():
                     raise StoreBusyError(f"store {where}: already open in this process", hint="share it, or close it")
-                held._environment.raw.close()  # the copy that a fork left here; the parent's own stays as it is
-            store = cls(open_environment(where, read_only=read_only))
+                held._environment.close()
+            store = cls(open_environment(where, key, read_only=read_only))
             _open_here[key] = store
         return store
 
@@ -136,7 +139,7 @@ class LmdbStore:
 
     def close(self) -> None:
         """Give the store back; see `Store.close`."""
-        self._environment.raw.close()
+        self._environment.close()
         with _opening:
             for key in [key for key, store in _open_here.items() if store is self]:
                 del _open_here[key]
