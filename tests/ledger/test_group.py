@@ -12,6 +12,7 @@ from invoke_log.format.digest import EventId, LeafIndex
 from invoke_log.ledger.group import GROUP_EVENTS_MAX, Group, LoopGroup, Signed, _Ticket
 from invoke_log.rules.answer import Accepted, Answer, Unavailable
 from invoke_log.rules.governance import Refused
+from tests.harness.fork import in_fork
 
 
 def _event(number: int) -> Signed:
@@ -193,6 +194,12 @@ def test_ctrl_c_in_the_thread_that_commits_is_no_exception_in_the_others() -> No
         thread.join(timeout=10)
     assert sorted(type(answer).__name__ for answer in heard) == ["Accepted", "KeyboardInterrupt", "Unavailable"]
     assert _indexes(group.append([_event(1)])) == [7]
+
+
+def test_a_fork_is_refused_before_it_waits_for_a_thread_that_is_not_in_it() -> None:
+    group = Group(Disk().commit)
+    with group._lock:
+        assert in_fork(lambda: group.append([_event(1)])) == ["StoreError"]
 
 
 def test_tasks_of_a_loop_share_commits() -> None:

@@ -37,6 +37,7 @@ from invoke_log.rules.world import EffectState
 from invoke_log.store import protocol as store_module
 from invoke_log.store.lmdb import LmdbStore
 from invoke_log.store.protocol import Answer, Pending
+from tests.harness.fork import in_fork
 from tests.harness.live import NONCE, ORIGIN, T0, Live, audit, id_of, open_live
 from tests.harness.player import recover
 
@@ -192,6 +193,14 @@ def test_refusals_ride_the_next_tick_and_at_the_latest_the_end(live: Live) -> No
     live.log.close()
     with Log.open(path) as log:
         assert len(refusals(log)) == 2
+
+
+def test_refusals_that_wait_are_the_parents_where_a_fork_closes_its_copy_of_the_log(live: Live) -> None:
+    live.log.refuse(refusal(live), live.agent)
+    with live.log._group._lock:
+        assert in_fork(live.log.close) == ["used"]
+    live.wait(1)
+    assert len(refusals(live.log)) == 1
 
 
 class Locked:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from invoke_log.format.merkle import leaf_hash
 from invoke_log.store.lmdb import LmdbStore, reader
 from invoke_log.store.lmdb import store as store_module
 from invoke_log.store.protocol import Reader
+from tests.harness.fork import in_fork
 from tests.store.suite import A, StoreSuite, entry, head, root_of
 
 PAGE_BYTES, LAST_PAGE = 40, 136
@@ -155,28 +156,6 @@ def test_a_reader_that_was_killed_is_cleared_by_the_next_open(store: LmdbStore, 
         other.kill()
     assert cleared == 0
     again.close()
-
-
-def in_fork(*uses: Callable[[], object]) -> list[str]:
-    """Return what each use comes to in a fork: the name of its StoreError, where it has a hint, or "used"."""
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(5)
-        try:
-            for use in uses:
-                try:
-                    use()
-                    said = "used"
-                except StoreError as exc:
-                    said = type(exc).__name__ if "fork" in exc.message and exc.hint else "other"
-                os.write(write_end, f"{said} ".encode())
-        finally:
-            os._exit(0)
-    os.close(write_end)
-    os.waitpid(child, 0)
-    with os.fdopen(read_end) as answer:
-        return answer.read().split()
 
 
 def append_anew(where: Path) -> None:

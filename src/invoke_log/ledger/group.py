@@ -5,12 +5,14 @@ commits once, hands out the answers and gives the front to the next; the batch g
 """
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
+from invoke_log.errors import StoreError
 from invoke_log.ledger.admit import Opened
 from invoke_log.rules.answer import Answer, Unavailable
 from invoke_log.rules.governance import Refused
@@ -49,9 +51,23 @@ class Group:
         self._commit = commit
         self._lock = threading.Lock()
         self._waiting: deque[_Ticket] = deque()
+        self._process = os.getpid()
+
+    @property
+    def forked(self) -> bool:
+        """Whether this is a fork's copy: whoever stands in its queue, or holds its lock, is not in this process."""
+        return os.getpid() != self._process
 
     def append(self, signed: Sequence[Signed]) -> list[Answer]:
-        """Return the answers to one caller's events, once they are durable. Raises what the commit raised."""
+        """Return the answers to one caller's events, once they are durable.
+
+        Raises: what the commit raised. StoreError: in a fork.
+        """
+        if self.forked:
+            raise StoreError(
+                f"log: opened by process {self._process}, used in its fork {os.getpid()}",
+                hint="open the log again in the new process",
+            )
         ticket = _Ticket(signed)
         try:
             with self._lock:

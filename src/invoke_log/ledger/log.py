@@ -74,7 +74,8 @@ class EffectView:
 
 
 class Log:
-    """A log that this process has open; other processes may have it open too, and threads may share it.
+    """A log that this process has open; other processes may have it open too, and threads may share it. No handler of
+    a signal may: what it interrupts may be an append of its own thread.
 
     Every method raises StoreError where the store cannot answer.
     """
@@ -318,9 +319,11 @@ class Log:
             return make_receipt(world, effect, resource, note)
 
     def close(self) -> None:
-        """Append the refusals that wait, and give the store back, in any case. Closing twice does nothing."""
+        """Append the refusals that wait, and give the store back, in any case. Closing twice does nothing; in a fork
+        those that wait are the parent's.
+        """
         try:
-            if self._refusals:
+            if self._refusals and not self._group.forked:
                 self.flush()
         except StoreReadOnlyError:
             pass  # nobody can put them on record through a log that was opened for reading
