@@ -3,6 +3,7 @@
 import asyncio
 import stat
 import string
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -243,6 +244,54 @@ def test_a_tick_that_cannot_be_signed_holds_up_no_evidence(live: Live) -> None:
     live.put(live.outcome(COMMITTED))
     assert kinds(live.log, size) == ["outcome"]
     live.log._log_signer = live.log_key
+
+
+class Silent:
+    """A key in an agent that answers nothing for a minute of the clock that is never set, and then fails."""
+
+    def __init__(self, public_key: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.public_key = public_key
+        self.asked = 0
+        self.now_s = 0.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now_s)
+
+    def sign(self, message: bytes) -> bytes:
+        self.asked += 1
+        self.now_s += 60
+        raise TimeoutError
+
+
+def test_a_log_key_that_does_not_answer_is_not_waited_for_at_each_append(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S15: nor by whoever judges by the log's time. Who asks for a tick asks the key."""
+    live.put(live.begun())
+    live.clock.ms += 60_000
+    live.log._log_signer = key = Silent(live.log_key.public_key, monkeypatch)
+    live.put(live.outcome(COMMITTED))
+    live.put(live.draw(Note(about=bytes(32), text="a"), live.agent))
+    assert due_tick(live) is None
+    assert key.asked == 1
+    key.now_s += 10 * 60 - 1
+    live.put(live.draw(Note(about=bytes(32), text="b"), live.agent))
+    assert key.asked == 1
+    key.now_s += 1
+    live.put(live.draw(Note(about=bytes(32), text="c"), live.agent))
+    assert key.asked == 2
+    with pytest.raises(TimeoutError):
+        live.log.tick()
+    assert key.asked == 3
+    live.log._log_signer = live.log_key
+
+
+def test_a_key_that_does_not_answer_is_asked_for_one_of_its_refusals(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = Silent(live.agent.public_key, monkeypatch)
+    for reason in ("a", "b", "c"):
+        live.log.refuse(refusal(live, reason), key)
+    live.put(live.intent())
+    assert key.asked == 1
 
 
 def test_refusals_cost_no_commit_of_their_own(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:

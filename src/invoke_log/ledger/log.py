@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 from weakref import WeakKeyDictionary
 
-from invoke_log.errors import CommitUncertainError, LogHaltedError, NotFoundError, StoreReadOnlyError
+from invoke_log.errors import NotFoundError, StoreReadOnlyError
 from invoke_log.format import digest, keys
 from invoke_log.format.checkpoint import parse_body
 from invoke_log.format.envelope import GENESIS_LOG, Envelope, decode_body, seal
@@ -51,6 +51,8 @@ from invoke_log.rules.world import EffectState
 _log = logging.getLogger(__name__)
 TICK_AGE_MS_MAX: Final = 1_000
 """Whoever holds the log key adds a tick to an append when the last one is older [TIME-5]."""
+SIGNER_REST: Final = 10
+"""A key whose holder took long to fail is left alone for so many times as long before it is asked in passing again."""
 ADMIN_ROLES: Final = ("approver", "attestor", "repeat")
 AGENT_ROLES: Final = ("agent", "executor", "reconciler")
 
@@ -93,6 +95,8 @@ class Log:
         whoever was interrupted gives it back if it has it.
         """
         self._refusals = Refusals()
+        self._ask_again_s: dict[bytes, float] = {}
+        """By public key, on the clock that is never set."""
 
     @classmethod
     def create(cls, path: str | Path, *, origin: str, strict: bool = False) -> Self:
@@ -355,7 +359,8 @@ class Log:
     def due_tick(self, world: LiveWorld) -> tuple[Envelope, int] | None:
         """Return a sealed tick and its time in milliseconds where one is due and this process holds the log key.
 
-        Whoever is about to judge by the log's time puts it before its own events, in the same append.
+        Whoever is about to judge by the log's time puts it before its own events, in the same append. Where the key does
+        not sign now, that time stands still.
         """
         now_ms = _now_ms()
         if self._log_signer is None or now_ms - world.now_ms() < TICK_AGE_MS_MAX:
@@ -363,8 +368,8 @@ class Log:
         signer = self._signer_of_log(world.governance)
         if signer is None:
             return None
-        tick = Tick(time_ms=now_ms, covers=0, map=None)
-        return sign_event(tick, signer, log=world.governance.log_id), now_ms
+        tick = self._seal_in_passing(Tick(time_ms=now_ms, covers=0, map=None), signer, log=world.governance.log_id)
+        return (tick, now_ms) if tick is not None else None
 
     def _signer_of_log(self, governance: Governance) -> Signer | None:
         """The signer that this process was given for the log key; None: none, or of another key than is in force."""
@@ -383,9 +388,9 @@ class Log:
         riding: list[Opened | Refused] = []
 
         def ride(world: LiveWorld) -> list[Opened | Refused]:
-            due = self._tick_if_any(world) if room and not ticking else None
+            due = self.due_tick(world) if room and not ticking else None
             if due or world.ahead.events or not signed:
-                seal = partial(sign_event, log=world.governance.log_id)
+                seal = partial(self._seal_in_passing, log=world.governance.log_id)
                 riding.extend(self._refusals.sealed(seal)[: room - bool(due)])
             return [*([open_event(due[0])] if due else []), *riding]
 
@@ -394,14 +399,20 @@ class Log:
             del self._refusals.unsure[: len(riding)]
         return answers[: len(signed)]
 
-    def _tick_if_any(self, world: LiveWorld) -> tuple[Envelope, int] | None:
-        """A tick where one is due and can be signed: no outcome waits for it (S15), and time stands still without."""
+    def _seal_in_passing(self, data: Data, signer: Signer, *, log: bytes) -> Envelope | None:
+        """Return a sealed event that nobody waits for, or None: its key does not sign now.
+
+        Outcomes wait meanwhile (S15), for a minute where an SSH agent does not answer: so it is not asked each time.
+        """
+        began_s = time.monotonic()
+        if began_s < self._ask_again_s.get(signer.public_key, began_s):
+            return None
         try:
-            return self.due_tick(world)
-        except (CommitUncertainError, LogHaltedError):
-            raise
+            return sign_event(data, signer, log=log)
         except Exception as error:  # noqa: BLE001 -- whatever the signer raises
-            _log.warning("tick.unsigned", extra={"error": type(error).__name__})
+            ended_s = time.monotonic()
+            self._ask_again_s[signer.public_key] = ended_s + SIGNER_REST * (ended_s - began_s)
+            _log.warning("event.unsigned", extra={"kind": kind_of(data), "error": type(error).__name__})
             return None
 
     def _seal_tick(self, signer: Signer) -> Envelope:

@@ -3,7 +3,6 @@
 They are nobody's outcome: none of them costs a commit of its own, or holds up what does.
 """
 
-import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,6 @@ from invoke_log.log.signer import Signer
 from invoke_log.rules.governance import Refused
 from invoke_log.rules.kind import Refusal
 
-_log = logging.getLogger(__name__)
 REFUSALS_WAITING_MAX: Final = 1_000
 """Refusals that wait for the next append; before one more waits, they are appended."""
 
@@ -47,19 +45,19 @@ class Refusals:
             self._waiting[key] = (signer, refusal)
             return True
 
-    def sealed(self, seal: Callable[[Refusal, Signer], Envelope]) -> list[Opened | Refused]:
+    def sealed(self, seal: Callable[[Refusal, Signer], Envelope | None]) -> list[Opened | Refused]:
         """Return `unsure`, with those that wait signed behind it. They are appended again, as the same bytes, until the
         log has answered; while it does not, later ones wait unsigned, where equal ones are still counted together.
+
+        Args: seal: returns None where the key does not sign now; that one waits, and nobody else does.
         """
         for key in list(self._waiting) if len(self.unsure) < REFUSALS_WAITING_MAX else ():
             with self._lock:
                 signer, refusal = self._waiting[key]
-                try:
-                    self.unsure.append(open_event(seal(refusal, signer)))
-                except Exception as error:  # noqa: BLE001 -- a key that cannot sign now, as in an agent that is locked
-                    _log.warning("refusal.unsigned", extra={"reason": refusal.reason, "error": type(error).__name__})
-                    continue  # it waits, and nobody else does
-                del self._waiting[key]
+                envelope = seal(refusal, signer)
+                if envelope is not None:
+                    self.unsure.append(open_event(envelope))
+                    del self._waiting[key]
         return self.unsure
 
 
