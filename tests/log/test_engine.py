@@ -93,6 +93,20 @@ def size(engine: Engine) -> int:
         return reader.size
 
 
+def test_a_store_that_shows_nothing_is_given_back(tmp_path: Path) -> None:
+    """Or whoever keeps the error, as a debugger does, could not open the log again once it is mended."""
+    store = LmdbStore.create(tmp_path / "log", {})
+    store.append([entry(0), entry(1)])
+    store.close()
+    with lmdb.open(str(tmp_path / "log")) as raw, raw.begin(write=True) as txn:
+        txn.delete(entry_key(0))
+    kept = []
+    for _ in range(2):
+        with pytest.raises(StoreDamagedError) as damaged:
+            Engine(lambda: LmdbStore.open(tmp_path / "log"))
+        kept.append(damaged)
+
+
 def test_answers_are_those_of_the_store(opened: Opened) -> None:
     answers = opened.engine.append([entry(3, on=(CHAIN,)), entry(4, expect={CHAIN: None}), entry(5)])
     assert [isinstance(answer, Appended) for answer in answers] == [True, False, True]

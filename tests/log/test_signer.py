@@ -1,9 +1,17 @@
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from invoke_log.errors import KeyInvalidError, KeyLockedError, NotFoundError, StoreError, StoreExistsError
+from invoke_log.errors import (
+    KeyInvalidError,
+    KeyLockedError,
+    NotFoundError,
+    StoreError,
+    StoreExistsError,
+    StoreFullError,
+)
 from invoke_log.format.keys import verify
 from invoke_log.log.signer import FileSigner, load_key, lock_key_file, public_key_of, write_key_file
 from invoke_log.store import directory
@@ -46,6 +54,20 @@ def test_a_key_file_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(StoreExistsError, match=r"agent\.key"):
         write_key_file(tmp_path / "agent.key", bytes(32))
     assert load_key(tmp_path / "agent.key").public_key == PUBLIC
+
+
+def test_a_key_file_that_the_disk_did_not_take_is_not_in_the_next_ones_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(StoreFullError):
+            write_key_file(tmp_path / "agent.key", SEED)
+    assert list(tmp_path.iterdir()) == []
+    assert write_key_file(tmp_path / "agent.key", SEED).public_key == PUBLIC
 
 
 def test_a_key_file_in_a_missing_directory_is_not_written(tmp_path: Path) -> None:
@@ -146,6 +168,16 @@ def test_a_key_file_is_locked_in_place_and_again_under_another_passphrase(tmp_pa
         load_key(place, passphrase=b"one")
     assert load_key(place, passphrase=b"two").public_key == PUBLIC
     assert [path.name for path in tmp_path.iterdir()] == ["agent.key"]
+
+
+def test_a_key_file_is_locked_where_it_lies_and_not_where_a_link_to_it_does(tmp_path: Path) -> None:
+    (tmp_path / "safe").mkdir()
+    write_key_file(tmp_path / "safe" / "admin.key", SEED)
+    (tmp_path / "admin.key").symlink_to("safe/admin.key")
+    lock_key_file(tmp_path / "admin.key", passphrase=b"one")
+    assert (tmp_path / "admin.key").is_symlink()
+    assert SEED.hex() not in (tmp_path / "safe" / "admin.key").read_text()
+    assert load_key(tmp_path / "admin.key", passphrase=b"one").public_key == PUBLIC
 
 
 def test_a_key_file_that_cannot_be_replaced_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

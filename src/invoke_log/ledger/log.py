@@ -359,8 +359,8 @@ class Log:
     def due_tick(self, world: LiveWorld) -> tuple[Envelope, int] | None:
         """Return a sealed tick and its time in milliseconds where one is due and this process holds the log key.
 
-        Whoever is about to judge by the log's time puts it before its own events, in the same append. Where the key does
-        not sign now, that time stands still.
+        Whoever is about to judge by the log's time puts it before its own events, in the same append. Where the key
+        does not sign now, that time stands still.
         """
         now_ms = _now_ms()
         if self._log_signer is None or now_ms - world.now_ms() < TICK_AGE_MS_MAX:

@@ -42,8 +42,12 @@ class Engine:
         self._store = opener()
         self._lock = threading.RLock()
         self._halted = False
-        with self._store.snapshot() as reader:
-            self._good: Frontier = reader.frontier
+        try:
+            with self._store.snapshot() as reader:
+                self._good: Frontier = reader.frontier
+        except BaseException:
+            self._store.close()  # there is no engine that its caller could close
+            raise
         self._acknowledged = int(self._good.size)
 
     def append(self, pendings: Sequence[Pending]) -> list[Answer]:

@@ -114,9 +114,9 @@ def lock_key_file(path: str | Path, *, passphrase: bytes, was: bytes | None = No
 
     Raises: as `load_key` and `write_key_file`; the file then stays as it was.
     """
-    where = Path(path)
-    seed = _seed_of(where, was)
+    seed = _seed_of(Path(path), was)
     signer = FileSigner(seed)
+    where = Path(path).resolve()  # the rename would replace a link, and leave the file behind it as it was
     new = where.with_name(f".{where.name}.{secrets.token_hex(8)}")
     try:
         # Crash before the rename: the old file, and a new one that nothing names. After it: the new file, whole.
@@ -167,10 +167,15 @@ def _write(where: Path, line: bytes) -> None:
     """Write a file that is not there yet. Raises OSError."""
     # Exclusive, and 0600 from the first moment: at no time can another user read it. Crash before the end: a file that
     # is too short to be loaded, for a key that nobody has been told of.
-    with os.fdopen(os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(line)
-        stream.flush()
-        os.fsync(stream.fileno())
+    descriptor = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:  # a full disk, say: what is left of it would keep the next try out
+        where.unlink(missing_ok=True)
+        raise
 
 
 def _words(where: Path) -> list[str]:

@@ -282,7 +282,7 @@ def somebody() -> Iterator[Path]:
 
 
 def as_somebody(use: Callable[[], object]) -> str:
-    """Return the name of the exception that `use` raises in a child process without root's rights, or ""."""
+    """Return the StoreError that `use` raises in a child process without root's rights, and its hint, or ""."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
@@ -292,7 +292,7 @@ def as_somebody(use: Callable[[], object]) -> str:
             use()
             os._exit(0)
         except StoreError as exc:
-            os.write(write_end, type(exc).__name__.encode())
+            os.write(write_end, f"{type(exc).__name__}: {exc.hint}".encode())
         finally:
             os._exit(1)
     os.close(write_end)
@@ -307,8 +307,12 @@ def test_a_directory_without_write_permission_is_refused_for_writing(somebody: P
         path.chmod(0o444)
     (somebody / "log").chmod(0o555)
     before = (somebody / "log" / "data.mdb").read_bytes()
-    assert as_somebody(lambda: LmdbStore.open(somebody / "log")) == "StoreReadOnlyError"
-    assert as_somebody(lambda: LmdbStore.create(somebody / "log" / "inner", {})) == "StoreReadOnlyError"
+    refused = "StoreReadOnlyError: give this user write permission, or open it read-only"
+    assert as_somebody(lambda: LmdbStore.open(somebody / "log")) == refused
+    assert as_somebody(lambda: LmdbStore.create(somebody / "log" / "inner", {})) == refused
+    reads = as_somebody(lambda: LmdbStore.open(somebody / "log", read_only=True))
+    assert reads.startswith("StoreReadOnlyError: ")
+    assert "read a bundle, or a copy" in reads
     assert (somebody / "log" / "data.mdb").read_bytes() == before
     (somebody / "log").chmod(0o755)
 

@@ -204,7 +204,11 @@ def open_environment(where: Path, identity: tuple[int, int], *, read_only: bool)
                 f"store {where}: this process was forked while the log was in use",
                 hint="fork before the log is opened, or start the process anew, as by spawn",
             ) from exc
-        raise fault(exc, where) from exc
+        found = fault(exc, where)
+        if read_only and isinstance(found, StoreReadOnlyError):
+            hint = "who reads a store is counted in its lock.mdb, and has to write there: read a bundle, or a copy"
+            raise StoreReadOnlyError(found.message, hint=hint) from exc
+        raise found from exc
     try:
         _refuse_cut(raw, where)
         with raw.begin() as txn:
