@@ -145,7 +145,7 @@ class StoreFullError(StoreError):
 
 
 class StoreBusyError(StoreError):
-    """This process has the same log open already."""
+    """This process has the same log open already, or was forked while it was in use."""
 
     code = "store-busy"
 
