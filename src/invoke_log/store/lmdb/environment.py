@@ -201,8 +201,8 @@ def open_environment(where: Path, identity: tuple[int, int], *, read_only: bool)
     except lmdb.Error as exc:
         if exc.code == 0:  # not LMDB's word, but its wrapper's: an environment of this file lives in this process
             raise StoreBusyError(
-                f"store {where}: this process was forked while the log was in use",
-                hint="fork before the log is opened, or start the process anew, as by spawn",
+                f"store {where}: something in this process uses it, or did when it was forked",
+                hint="end what reads it; fork before the log is opened, or start the process anew, as by spawn",
             ) from exc
         found = fault(exc, where)
         if read_only and isinstance(found, StoreReadOnlyError):

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Final, Self, TypeVar
 from weakref import WeakValueDictionary
 
@@ -43,7 +43,7 @@ ROOM_CHECK_COMMITS: Final = 16
 
 _Written = TypeVar("_Written")
 
-_opening = Lock()
+_opening = RLock()
 # A fork waits for whoever is opening: in the child nobody would ever give the lock back.
 os.register_at_fork(before=_opening.acquire, after_in_parent=_opening.release, after_in_child=_opening.release)
 # By device and inode of the data file. The locks of LMDB belong to a process and a file: a second environment in one
