@@ -176,7 +176,7 @@ def test_reconcile_says_what_is_wrong_with_an_app() -> None:
 
 @pytest.mark.usefixtures("place")
 def test_a_bug_is_one_line_and_a_traceback_only_where_it_is_asked_for() -> None:
-    bug = "import invoke_log.ledger.state as state\nstate.LiveWorld.effects = lambda self: [][0]\n"
+    bug = "import invoke_log.ledger.state as state\nstate.LiveWorld.effects = lambda *_: [][0]\n"
     Path("sitecustomize.py").write_text(bug)
     search = os.pathsep.join([str(SOURCE), "."])
     for debug in ((), ("--debug",)):
