@@ -9,13 +9,14 @@ import pytest
 
 from invoke_log.audit.replay import replay
 from invoke_log.errors import ConfigInvalidError, InvokeLogError, MalformedError, StoreExistsError
+from invoke_log.format import limits
 from invoke_log.format.cbor import Value
 from invoke_log.format.checkpoint import Checkpoint, sign_checkpoint
 from invoke_log.format.digest import TreeSize, attachment_digest
 from invoke_log.format.note import NoteSignature, format_signature
 from invoke_log.ledger import recovery
 from invoke_log.ledger.log import Log
-from invoke_log.ledger.recovery import CHECKPOINT_BYTES_MAX, Survivors, recover, successor
+from invoke_log.ledger.recovery import Survivors, recover, successor
 from invoke_log.log.home import attachment_bytes
 from invoke_log.log.signer import FileSigner, load_key, lock_key_file
 from invoke_log.rules.effect import OPEN
@@ -174,7 +175,7 @@ def test_a_checkpoint_with_more_cosignatures_than_a_recovery_holds_is_refused_an
     copy, note = entries_of(live.log), live.log.checkpoint()
     keys = (NoteSignature(name="example.org/witness", key_id=n.to_bytes(4), payload=bytes(72)) for n in range(200))
     lines = [format_signature(each).encode() for each in keys]
-    most = (CHECKPOINT_BYTES_MAX - len(note)) // len(lines[0])
+    most = (limits.RECOVERY_CHECKPOINT_BYTES_MAX - len(note)) // len(lines[0])
     more, fits = (note + b"".join(lines[:count]) for count in (most + 1, most))
     with pytest.raises(MalformedError, match="holds at most 16384") as refused:
         recover(tmp_path / "new", left(copy, note=more), admin=live.admin, origin=None)

@@ -38,6 +38,9 @@ RAW_INLINE_BYTES_MAX: Final = 16_384
 ATTACHMENT_BYTES_MAX: Final = 64 << 20
 """Bytes of an attachment: a reader holds one at a time."""
 
+RECOVERY_CHECKPOINT_BYTES_MAX: Final = 16_384
+"""Bytes of the checkpoint that a recovery holds: the log's own signature is enough, and cosignatures may be many."""
+
 APPROVALS_MAX: Final = 16
 """Approvals that a START lists, and that a contract or a policy asks for; as many observations in a resolution."""
 

@@ -33,8 +33,6 @@ from invoke_log.rules.kind import Recovery, Tick
 
 CARRIED_TOGETHER: Final = 1_000
 """Leaves in one commit while a copy is carried over."""
-CHECKPOINT_BYTES_MAX: Final = 16_384
-"""Bytes of the note that a recovery holds (SPEC §6.3): the log's own signature is enough, cosignatures may be many."""
 _SUCCESSOR: Final = re.compile(r"\.e[1-9][0-9]*\Z")
 
 
@@ -92,9 +90,9 @@ def go_on(engine: Engine, *, admin: Signer, log_key: Signer, origin: str | None,
         world = LiveWorld(reader, memory)
         before, was_ms = world.governance, world.now_ms()
         if known is not None:
-            if len(known) > CHECKPOINT_BYTES_MAX:
+            if len(known) > (most := limits.RECOVERY_CHECKPOINT_BYTES_MAX):
                 raise MalformedError(
-                    f"checkpoint: {len(known)} bytes, and a recovery holds at most {CHECKPOINT_BYTES_MAX}",
+                    f"checkpoint: {len(known)} bytes, and a recovery holds at most {most}",
                     hint="of its last lines, one for each signature, leave away those of witnesses",
                 )
             last = open_checkpoint(known, before.verifier_key).checkpoint

@@ -98,7 +98,7 @@ _DATA: Final[dict[str, tuple[type, dict[str, schema.Schema]]]] = {
             "origin": schema.text(256),
             "size": schema.integer(1),
             "root": _ID,
-            "checkpoint": schema.blob(1, 16_384, nullable=True),
+            "checkpoint": schema.blob(1, limits.RECOVERY_CHECKPOINT_BYTES_MAX, nullable=True),
             "log_key": _ID,
             "amnesia": schema.boolean(),
         },
