@@ -292,7 +292,7 @@ def data_of(**changes: object) -> Change:
         ("outcome", "agent", lambda body: body.update(resource="elsewhere"), "resource-differs"),
         ("tick", "admin", lambda body: None, "grant-missing"),
         ("tick", "log_key", data_of(covers=10**6, map=bytes(32)), "tick-invalid"),
-        ("tick", "log_key", data_of(covers=1), "form-invalid"),
+        ("tick", "log_key", data_of(covers=1), "tick-overtaken"),
         ("tick", "log_key", lambda body: body.update(prev=bytes(32)), "chain-broken"),
     ],
     ids=range(26),

@@ -300,8 +300,8 @@ class Live:
     def tick(self, ms: int) -> Envelope:
         """A tick that many milliseconds after the log's time."""
         with self.log.world() as world:
-            now_ms = world.now_ms()
-        return self.log.draft(Tick(time_ms=now_ms + ms, covers=0, map=None), self.log_key)
+            data = Tick(time_ms=world.now_ms() + ms, covers=int(world.reader.size), map=None)
+        return self.log.draft(data, self.log_key)
 
     def bundle(self) -> bytes:
         items: list[bytes] = []

@@ -110,8 +110,11 @@ class Play(Worked):
         )
         return self.put({**body, **fields}, signer)
 
-    def tick(self, after_ms: int, *, by: FileSigner = LOG, covers: int = 0, root: bytes | None = None) -> bytes | str:
-        """Append the log's time: so long after T0."""
+    def tick(
+        self, after_ms: int, *, by: FileSigner = LOG, covers: int | None = None, root: bytes | None = None
+    ) -> bytes | str:
+        """Append the log's time: so long after T0, by who has seen all that is there."""
+        covers = len(self.envelopes) if covers is None else covers
         return self.say(Tick(time_ms=T0 + after_ms, covers=covers, map=root), by)
 
     def intend(self, by: FileSigner = AGENT, **changes: object) -> bytes | str:

@@ -178,9 +178,10 @@ class Story:
 
     # Time: the only clock is the tick.
 
-    def tick(self, after_ms: int = 0, *, by: str = "log", covers: int = 0, root: bytes | None = None) -> Leaf:
-        """One tick, so much later than the one before."""
+    def tick(self, after_ms: int = 0, *, by: str = "log", covers: int | None = None, root: bytes | None = None) -> Leaf:
+        """One tick, so much later than the one before, by who has seen all that is there."""
         self.now += after_ms
+        covers = len(self.leaves) if covers is None else covers
         return self.put(say.Tick(time_ms=self.now, covers=covers, map=root), by=by)
 
     def wait(self, duration_ms: int) -> Leaf:

@@ -128,7 +128,7 @@ def worked() -> Worked:
     started = log.append(a_start(intended, names), AGENT, prev=intended, bound=names)
     lost = Outcome(start=started, nonce=NONCE, status="unknown", evidence=Evidence(kind="no_answer"), result=None)
     answered = log.append(lost, AGENT, prev=started, bound=names)
-    log.append(Tick(time_ms=T0 + 61_000, covers=0, map=None), LOG)
+    log.append(Tick(time_ms=T0 + 61_000, covers=10, map=None), LOG)
     seen = Evidence(kind="tag_seen", reference="pi_1")
     present = Resolution(presence="present", contract_id=CONTRACT.id, generation=1, evidence=seen)
     log.append(present, RECONCILER, prev=answered, bound=names)

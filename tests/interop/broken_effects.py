@@ -426,6 +426,13 @@ def _(log: LogWriter) -> None:
     log.tick(1, covers=log.index + 1, map_root=bytes(32))
 
 
+@breaks("tick-overtaken")
+def _(log: LogWriter) -> None:
+    seen = log.index
+    log.tick(1)
+    log.tick(1, covers=seen)
+
+
 @breaks("observation-invalid present")
 def _(log: LogWriter) -> None:
     effect = watched(log)

@@ -55,11 +55,6 @@ def _(log: LogWriter) -> None:
     log.tick(1, more=1)
 
 
-@breaks("form-invalid covers without a map")
-def _(log: LogWriter) -> None:
-    log.tick(1, covers=1)
-
-
 @breaks("form-invalid unknown kind")
 def _(log: LogWriter) -> None:
     log.tick(1, kind="tock")

@@ -178,9 +178,10 @@ class LogWriter:
     # The usual events. Each takes what it needs and fills in the rest from what stands.
 
     def tick(
-        self, later_ms: int, *, covers: int = 0, map_root: bytes | None = None, by: str = "log", **body: Value
+        self, later_ms: int, *, covers: int | None = None, map_root: bytes | None = None, by: str = "log", **body: Value
     ) -> Said:
         self.now_ms += later_ms
+        covers = self.index if covers is None else covers
         return self.say_so(Tick(time_ms=self.now_ms, covers=covers, map=map_root), by, change={}, body=body)
 
     def grant(self, name: str, role: str, scope: Scope = EVERYTHING, *, key: bytes | None = None) -> Said:

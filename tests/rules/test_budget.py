@@ -9,7 +9,7 @@ import pytest
 from invoke_log.errors import PolicyInvalidError
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope, seal
-from invoke_log.ledger.state import FIRST_PLACE
+from invoke_log.ledger.state import FIRST_PLACE, AheadTick
 from invoke_log.rules.budget import _Tally, change_of
 from invoke_log.rules.effect import OPEN
 from invoke_log.rules.intent import Bound
@@ -276,7 +276,7 @@ def test_a_question_of_a_later_time_takes_nothing_out(live: Live) -> None:
     """[POL-6], [CALL-8]: nor does a tick that is ahead in an append and may never be durable."""
     govern(live, limited(999_999, window_ms=MINUTE))
     bound, later = claim(live, "a"), T0 + 9 * MINUTE
-    for ahead in ([], [(FIRST_PLACE, later)]):
+    for ahead in ([], [AheadTick(FIRST_PLACE, later, 0)]):
         with live.log.world() as world:
             world.ahead.ticks += ahead
             other = world.effect(live.bound(order="b").effect, bound.resource)

@@ -160,7 +160,6 @@ BROKEN: list[tuple[str, dict[str, Any], str]] = [
     ("oath", {"scope": {"effect_class": "*", "prefix": "a"}}, "prefix"),
     ("revoke", {"key": ID}, "key and grant"),
     ("revoke", {"grant": None}, "key and grant"),
-    ("tick", {"map": None}, "covers"),
     ("attestation", {"reason": ""}, "reason"),
     ("attestation", {"status": "unknown"}, "status"),
     ("resolution", {"presence": "unclear"}, "presence"),
@@ -205,10 +204,12 @@ def test_a_point_in_time_ends_where_sums_stay_exact() -> None:
         holder[name] = 7
 
 
-def test_a_tick_without_a_map_covers_0() -> None:
+@pytest.mark.parametrize("covers", [0, 3])
+def test_a_tick_covers_leaves_with_and_without_a_map(covers: int) -> None:
     """[EVT-3]"""
-    tick = say.Tick(time_ms=5, covers=0, map=None)
-    assert parse_event(body_of(tick), digest.EventId(ID)).data == tick
+    for map_root in (None, ID):
+        tick = say.Tick(time_ms=5, covers=covers, map=map_root)
+        assert parse_event(body_of(tick), digest.EventId(ID)).data == tick
 
 
 @pytest.mark.parametrize(("role", "scope"), [("admin", EVERYTHING), ("log", EVERYTHING), ("agent", EVERYTHING)])

@@ -1,7 +1,7 @@
 """Logs with a void governance event, a void tick, a duplicate, or a beginning that begins no log."""
 
 from vectors.generate import _wire as wire
-from vectors.generate._lives import charge, started
+from vectors.generate._lives import charge, started, unknown
 from vectors.generate._sample import ALLOW, CHARGE, EVERYTHING
 from vectors.generate._story import CHARGES, Cases, D, Q, Story
 from vectors.generate._wire import (
@@ -271,7 +271,47 @@ def ticks() -> Cases:
     story.wait(D + Q)
     story.suspect(effect)
     yield "tick-to-zero", story.case("it goes back to 1970: what has passed has passed [TIME-2]", "time")
+    yield from covering()
     yield from maps()
+
+
+def covering() -> Cases:
+    """What a tick covers, its signer had seen when it read its clock."""
+    story = Story()
+    story.wait(1)
+    story.tick(story.now + 1, covers=story.next - 1, void="tick-overtaken")
+    yield "tick-overtaken", story.case("its signer had not seen the tick before it [TIME-1]", "time")
+    story = Story()
+    story.tick(story.now + 1, covers=2)
+    yield "tick-covers-last", story.case("its signer had seen the tick before it, and nothing more [TIME-1]", "time")
+    story = Story()
+    story.tick(story.now + D, covers=1, void="tick-overtaken")
+    story.tick(story.now + D, covers=2)
+    yield "tick-overtaken-time", story.case("nor does it move the time [TIME-1] [TIME-2]", "time")
+    story, effect = started()
+    story.tick(story.now + 1, covers=story.next - 1)
+    story.wait(D)
+    story.suspect(effect, void="too-early")
+    story.wait(D)
+    story.suspect(effect)
+    yield (
+        "tick-held-up",
+        story.case("sealed before the START and stored after it: D counts from the next [TIME-3]", "time"),
+    )
+    story, effect = started()
+    story.tick(story.now + 1, covers=story.next)
+    story.wait(D)
+    story.suspect(effect)
+    yield (
+        "tick-covers-start",
+        story.case("its signer had seen the START, the last leaf: D counts from it [TIME-3]", "time"),
+    )
+    story, effect = unknown()
+    story.tick(story.now + 1, covers=story.next - 2)
+    tick = story.wait(D + Q)
+    story.resolution(effect, "absence", tick=tick, void="too-early")
+    story.resolution(effect, "absence", tick=story.wait(D + Q))
+    yield "tick-held-up-read", story.case("likewise D + Q, of a read's tick [TIME-3] [PRF-5]", "time")
 
 
 def maps() -> Cases:

@@ -181,7 +181,7 @@ class Story:
         self.log_id = self.govern("genesis", {"format": 1, "origin": ORIGIN, "log_key": LOG.public, "admin_keys": keys})
 
     def tick(self, time_ms: int, *, void: str | None = None, finds: Iterable[str] = (), **data: Value) -> bytes:
-        values: Map = {"time_ms": time_ms, "covers": 0, "map": None, **data}
+        values: Map = {"time_ms": time_ms, "covers": self.next, "map": None, **data}
         event_id = self.put(self.body("tick", values, self.log_key), self.log_key, void=void, finds=finds)
         if void is None:
             self.now = max(self.now, time_ms)

@@ -71,11 +71,14 @@ async function admitGovernance(event, world) {
 }
 
 /** @param {Event} event @param {World} world */
-function admitUnchained({ kind, prev, by, data }, { governance, index }) {
+function admitUnchained({ kind, prev, by, data }, world) {
+  const { governance, index } = world;
   if (prev !== null) return new Refused('chain-broken', `a ${kind} stands on no chain, want prev null`);
   if (kind === 'tick') {
     if (by !== governance.logKey) return new Refused('grant-missing', 'a tick is signed by the log key in force');
-    return data.covers > index ? new Refused('tick-invalid', `covers ${data.covers} entries at leaf ${index}`) : {};
+    if (data.covers > index) return new Refused('tick-invalid', `covers ${data.covers} entries at leaf ${index}`);
+    const last = world.lastTick();
+    return data.covers <= last ? new Refused('tick-overtaken', `its signer had not seen the tick at leaf ${last}`) : {};
   }
   return governance.granted(by) ? {} : new Refused('grant-missing', `key_${by} holds no grant at this position`);
 }

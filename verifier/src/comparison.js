@@ -230,9 +230,8 @@ export class Comparison {
     if (data.map !== null) this.#maps.push({ covers: data.covers, index: this.fold.index, claimed: data.map });
   }
 
-  /** Compare the roots that ticks carry, in one pass: they may cover more and less in turn. Asked after the leaves. */
+  /** Compare the roots that ticks carry, in one pass: each covers more than the one before. Asked after the leaves. */
   checkMaps() {
-    this.#maps.sort((one, other) => one.covers - other.covers);
     const roots = this.fold.mapRoots(this.#maps.map(({ covers }) => covers));
     for (const [at, { covers, index, claimed }] of this.#maps.entries()) {
       if (toHex(roots[at]) !== claimed)

@@ -34,7 +34,7 @@ export class Fold {
   #governance = null;
   /** @type {Map<string, Hex>} */
   #states = new Map();
-  /** @type {{ index: number, time: number }[]} */
+  /** @type {{ index: number, time: number, covers: number }[]} in order */
   #times = [];
   /**
    * @type {Map<Hex, Placed | null>} every accepted event that stands on no chain; what nothing can name later is null
@@ -79,7 +79,11 @@ export class Fold {
 
   /** @param {number} index */
   hi(index) {
-    return this.#times[this.#firstTickFrom(index + 1)]?.time ?? null;
+    return this.#times[firstFrom(this.#times, index + 1, (tick) => tick.covers)]?.time ?? null; // they ascend
+  }
+
+  lastTick() {
+    return this.#times.at(-1)?.index ?? -1;
   }
 
   /** @param {Hex} effect @param {string} resource */
@@ -182,7 +186,8 @@ export class Fold {
     if (stateHash !== undefined && event.resource !== null) this.#states.set(event.resource, stateHash);
     const placed = { index: this.index, event };
     if (event.kind === 'tick') {
-      this.#times.push({ index: this.index, time: Math.max(event.data.time_ms, this.now()) });
+      const { time_ms: time, covers } = event.data;
+      this.#times.push({ index: this.index, time: Math.max(time, this.now()), covers });
       this.#unchained.set(event.id, placed);
     } else if (ABOUT_KINDS.includes(event.kind) || event.kind === 'refusal') {
       this.#unchained.set(event.id, event.kind === 'observation' ? placed : null);

@@ -30,11 +30,11 @@ import { FREE } from './kind.js';
  */
 /**
  * The log as it stands just before the event's leaf, which is `index`; `root` is the tree's root there. `now`: the
- * time of the last tick, 0 where there is none; `lo`, `hi`: of the last tick before and the first one after a leaf;
- * null: none came yet, so nothing has passed since.
+ * time of the last tick, 0 where there is none; `lo`, `hi`: of the last tick before a leaf and the first one that
+ * covers it; null: none came yet, so nothing has passed since. `lastTick`: the leaf of the last tick, -1 without one.
  * @typedef {{
  *   index: number, root: Uint8Array | null, governance: Governance,
- *   now(): number, lo(index: number): number, hi(index: number): number | null,
+ *   now(): number, lo(index: number): number, hi(index: number): number | null, lastTick(): number,
  *   effect(effect: Hex, resource: string): EffectState, stateHash(resource: string): Hex,
  *   chained(effect: Hex, id: Hex): Placed | undefined, unchained(id: Hex, resource: string): Placed | undefined,
  *   startedBy(effect: Hex, key: Hex): boolean,

@@ -208,10 +208,8 @@ class Comparison:
     def check_maps(self) -> None:
         """Compare the roots that ticks carry with those of the leaves that they cover, all of them in one pass [MAP-8].
 
-        Asked once all leaves are read, never of a receipt, which shows some. Ticks may cover more and less in turn, and
-        each turn would begin the tree anew.
+        Asked once all leaves are read, never of a receipt, which shows some. Each tick covers more than the one before.
         """
-        self._maps.sort()
         roots = self._history.roots(covers for covers, _, _ in self._maps)
         for (covers, index, claimed), root in zip(self._maps, roots, strict=True):
             if claimed != root:

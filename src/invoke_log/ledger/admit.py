@@ -15,8 +15,8 @@ from invoke_log.format import digest, merkle
 from invoke_log.format.digest import EventId
 from invoke_log.format.envelope import Envelope, verify_envelope
 from invoke_log.ledger import chain
-from invoke_log.ledger.memo import encode_memo
-from invoke_log.ledger.state import LiveWorld, Memory, landed
+from invoke_log.ledger.memo import encode_memo, encode_tick
+from invoke_log.ledger.state import AheadTick, LiveWorld, Memory, landed
 from invoke_log.log.engine import Appended, Engine, Pending, Reader
 from invoke_log.rules.admission import AUTHORITY, Admitted, Stale, admit
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
@@ -186,7 +186,9 @@ def founding_entries(empty: Reader, envelopes: Sequence[Envelope]) -> list[Pendi
     world = LiveWorld(empty, Memory())
     pendings: list[Pending] = []
     for at, opened in enumerate(map(open_event, envelopes)):
-        judged = opened if isinstance(opened, Refused) else _judge(world, opened) if at else _found(world, opened)
+        judged = (
+            opened if isinstance(opened, Refused) else _judge_replayed(world, opened) if at else _found(world, opened)
+        )
         if not isinstance(judged, _Judged):
             raise InvokeLogError(f"event {at} of a new log is not admitted: {judged}")
         pendings.append(judged.pending)
@@ -393,8 +395,8 @@ def _unchained_rows(world: LiveWorld, event: Event) -> _Rows:
             rows.append((chain.of_handles(data.about, event.resource), event.id, b""))
         case Tick() as data:
             now_ms = max(data.time_ms, world.now_ms())
-            rows.append((chain.TICKS, event.id, now_ms.to_bytes(8, "big")))
-            world.ahead.ticks.append((world.ahead.place, now_ms))
+            rows.append((chain.TICKS, event.id, encode_tick(now_ms, data.covers)))
+            world.ahead.ticks.append(AheadTick(world.ahead.place, now_ms, data.covers))
         case _:
             pass
     return rows

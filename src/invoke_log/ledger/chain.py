@@ -13,7 +13,7 @@ from invoke_log.format.digest import attachment_digest
 _NO_RESOURCE: Final = bytes(16)
 GOVERNANCE: Final = _NO_RESOURCE + b"g"
 TICKS: Final = _NO_RESOURCE + b"t"
-"""Every tick in order; the memo is its effective time, 8 bytes."""
+"""Every tick in order; the memo is its effective time and what it covers, 8 bytes each."""
 COUNTS: Final = _NO_RESOURCE + b"c"
 """Every event that changes what budgets count. The memo is one byte, 1 where something begins to count and 0 where it
 ceases, and the id of the event that does: 32 bytes.

@@ -24,7 +24,14 @@ from invoke_log.format.envelope import GENESIS_LOG, Envelope, decode_body, seal
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.note import parse_note
 from invoke_log.ledger import chain
-from invoke_log.ledger.admit import Opened, append_events, founding_entries, open_event, open_events
+from invoke_log.ledger.admit import (
+    APPEND_ATTEMPTS_MAX,
+    Opened,
+    append_events,
+    founding_entries,
+    open_event,
+    open_events,
+)
 from invoke_log.ledger.approval import PendingIntent, not_pending, pending
 from invoke_log.ledger.bundle import write_bundle
 from invoke_log.ledger.group import Group, LoopGroup
@@ -34,6 +41,7 @@ from invoke_log.ledger.state import LiveWorld, Memory
 from invoke_log.log import home
 from invoke_log.log.engine import APPEND_COUNT_MAX, Engine
 from invoke_log.log.signer import FileSigner, Signer
+from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Answer, Duplicate, Unavailable
 from invoke_log.rules.event import (
     CHAINED_KINDS,
@@ -167,7 +175,13 @@ class Log:
         signer = self._signer_of_log(self.governance)
         if signer is None:
             return None
-        answer = self.append(self._seal_tick(signer))
+        for _ in range(APPEND_ATTEMPTS_MAX):
+            with self.world() as world:
+                # Never behind the log's own time, as when this machine's clock was set back: replay would report it.
+                data = Tick(time_ms=max(_now_ms(), world.now_ms()), covers=int(world.reader.size), map=None)
+            answer = self.append(self.draft(data, signer))
+            if not isinstance(answer, Stale):  # another's came first, and may not cover what stood before this call
+                break
         if not isinstance(answer, Duplicate):
             return answer
         self.flush()
@@ -368,7 +382,8 @@ class Log:
         signer = self._signer_of_log(world.governance)
         if signer is None:
             return None
-        tick = self._seal_in_passing(Tick(time_ms=now_ms, covers=0, map=None), signer, log=world.governance.log_id)
+        data = Tick(time_ms=now_ms, covers=int(world.reader.size), map=None)
+        tick = self._seal_in_passing(data, signer, log=world.governance.log_id)
         return (tick, now_ms) if tick is not None else None
 
     def _signer_of_log(self, governance: Governance) -> Signer | None:
@@ -414,12 +429,6 @@ class Log:
             self._ask_again_s[signer.public_key] = ended_s + SIGNER_REST * (ended_s - began_s)
             _log.warning("event.unsigned", extra={"kind": kind_of(data), "error": type(error).__name__})
             return None
-
-    def _seal_tick(self, signer: Signer) -> Envelope:
-        # Never behind the log's own time, as when this machine's clock was set back: replay would report the decrease.
-        with self.world() as world:
-            now_ms = max(_now_ms(), world.now_ms())
-        return self.draft(Tick(time_ms=now_ms, covers=0, map=None), signer)
 
 
 def founding_events(signers: dict[str, FileSigner], *, origin: str, now_ms: int) -> list[Envelope]:

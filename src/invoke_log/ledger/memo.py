@@ -1,4 +1,5 @@
-"""The folded state of an effect as the store keeps it beside the chain's head: at most 256 bytes. Not on the wire.
+"""What the store keeps beside a chain's head, not on the wire: an effect's folded state in at most 256 bytes, and of a
+tick its time and what it covers.
 
 A memo names the events that the state rests on and does not repeat them; whoever reads it loads them. The auditor
 never does: it derives the state again.
@@ -36,6 +37,16 @@ class Memo:
     sealed_request: bytes | None
     tainted: int | None
     absorbed: int
+
+
+def encode_tick(time_ms: int, covers: int) -> bytes:
+    """Return the memo of a tick, 16 bytes: its time (TIME-2) and how many leaves it covers."""
+    return time_ms.to_bytes(8, "big") + covers.to_bytes(8, "big")
+
+
+def decode_tick(raw: bytes) -> tuple[int, int]:
+    """Return what `encode_tick` took."""
+    return int.from_bytes(raw[:8], "big"), int.from_bytes(raw[8:], "big")
 
 
 def encode_memo(state: EffectState, *, last_send: bytes | None) -> bytes:

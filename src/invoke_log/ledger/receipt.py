@@ -5,6 +5,7 @@ from invoke_log.format.envelope import decode_body
 from invoke_log.format.note import parse_note
 from invoke_log.format.receipt import Header, Shown, encode_header, encode_shown, encode_trailer
 from invoke_log.ledger import chain
+from invoke_log.ledger.memo import decode_tick
 from invoke_log.ledger.state import LiveWorld
 from invoke_log.log.prove import inclusions
 from invoke_log.rules.kind import Observation, Resolution
@@ -54,13 +55,13 @@ def _named(world: LiveWorld, resource: str, event_ids: list[bytes]) -> list[int]
 
 
 def _ticks_around(world: LiveWorld, leaves: list[int]) -> set[int]:
-    """The ticks before and after each leaf; args: leaves, ascending."""
+    """The tick before each leaf, and those after it up to the one that covers it; args: leaves, ascending."""
     ticks: set[int] = set()
-    following = -1
+    covered = 0
     for index in leaves:
-        if index < following:
-            continue  # it lies between the same two as the leaf before it, or after that very leaf
-        rows = (world.reader.row_at_or_before(chain.TICKS, index - 1), world.reader.row_after(chain.TICKS, index))
-        ticks |= {int(row.index) for row in rows if row is not None}
-        following = int(rows[1].index) if rows[1] is not None else int(world.reader.size)
+        if index < covered:
+            continue  # what is shown for the leaf before it shows this one's
+        before, after = world.reader.row_at_or_before(chain.TICKS, index - 1), list(world.ticks_after(index))
+        ticks |= {int(row.index) for row in (before, *after) if row is not None}
+        covered = decode_tick(after[-1].memo)[1] if after else int(world.reader.size)
     return ticks

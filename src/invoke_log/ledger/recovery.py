@@ -114,7 +114,8 @@ def go_on(engine: Engine, *, admin: Signer, log_key: Signer, origin: str | None,
     assert isinstance(recovery, Opened)
     event = recovery.event
     # Crash before the tick: what is unknown stays so a little longer, until D + Q after whichever tick comes first.
-    tick = sign_event(Tick(time_ms=max(event.at_ms, was_ms), covers=0, map=None), log_key, log=event.id)
+    at_ms, covers = max(event.at_ms, was_ms), data.size + 1
+    tick = sign_event(Tick(time_ms=at_ms, covers=covers, map=None), log_key, log=event.id)
     _require(append_events(engine, memory, [open_event(tick)])[0])
     return event.id
 

@@ -9,14 +9,14 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.format.digest import EventId
 from invoke_log.format.envelope import decode_body
 from invoke_log.ledger import chain
-from invoke_log.ledger.memo import Memo, decode_memo
+from invoke_log.ledger.memo import Memo, decode_memo, decode_tick
 from invoke_log.log.engine import ChainRow, Reader
 from invoke_log.rules.budget import Change, Counted, Spending, counted, counted_event
 from invoke_log.rules.contract import Contract
@@ -64,12 +64,20 @@ class Memory:
                 self._effects.popitem(last=False)
 
 
+class AheadTick(NamedTuple):
+    """A tick of the append in the making: its place, its time (TIME-2), and what it covers."""
+
+    place: int
+    time_ms: int
+    covers: int
+
+
 @dataclass(slots=True)
 class Ahead:
     """What the earlier entries of the same append will have changed, once they are durable.
 
-    events: by id, each with its place: below every leaf, and in their order from `FIRST_PLACE` down. ticks: place and
-    time. counts: what changes for budgets.
+    events: by id, each with its place: below every leaf, and in their order from `FIRST_PLACE` down. counts: what
+    changes for budgets.
     """
 
     heads: dict[bytes, bytes] = field(default_factory=dict)
@@ -77,7 +85,7 @@ class Ahead:
     events: dict[bytes, tuple[int, Event]] = field(default_factory=dict)
     governance: Governance | None = None
     redrives: dict[bytes, bytes] = field(default_factory=dict)
-    ticks: list[tuple[int, int]] = field(default_factory=list)
+    ticks: list[AheadTick] = field(default_factory=list)
     counts: list[Change] = field(default_factory=list)
 
     @property
@@ -136,22 +144,43 @@ class LiveWorld:
         if index < 0:
             # Where no leaf is known yet, the last tick of all decides: it has to be still the last one then.
             self.head(chain.TICKS)
-            for place, time in reversed(self.ahead.ticks):
-                if index == PENDING or place > index:
-                    return time
+            for tick in reversed(self.ahead.ticks):
+                if index == PENDING or tick.place > index:
+                    return tick.time_ms
             row = self._row(chain.TICKS)
         else:
             row = self.reader.row_at_or_before(chain.TICKS, index - 1) if index else None
-        return int.from_bytes(row.memo, "big") if row else 0
+        return decode_tick(row.memo)[0] if row else 0
 
     def hi(self, index: int) -> int | None:
         if index == PENDING:
             return None
-        row = self.reader.row_after(chain.TICKS, index) if index >= 0 else None
-        if row is not None:
-            return int.from_bytes(row.memo, "big")
+        for row in self.ticks_after(index) if index >= 0 else ():
+            time_ms, covers = decode_tick(row.memo)
+            if covers > index:
+                return time_ms
         self.head(chain.TICKS)
-        return next((time for place, time in self.ahead.ticks if index >= 0 or place < index), None)
+        leaf = index if index >= 0 else self._leaf(index)
+        return next((tick.time_ms for tick in self.ahead.ticks if tick.covers > leaf), None)
+
+    def last_tick(self) -> tuple[int, bytes] | None:
+        head, row = self.head(chain.TICKS), self._row(chain.TICKS)
+        if self.ahead.ticks:
+            leaf: int | None = self._leaf(self.ahead.ticks[-1].place)
+        else:
+            leaf = row.index if row else None
+        return (leaf, head) if leaf is not None and head is not None else None
+
+    def _leaf(self, place: int) -> int:
+        """The leaf at which a place will lie at the earliest: where nobody else appends, that very leaf."""
+        return int(self.reader.size) + FIRST_PLACE - place
+
+    def ticks_after(self, index: int) -> Iterator[ChainRow]:
+        """Return the stored ticks after a leaf up to the one that covers it: the first or the second [TIME-1]."""
+        row = self.reader.row_after(chain.TICKS, index)
+        while row is not None:
+            yield row
+            row = self.reader.row_after(chain.TICKS, row.index) if decode_tick(row.memo)[1] <= index else None
 
     def effect(self, effect: bytes, resource: str) -> EffectState:
         name = chain.of_effect(effect, resource)

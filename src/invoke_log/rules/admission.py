@@ -112,7 +112,7 @@ def admit(event: Event, world: World, *, index: int = PENDING, root: ReadRoot | 
             if isinstance(event.data, Intent)
             else _admit_chained(event, world, index=index)
         )
-    return _admit_unchained(event, governance, index=index)
+    return _admit_unchained(event, world, index=index)
 
 
 def _admit_governance(event: Event, governance: Governance, *, index: int, root: ReadRoot | None) -> Judgement:
@@ -124,7 +124,8 @@ def _admit_governance(event: Event, governance: Governance, *, index: int, root:
     return after if isinstance(after, Refused) else Admitted(governance=after)
 
 
-def _admit_unchained(event: Event, governance: Governance, *, index: int) -> Judgement:
+def _admit_unchained(event: Event, world: World, *, index: int) -> Judgement:
+    governance = world.governance
     if event.prev is not None:
         return Refused(code="chain-broken", reason=f"a {event.kind} stands on no chain, want prev null")
     if isinstance(event.data, Tick):
@@ -132,6 +133,11 @@ def _admit_unchained(event: Event, governance: Governance, *, index: int) -> Jud
             return Refused(code="grant-missing", reason="a tick is signed by the log key in force")
         if index != PENDING and event.data.covers > index:
             return Refused(code="tick-invalid", reason=f"covers {event.data.covers} entries at leaf {index}")
+        last = world.last_tick()
+        if last is not None and event.data.covers <= last[0]:
+            # Its clock may have been read before that tick's: what it says of the time is out of date.
+            reason = f"its signer had not seen the tick at leaf {last[0]}"
+            return Stale(code="tick-overtaken", head=last[1], reason=reason)
         return Admitted()
     if not governance.granted(event.by):
         return Refused(code="grant-missing", reason=f"key_{event.by.hex()} holds no grant at this position")

@@ -47,6 +47,8 @@ class Fold:
         self._states: dict[str, bytes] = {}
         self._tick_leaves: list[int] = []
         self._tick_times: list[int] = []
+        self._tick_covers: list[int] = []
+        self._last_tick: tuple[int, bytes] | None = None
         self._ticks: dict[bytes, tuple[int, Event]] = {}
         self._observations: dict[bytes, tuple[int, Event]] = {}
         self._others: set[bytes] = set()
@@ -70,8 +72,11 @@ class Fold:
         return self._tick_times[position - 1] if position else 0
 
     def hi(self, index: int) -> int | None:
-        position = bisect_right(self._tick_leaves, index)
-        return self._tick_times[position] if position < len(self._tick_leaves) else None
+        position = bisect_right(self._tick_covers, index)  # they ascend: each covers the tick before it [TIME-1]
+        return self._tick_times[position] if position < len(self._tick_covers) else None
+
+    def last_tick(self) -> tuple[int, bytes] | None:
+        return self._last_tick
 
     def effect(self, effect: bytes, resource: str) -> EffectState:
         known = self.effects.get(effect)
@@ -150,6 +155,8 @@ class Fold:
         elif isinstance(event.data, Tick):
             self._tick_leaves.append(index)
             self._tick_times.append(max(event.data.time_ms, self.now_ms()))
+            self._tick_covers.append(event.data.covers)
+            self._last_tick = (index, event.id)
             self._ticks[event.id] = (index, event)
         elif isinstance(event.data, Observation):
             self._observations[event.id] = (index, event)

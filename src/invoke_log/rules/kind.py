@@ -153,7 +153,9 @@ class Oath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """The log's time; `map` is the map root after `covers` entries, or null."""
+    """The log's time, by a clock that was read after its signer had seen `covers` leaves; `map` is the map root after
+    those, or null.
+    """
 
     time_ms: int
     covers: int

@@ -86,7 +86,11 @@ class World(Protocol):
         ...
 
     def hi(self, index: int) -> int | None:
-        """The time of the first tick after a leaf; None while there is none: nothing has passed since [TIME-3]."""
+        """The time of the first tick that covers a leaf; None while none came: nothing has passed since [TIME-3]."""
+        ...
+
+    def last_tick(self) -> tuple[int, bytes] | None:
+        """The leaf and the id of the last tick; None: none has come."""
         ...
 
     def effect(self, effect: bytes, resource: str) -> EffectState:

@@ -162,7 +162,7 @@ def test_open_refuses_another_format(tmp_path: Path, written: bytes | None) -> N
             txn.delete(b"mformat")
         else:
             txn.put(b"mformat", written)
-    with pytest.raises(StoreFormatError, match=r"this release reads b'invoke-log store 2'") as caught:
+    with pytest.raises(StoreFormatError, match=r"this release reads b'invoke-log store 3'") as caught:
         LmdbStore.open(tmp_path / "log")
     assert caught.value.hint is not None
 

@@ -25,7 +25,7 @@ from invoke_log.store import directory
 from invoke_log.store.lmdb import rows
 from invoke_log.store.protocol import check_meta
 
-FORMAT: Final = b"invoke-log store 2"
+FORMAT: Final = b"invoke-log store 3"
 META_FORMAT: Final = b"format"
 """The meta value that says what the directory is; the store writes it, and opens no other."""
 
