@@ -163,14 +163,16 @@ def _() -> bytes | str:
 
 breaks("[TIME-1]", "grant-missing")(lambda: Play().tick(1, by=ADMIN))
 breaks("[TIME-1]", "tick-invalid")(lambda: Play().tick(1, covers=10_000, root=ID))
+breaks("[TIME-1]", "tick-overtaken")(lambda: Play().tick(1, covers=1))
 breaks("[EVT-1]", "chain-broken")(lambda: Play().say(Tick(time_ms=T0, covers=0, map=None), LOG, prev=ID))
 
 
 @breaks("[ADM-6]", "duplicate")
 def _() -> bytes | str:
     play = Play()
-    must(play.tick(1))
-    return play.tick(1)
+    covers = len(play.envelopes)
+    must(play.tick(1, covers=covers))
+    return play.tick(1, covers=covers)
 
 
 # Intents, in the order of [EFF-2]

@@ -12,7 +12,7 @@ from invoke_log.log.signer import FileSigner
 from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
 from invoke_log.rules.answer import NAMES, Accepted, Duplicate
 from invoke_log.rules.governance import EVERYTHING, Refused
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Note, Revoke, Suspect, Tick
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Freeze, Note, Revoke, Suspect
 from invoke_log.store.lmdb import LmdbStore
 from invoke_log.store.protocol import Answer, Pending
 from tests.harness.live import D_MS, Q_MS, T0, TTL_MS, Live, id_of, open_live
@@ -332,31 +332,45 @@ def test_suspect_and_absence_wait_for_ticks_of_the_log(live: Live) -> None:
     assert live.answer(live.absent()) == "accepted"
 
 
-def test_the_first_tick_of_an_append_is_the_first_after_what_stands_before_it(live: Live) -> None:
+def test_a_tick_bounds_what_stands_before_its_own_append(live: Live) -> None:
     live.append(live.begun())
-    assert live.answer(live.tick(1), live.tick(1 + D_MS), live.suspect()) == "accepted"
-    live.append(live.begun(live.bound(order="2")))
-    suspect = live.suspect(live.bound(order="2"))
-    assert live.answer(live.tick(1), live.tick(D_MS), suspect) == "refused too-early"
+    assert live.answer(live.tick(1), live.suspect()) == "refused too-early"
+    assert live.answer(live.tick(D_MS), live.suspect()) == "accepted"
     assert live.audit().findings == ()
 
 
-def test_a_tick_that_comes_before_an_event_of_the_same_append_is_none_after_it(live: Live) -> None:
-    """[TIME-3]: the START's hi is the second tick, and its deadline has not passed since."""
+def test_a_tick_that_was_held_up_bounds_nothing_that_came_meanwhile(live: Live) -> None:
+    """[TIME-3]: it was sealed before the START, and nobody knows how long before."""
+    held_up = live.tick(1)
+    intent, start = live.begun()
+    live.append(intent, start)
+    assert live.answer(held_up) == "accepted"
+    live.wait(D_MS)
+    assert live.answer(live.suspect()) == "refused too-early"
+    live.wait(D_MS)
+    assert live.answer(live.suspect()) == "accepted"
+    assert live.audit().findings == ()
+
+
+def test_a_tick_bounds_nothing_of_its_own_append(live: Live) -> None:
+    """[TIME-3]: what goes with it into one commit, its signer has not seen on the log."""
     intent, start = live.begun()
     suspect = live.draw(Suspect(start=id_of(start)), live.agent, prev=id_of(start))
-    live.clock.ms += 1  # or the first tick would be the log's own, once more
-    answers = live.append(live.tick(0), intent, start, live.tick(D_MS), suspect)
-    assert [isinstance(answer, Accepted) for answer in answers] == [True, True, True, True, False]
-    assert isinstance(answers[4], Refused)
-    assert answers[4].code == "too-early"
+    answers = live.append(intent, start, live.tick(D_MS), suspect)
+    assert [NAMES[type(answer)] for answer in answers] == ["accepted", "accepted", "accepted", "refused"]
+    assert live.answer(live.tick(1), live.suspect()) == "refused too-early"
+    assert live.answer(live.tick(D_MS), live.suspect()) == "accepted"
     assert live.audit().findings == ()
 
 
-def test_a_tick_that_lost_the_race_to_a_later_one_is_stale_and_no_finding(live: Live) -> None:
-    slow = live.log.draft(Tick(time_ms=T0 + 10, covers=0, map=None), live.log_key)
-    live.wait(20)
-    assert live.answer(slow) == "stale tick-backwards"
+def test_a_tick_that_another_overtook_is_stale_and_moves_nothing(live: Live) -> None:
+    """[TIME-1]: also where its time is the later one, as of a clock that has been set back since."""
+    slow, fast = live.tick(10), live.tick(20)
+    live.wait(15)
+    for late in (slow, fast):
+        assert live.answer(late) == "stale tick-overtaken"
+    assert live.answer(live.tick(0), live.tick(5)) == "stale tick-overtaken"
+    assert live.answer(live.tick(-1)) == "stale tick-backwards"
     assert live.audit().findings == ()
 
 
@@ -379,14 +393,3 @@ def test_whoever_holds_the_log_key_puts_a_tick_to_an_append_a_second_later(live:
     live.append(live.intent(live.bound(order="2")))
     kinds = [entry.event.kind for entry in live.log.entries(size + 1)]
     assert sorted(kinds) == ["intent", "tick"]
-
-
-def test_of_two_ticks_in_one_append_the_first_is_the_one_after_a_send(live: Live) -> None:
-    """A deadline counts from the first tick after the send, which is not durable yet either [TIME-3]."""
-    intent, start = live.begun()
-    suspect = live.draw(Suspect(start=id_of(start)), live.agent, prev=id_of(start))
-    late = live.draw(Suspect(start=id_of(start)), live.agent, prev=id_of(start), at_ms=1)
-    ticks = [live.tick(10), live.tick(9 + D_MS)]
-    answers = live.append([intent, start, *ticks, suspect, live.tick(10 + D_MS), late])
-    assert [NAMES[type(answer)] for answer in answers] == [*["accepted"] * 4, "refused", "accepted", "accepted"]
-    assert live.audit().findings == ()

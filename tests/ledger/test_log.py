@@ -24,6 +24,7 @@ from invoke_log.errors import (
 )
 from invoke_log.format import digest, keys
 from invoke_log.format.checkpoint import open_checkpoint
+from invoke_log.format.digest import LeafIndex
 from invoke_log.format.envelope import Envelope
 from invoke_log.ledger import log as log_module
 from invoke_log.ledger import refusals as refusals_module
@@ -38,6 +39,7 @@ from invoke_log.rules.world import EffectState
 from invoke_log.store import protocol as store_module
 from invoke_log.store.lmdb import LmdbStore
 from invoke_log.store.protocol import Answer, Pending
+from tests.harness.between import raced
 from tests.harness.fork import in_fork
 from tests.harness.live import NONCE, ORIGIN, T0, Live, audit, id_of, open_live
 from tests.harness.player import recover
@@ -548,14 +550,15 @@ def test_what_threads_open_is_judged_in_its_own_order_and_answered_one_by_one(li
         live.log.append_many(drawn)
 
 
-def test_the_time_may_be_told_twice_in_one_millisecond(live: Live) -> None:
-    first = live.log.tick()
-    live.log.refuse(refusal(live), live.agent)
-    size = len(kinds(live.log))
-    second = live.log.tick()
-    assert isinstance(first, Accepted)
-    assert second == first
-    assert kinds(live.log, size) == ["refusal"]
+def test_the_time_may_be_told_twice_in_one_millisecond(tmp_path: Path) -> None:
+    """By two who have seen the same: then it is one tick, and whoever comes second is told where it stands."""
+    with raced(tmp_path) as (live, between, other):
+        same = live.tick(0)
+        live.log.refuse(refusal(live), live.agent)
+        size = len(kinds(live.log))
+        between.before.append(lambda: other.append(same))
+        assert live.log.tick() == Accepted(id=id_of(same), index=LeafIndex(size))
+        assert kinds(live.log, size) == ["tick", "refusal"]
 
 
 def test_what_is_covered_is_handed_out_without_the_log_key(live: Live) -> None:

@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreError, StoreFullError, StoreReadOnlyError
+from invoke_log.format.envelope import Envelope
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.admission import Collision, Stale
@@ -16,7 +18,7 @@ from invoke_log.rules.answer import Accepted, Duplicate, Unavailable
 from invoke_log.rules.answer import Answer as LogAnswer
 from invoke_log.rules.contract import complete_contract, parse_contract
 from invoke_log.rules.governance import EVERYTHING
-from invoke_log.rules.kind import Freeze, Note, Refusal, Revoke
+from invoke_log.rules.kind import Freeze, Note, Refusal, Revoke, Scope
 from tests.harness.between import fail, on_disk, raced
 from tests.harness.live import PARTIAL, Live, id_of, open_live
 
@@ -55,9 +57,9 @@ def test_what_was_answered_because_of_an_overtaken_event_is_answered_anew(tmp_pa
 
 def test_what_was_accepted_beside_an_overtaken_event_stays_so(tmp_path: Path) -> None:
     with raced(tmp_path) as (live, between, other):
-        note, sooner, later = live.draw(Note(about=bytes(32), text="seen"), live.agent), live.tick(1), live.tick(2)
-        between.before.append(lambda: other.append(sooner))
-        assert [type(answer) for answer in live.append([later, note])] == [Accepted, Accepted]
+        note, theirs, ours = live.draw(Note(about=bytes(32), text="seen"), live.agent), live.tick(1), live.tick(2)
+        between.before.append(lambda: other.append(theirs))
+        assert [type(answer) for answer in live.append([ours, note])] == [Stale, Accepted]
 
 
 def test_a_refusal_that_rides_with_an_overtaken_event_is_on_record_all_the_same(tmp_path: Path) -> None:
@@ -100,23 +102,40 @@ def test_a_tick_that_comes_first_makes_the_verdict_stale(tmp_path: Path) -> None
         assert live.answer(live.intent()) == "accepted"
 
 
-def test_two_ticks_at_once_are_both_kept_where_the_later_one_comes_last(tmp_path: Path) -> None:
+def test_of_two_ticks_at_once_one_counts(tmp_path: Path) -> None:
+    """[TIME-1]: none was sealed after the other, so neither says what time had passed since."""
     with raced(tmp_path) as (live, between, other):
-        sooner, later = live.tick(1), live.tick(2)
-        between.before.append(lambda: other.append(sooner))
-        assert live.answer(later) == "accepted"
-        sooner, later = live.tick(1), live.tick(2)
-        between.before.append(lambda: other.append(later))
-        assert live.answer(sooner) == "stale tick-backwards"
+        for mine, theirs in ((2, 1), (1, 2)):
+            ours, first = live.tick(mine), live.tick(theirs)
+            between.before.append(partial(other.append, first))
+            assert live.answer(ours) == "stale tick-overtaken"
+
+
+def test_whoever_tells_the_time_and_is_overtaken_tells_it_again(tmp_path: Path) -> None:
+    """The other's tick need not cover what stood before this call [TIME-3]."""
+    with raced(tmp_path) as (live, between, other):
+        theirs, start = live.tick(1), live.begun()
+        live.append(start)
+        between.before.append(lambda: other.append(theirs))
+        leaf = live.state().send
+        assert leaf is not None
+        assert isinstance(live.log.tick(), Accepted)
+        with live.log.world() as world:
+            assert world.hi(leaf.index) is not None
+
+
+def elsewhere(live: Live) -> Envelope:
+    """A governance event that no intent here is judged by, and that each has to be judged again for."""
+    return live.log.draft(Freeze(scope=Scope(effect_class="other/1", prefix=""), reason="theirs"), live.admin)
 
 
 def test_whoever_always_loses_is_told_to_ask_again(tmp_path: Path) -> None:
     with raced(tmp_path) as (live, between, other):
-        losing = live.tick(1_000_000)
+        losing = live.intent()
 
         def lose() -> None:
             between.before.append(lose)
-            assert isinstance(other.append(live.tick(1)), Accepted)
+            assert isinstance(other.append(elsewhere(live)), Accepted)
 
         between.before.append(lose)
         assert isinstance(live.append(losing)[0], Unavailable)
@@ -216,7 +235,11 @@ def test_a_full_disk_stores_nothing_and_is_raised(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_at_the_second_try_takes_back_no_acceptance(tmp_path: Path) -> None:
     with raced(tmp_path) as (live, between, other):
-        note, theirs, ours = live.draw(Note(about=bytes(32), text="seen"), live.agent), live.tick(1), live.tick(2)
+        aside = live.bound(order="2")
+        live.append(live.begun())
+        live.append(live.begun(aside))
+        note = live.draw(Note(about=bytes(32), text="seen"), live.agent)
+        theirs, ours = live.outcome(bound=aside), live.outcome()
         between.before = [lambda: other.append(theirs), fail(StoreFullError("no space"))]
         assert [type(answer) for answer in live.append([note, ours])] == [Accepted, Unavailable]
         assert live.answer(ours) == "accepted"

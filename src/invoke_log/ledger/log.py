@@ -170,7 +170,7 @@ class Log:
     def tick(self) -> Answer | None:
         """Append the log's time and the refusals that wait, or return None: this process does not hold the log key.
 
-        A second tick of one millisecond is the first one: accepted, at its leaf.
+        Two ticks of one millisecond by who has seen the same are one: accepted, at its leaf.
         """
         signer = self._signer_of_log(self.governance)
         if signer is None:

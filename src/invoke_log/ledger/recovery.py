@@ -113,9 +113,10 @@ def go_on(engine: Engine, *, admin: Signer, log_key: Signer, origin: str | None,
     _require(append_replayed(engine, memory, [recovery])[0])
     assert isinstance(recovery, Opened)
     event = recovery.event
-    # Crash before the tick: what is unknown stays so a little longer, until D + Q after whichever tick comes first.
-    at_ms, covers = max(event.at_ms, was_ms), data.size + 1
-    tick = sign_event(Tick(time_ms=at_ms, covers=covers, map=None), log_key, log=event.id)
+    # Crash before the tick: nothing is missing. Its clock was read before the recovery was stored, so that it does not
+    # cover it: what is unknown stays so until D + Q after whichever tick comes next.
+    told = Tick(time_ms=max(event.at_ms, was_ms), covers=data.size, map=None)
+    tick = sign_event(told, log_key, log=event.id)
     _require(append_events(engine, memory, [open_event(tick)])[0])
     return event.id
 

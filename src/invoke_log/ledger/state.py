@@ -164,12 +164,11 @@ class LiveWorld:
         return next((tick.time_ms for tick in self.ahead.ticks if tick.covers > leaf), None)
 
     def last_tick(self) -> tuple[int, bytes] | None:
-        head, row = self.head(chain.TICKS), self._row(chain.TICKS)
+        self.head(chain.TICKS)
         if self.ahead.ticks:
-            leaf: int | None = self._leaf(self.ahead.ticks[-1].place)
-        else:
-            leaf = row.index if row else None
-        return (leaf, head) if leaf is not None and head is not None else None
+            return self._leaf(self.ahead.ticks[-1].place), self.ahead.heads[chain.TICKS]
+        row = self._row(chain.TICKS)
+        return (row.index, row.head) if row else None
 
     def _leaf(self, place: int) -> int:
         """The leaf at which a place will lie at the earliest: where nobody else appends, that very leaf."""
