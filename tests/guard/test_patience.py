@@ -59,7 +59,8 @@ def test_what_does_not_settle_is_looked_at_less_and_less_often_up_to_a_cap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with open_shop(tmp_path, send_deadline_ms=D_MS, read_back=PARTIAL_READ) as shop:
-        shop.live.append(shop.live.begun(), shop.live.tick(1))
+        shop.live.append(shop.live.begun())
+        shop.live.append(shop.live.tick(1))
         shop.live.append(shop.live.outcome(UNKNOWN))
         looks = watch(shop, monkeypatch, for_s=LONG_S)
     gaps = [later - earlier for (earlier, _), (later, _) in pairwise(looks)]
@@ -69,7 +70,8 @@ def test_what_does_not_settle_is_looked_at_less_and_less_often_up_to_a_cap(
 
 
 def test_each_deadline_is_kept_to_the_moment_and_not_before(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.live.append(shop.live.begun(), shop.live.tick(1))
+    shop.live.append(shop.live.begun())
+    shop.live.append(shop.live.tick(1))
     looks = watch(shop, monkeypatch, for_s=60)
     assert [(look.status, at) for at, look in looks] == [
         ("started", 0.0),
@@ -83,7 +85,8 @@ def test_a_deadline_that_comes_no_nearer_is_not_waited_for(shop: Shop, monkeypat
     """Whoever holds the log key has stopped to tick, a moment before the bound."""
     asked: list[int] = []
     shop.open(read_back=lambda call: asked.append(shop.live.clock.ms))
-    shop.live.append(shop.live.begun(), shop.live.tick(1))
+    shop.live.append(shop.live.begun())
+    shop.live.append(shop.live.tick(1))
     shop.live.append(shop.live.outcome(UNKNOWN))
     shop.live.wait(D_MS + Q_MS - 100)
     with monkeypatch.context() as patch:
@@ -101,7 +104,8 @@ def test_a_watch_goes_on_where_looks_fail_and_less_and_less_often(shop: Shop, mo
             raise StoreFullError("no space left")
         return append(envelopes)
 
-    shop.live.append(shop.live.begun(), shop.live.tick(1))
+    shop.live.append(shop.live.begun())
+    shop.live.append(shop.live.tick(1))
     monkeypatch.setattr(shop.live.log, "append_many", full)
     looks = watch(shop, monkeypatch, for_s=1000)
     failed = [at for at, look in looks if look.note == "this look came to nothing: StoreFullError: no space left"]
@@ -112,7 +116,8 @@ def test_a_watch_goes_on_where_looks_fail_and_less_and_less_often(shop: Shop, mo
 def test_what_another_moves_is_looked_at_without_delay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that sent comes back with its outcome, long after the watch has begun to doze."""
     with open_shop(tmp_path, send_deadline_ms=D_MS, read_back=PARTIAL_READ) as shop:
-        shop.live.append(shop.live.begun(), shop.live.tick(1))
+        shop.live.append(shop.live.begun())
+        shop.live.append(shop.live.tick(1))
         asked: list[int] = []
         began = shop.live.clock.ms
 
@@ -132,7 +137,8 @@ def test_what_another_moves_is_looked_at_without_delay(tmp_path: Path, monkeypat
 def test_what_another_observed_is_looked_at_without_delay(shop: Shop) -> None:
     """Its reading may be the one that was missing, and moves no head."""
     live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN))
     patience.follow(live.log)
     patience.looked(live.bound().effect, every_s=100, known_s=None)
@@ -148,7 +154,8 @@ def test_what_another_observed_is_looked_at_without_delay(shop: Shop) -> None:
 
 def test_a_note_that_names_another_resource_hides_no_effect(shop: Shop) -> None:
     live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN))
     patience.follow(live.log)
     watched = patience.out()
@@ -179,7 +186,8 @@ def test_an_effect_that_no_tool_is_at_hand_for_makes_no_busy_loop(shop: Shop, mo
 def test_the_logs_clock_alone_proves_no_absence(shop: Shop) -> None:
     """Somebody set the log's clock: D + Q has passed by the log, and not for this process."""
     live = shop.live
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN))
     assert shop.reconcile().note == "not there yet: it may still appear"
     live.append(live.tick(D_MS + Q_MS))
@@ -193,18 +201,17 @@ def test_the_logs_clock_alone_proves_no_absence(shop: Shop) -> None:
 
 
 def test_a_tick_that_was_sealed_before_a_send_and_came_after_it_brings_no_absence_forward(shop: Shop) -> None:
-    """By the log D + Q counts from that tick, and has passed 899 ms too early."""
-    live, sealed = shop.live, shop.live.tick(1)
+    """[TIME-3]: nobody knows how long before. Whoever attests has no clock but the log's."""
+    live, held_up = shop.live, shop.live.tick(1)
     live.clock.ms += 900
-    live.append(live.begun(), sealed)
-    live.append(live.outcome(UNKNOWN))
-    assert shop.reconcile().note == "not there yet: it may still appear"
-    live.wait(D_MS + Q_MS - 899)
-    look = shop.reconcile()
-    assert (look.status, look.probe) == (UNKNOWN, "NONE")
-    assert "watch it for" in look.note
-    live.wait(899)
-    assert shop.reconcile().status == NOT_COMMITTED
+    live.append(live.begun())
+    live.append(live.outcome(UNKNOWN), held_up)
+    for wait_ms in (D_MS + Q_MS, D_MS + Q_MS - 1):
+        live.wait(wait_ms)
+        assert live.answer(live.attestation(NOT_COMMITTED)) == "refused too-early"
+    live.wait(1)
+    assert live.answer(live.attestation(NOT_COMMITTED)) == "accepted"
+    assert live.audit().findings == ()
 
 
 def test_a_read_is_as_old_as_its_beginning_however_late_its_answer_is_judged(shop: Shop) -> None:
@@ -217,7 +224,8 @@ def test_a_read_is_as_old_as_its_beginning_however_late_its_answer_is_judged(sho
         return found
 
     shop.open(guard, read_back=slow)
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN), live.tick(D_MS + Q_MS))
     [look] = guard.reconcile()
     assert (look.status, look.probe) == (UNKNOWN, "NONE")
@@ -227,7 +235,8 @@ def test_a_read_is_as_old_as_its_beginning_however_late_its_answer_is_judged(sho
 
 
 def test_a_reconciler_that_is_new_waits_by_itself_however_old_the_send_is(shop: Shop) -> None:
-    shop.live.append(shop.live.begun(), shop.live.tick(1))
+    shop.live.append(shop.live.begun())
+    shop.live.append(shop.live.tick(1))
     shop.live.append(shop.live.outcome(UNKNOWN))
     shop.live.wait(100 * (D_MS + Q_MS))
     assert shop.reconcile().status == UNKNOWN
@@ -243,7 +252,8 @@ def new_process(shop: Shop, seed: int = 3) -> Guard:
 
 def test_the_wait_goes_on_over_restarts_of_the_same_reconciler_and_no_other(shop: Shop) -> None:
     live = shop.live
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN))
     for waited_ms in (0, D_MS):
         live.wait(waited_ms)
@@ -268,7 +278,8 @@ def test_what_is_settled_or_was_sent_again_leaves_no_file_behind(shop: Shop) -> 
         patience.note(live.state())
         return [path.name for path in kept.iterdir()]
 
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN))
     first = names()
     live.wait(D_MS)
@@ -283,7 +294,8 @@ def test_what_was_kept_counts_for_nothing_after_a_reboot_or_where_it_makes_no_se
     shop: Shop, spoil: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     live = shop.live
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN))
     new_process(shop).reconcile()
     live.wait(D_MS + Q_MS + 1)
@@ -302,7 +314,8 @@ def test_what_was_kept_counts_for_nothing_after_a_reboot_or_where_it_makes_no_se
 def test_where_nothing_can_be_kept_the_wait_is_the_processs_own(shop: Shop) -> None:
     live = shop.live
     (live.log.path / "watched").write_text("no directory")
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN))
     guard = new_process(shop)
     guard.reconcile()
@@ -337,7 +350,8 @@ def test_threads_may_share_what_a_guard_has_watched(shop: Shop) -> None:
 
 def test_a_later_send_is_waited_for_anew(shop: Shop) -> None:
     live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN))
     patience.follow(live.log)
     live.wait(D_MS + Q_MS)
@@ -351,7 +365,8 @@ def test_a_later_send_is_waited_for_anew(shop: Shop) -> None:
 
 def test_a_recovery_is_waited_for_anew(shop: Shop) -> None:
     live, patience = shop.live, Patience(FirstSights(shop.live.log.path / "sights"))
-    live.append(live.begun(), live.tick(1))
+    live.append(live.begun())
+    live.append(live.tick(1))
     live.append(live.outcome(UNKNOWN))
     patience.follow(live.log)
     live.wait(D_MS + Q_MS)

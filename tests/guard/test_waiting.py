@@ -66,7 +66,8 @@ def test_an_attestor_who_sent_it_is_not_asked(tmp_path: Path) -> None:
         both = shop.live.grant(9, "agent", "executor", "attestor")
         shop.open(read_back=None)
         begun = shop.live.begun(by=both)
-        shop.live.append(begun, shop.live.tick(1))
+        shop.live.append(begun)
+        shop.live.append(shop.live.tick(1))
         shop.live.put(shop.live.tick(D_MS), shop.live.suspect())
         assert only(shop).words == "a person to attest: admin"
 

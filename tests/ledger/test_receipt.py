@@ -94,6 +94,16 @@ def recovered(live: Live) -> None:
     assert live.answer(live.absent()) == "accepted"
 
 
+def held_up(live: Live) -> None:
+    """Absent, by a bound that counts from the second tick after the START: the first was sealed before it."""
+    sealed = live.tick(1)
+    live.append(live.begun())
+    live.append(live.outcome(UNKNOWN), sealed)
+    for ms in (5, 5, D_MS + Q_MS - 5, 5):
+        live.wait(ms)
+    assert live.answer(live.absent()) == "accepted"
+
+
 STORIES: dict[str, tuple[Callable[[Live], None], str, str]] = {
     "committed": (committed, COMMITTED, "E0"),
     "approved": (approved, COMMITTED, "E0"),
@@ -103,6 +113,7 @@ STORIES: dict[str, tuple[Callable[[Live], None], str, str]] = {
     "repeated": (repeated, COMMITTED, "E0"),
     "seen": (seen, COMMITTED, "E1"),
     "attested": (attested, COMMITTED, "attested"),
+    "held up": (held_up, NOT_COMMITTED, "E0"),
     "recovered": (recovered, NOT_COMMITTED, "E1"),
 }
 

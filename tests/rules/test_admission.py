@@ -452,6 +452,16 @@ def test_a_tick_is_the_log_keys_and_covers_no_leaf_behind_its_own(story: Story) 
     assert story.tick(covers=len(story.leaves) + 1, root=bytes(32)).code == "tick-invalid"
 
 
+def test_a_tick_covers_the_one_before_it(story: Story) -> None:
+    """[TIME-1]: or its clock may have been read before that one's."""
+    last = story.tick(1)
+    story.intent()
+    overtaken = story.tick(1, covers=last.index)
+    assert overtaken.code == "tick-overtaken"
+    assert story.fold.last_tick() == (last.index, last.id)
+    assert story.tick(1, covers=last.index + 1).code == "accepted"
+
+
 def test_a_tick_whose_leaf_is_not_known_yet_is_not_judged_by_it(story: Story) -> None:
     tick: Leaf = story.tick(covers=999, root=bytes(32))
     assert tick.code == "tick-invalid"

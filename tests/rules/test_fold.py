@@ -33,6 +33,17 @@ def test_lo_is_the_last_tick_before_a_leaf_and_hi_the_first_one_after_it(story: 
     assert fold.now_ms() == T0 + 300
 
 
+def test_a_tick_bounds_what_its_signer_had_seen_and_nothing_else(story: Story) -> None:
+    """[TIME-3]: the second tick after a leaf covers it at the latest."""
+    seen, unseen = story.intent(), story.intent(order="790")
+    held_up = story.tick(100, covers=unseen.index)
+    fold = story.fold
+    assert (fold.hi(seen.index), fold.hi(unseen.index)) == (T0 + 100, None)
+    assert fold.now_ms() == T0 + 100
+    story.tick(100, covers=held_up.index + 1)
+    assert (fold.hi(unseen.index), fold.hi(held_up.index)) == (T0 + 200, T0 + 200)
+
+
 def test_a_tick_that_goes_back_stands_at_the_time_of_the_one_before(story: Story) -> None:
     """[TIME-2]: its leaf is not void, and the clock does not turn."""
     story.tick(1000)
