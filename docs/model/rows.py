@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from docs.model.checker import Found, Label, search, trapped
-from docs.model.effect import Rules, State, World, broken_in, first_state, moves, settle, settled
+from docs.model.effect import Rules, State, World, settle
+from docs.model.world import broken_in, first_state, moves, settled
 
 STATES_MAX: Final = 5_000_000
 
@@ -79,10 +80,25 @@ HOLDS: Final = (
         world=World(keyed="all", fails=True, restores=1, executors=1, ends=3, attempts=1),
     ),
     Row(name="a class and its successor", world=World(classes=2, executors=1, ends=3)),
+    Row(
+        name="ticks that are held up",
+        world=World(held_ticks=True, sets_back=1, q=0, executors=1, ends=2, attempts=1),
+        fast=True,
+    ),
+    Row(name="ticks that are held up, for longer", world=World(held_ticks=True, sets_back=2, executors=1, ends=3)),
+    Row(
+        name="ticks that are held up, re-driven",
+        world=World(held_ticks=True, keyed="all", executors=1, ends=3, attempts=1),
+    ),
     Row(name="nobody can ask, a person looks", world=World(reads=False, person=True), fast=True),
     Row(name="what is open can be settled: queryable", world=World(executors=1), live=True, fast=True),
     Row(name="what is open can be settled: keyed", world=World(executors=1, keyed="all", ends=3), live=True),
     Row(name="what is open can be settled: by a person", world=World(reads=False, person=True, executors=1), live=True),
+    Row(
+        name="what is open can be settled: ticks held up",
+        world=World(held_ticks=True, executors=1, ends=3, attempts=1),
+        live=True,
+    ),
     Row(name="a late effect can be told", world=World(executors=1, settles_true=False), live=True),
 )
 WEAK: Final = (
@@ -93,6 +109,20 @@ WEAK: Final = (
     Row(name="no send deadline", off="send_deadline", world=World(executors=1), breaks="S2", fast=True),
     Row(name="absence believed at once", off="quiescence", world=World(), breaks="S2", fast=True),
     Row(name="counted from the tick before", off="from_tick_after", world=World(executors=1), breaks="S2", fast=True),
+    Row(
+        name="a tick bounds what its signer had not seen",
+        off="tick_covers",
+        world=World(held_ticks=True, q=0, executors=1, ends=1, attempts=1),
+        breaks="S2",
+        fast=True,
+    ),
+    Row(
+        name="a tick that was overtaken counts",
+        off="tick_in_order",
+        world=World(held_ticks=True, sets_back=1, q=0, executors=1, ends=1, attempts=1),
+        breaks="S2",
+        fast=True,
+    ),
     Row(name="the read's tick came after it", off="tick_before_read", world=World(executors=1), breaks="S2", fast=True),
     Row(name="any START's outcome", off="own_start", world=World(fails=True), breaks="S2"),
     Row(

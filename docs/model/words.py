@@ -33,6 +33,9 @@ BROKEN: Final = {
 EFFECT: Final = {
     "time": "D passes",
     "tick": "a tick tells the log the time",
+    "seal": "a tick is signed, and held up",
+    "store": "the tick that was held up is stored",
+    "set_back": "the clock is set back by {0}",
     "intent": "an intent claims key {0}",
     "again": "an intent that repeats claims key {0}",
     "release": "the claim of key {0} is released",

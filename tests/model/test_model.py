@@ -10,15 +10,16 @@ import pytest
 
 from docs.model.approval import ROWS
 from docs.model.checker import Found, Label, search
-from docs.model.effect import Rules, State, events, first_state, judge, moves
+from docs.model.effect import Rules, State, judge
 from docs.model.rows import HOLDS, STATES_MAX, WEAK, Row, told
 from docs.model.words import HEAD, PAGE, section
+from docs.model.world import events, first_state, moves
 from tests.guard import test_driver, test_redrive
 from tests.model.twin import Twin
 
 LONG: Final = bool(os.environ.get("INVOKE_LOG_MODEL"))
 TRACES: Final = 10_000 if LONG else 500
-PRESENCE_FIRST: Final = 3_565
+PRESENCE_FIRST: Final = 2_768
 """A life in which what a lost tail had decided is seen before anybody decides it again."""
 STEPS: Final = 25
 KINDS: Final = frozenset(

@@ -68,7 +68,8 @@ class Twin:
         self.play = Play(self.contracts[0])
         must(self.play.say(Grant(subject="e", key=STRANGER.public_key, role="executor", scope=EVERYTHING), ADMIN))
         self.ticks: dict[int, bytes] = {}
-        self._tick(0)
+        self.sealed: Tick | None = None
+        self._store(self._seal(0), 0)
         self.copied: tuple[Play, dict[int, bytes]] | None = None
         self.starts: dict[int, bytes] = {}
         self.recoveries = 0
@@ -84,7 +85,13 @@ class Twin:
         """Take part in a move that is no event of an effect."""
         match move:
             case ("tick",):
-                self._tick(before.now)
+                assert self._store(self._seal(before.now - before.behind), before.lo)
+            case ("seal",):
+                self.sealed = self._seal(before.now - before.behind)
+            case ("store",):
+                assert self.sealed is not None
+                assert before.sealed is not None
+                assert self._store(self.sealed, before.lo) is not before.sealed.overtaken
             case ("register",):
                 must(self.play.say(self.contracts[1], ADMIN))
             case ("copy",):
@@ -119,10 +126,15 @@ class Twin:
                 return f"key {key}: real {real}, model {model}"
         return None
 
-    def _tick(self, now: int) -> None:
-        """Two ticks of one time are two events: a claim of theirs that no rule reads tells them apart."""
-        tick = Tick(time_ms=T0 + now * UNIT_MS, covers=0, map=None)
-        self.ticks[now] = must(self.play.say(tick, LOG, at_ms=T0 + 1 + len(self.play.envelopes)))
+    def _seal(self, clock: int) -> Tick:
+        return Tick(time_ms=T0 + clock * UNIT_MS, covers=len(self.play.envelopes), map=None)
+
+    def _store(self, tick: Tick, lo: int) -> bool:
+        """Return whether the real rules accept a tick, and append it."""
+        answer = self.play.say(tick, LOG)
+        if isinstance(answer, bytes):
+            self.ticks[max(lo, (tick.time_ms - T0) // UNIT_MS)] = answer
+        return isinstance(answer, bytes)
 
     def _turn_to(self, key: int) -> None:
         self.play.contract, self.play.bound = self.contracts[key], self.bounds[key]
