@@ -349,12 +349,17 @@ def settle(log: RandomLog) -> None:
 
 
 def pass_time(log: RandomLog) -> None:
-    """A tick, now and then with the map's root, true or not."""
+    """A tick, now and then one that was held up or overtaken, or with the map's root, true or not."""
     later = log.random.choice(LATER_MS)
-    if log.chance(0.7):
+    if log.chance(0.6):
         log.tick(later)
         return
-    covers = log.random.choice((log.index, log.index, log.random.randrange(log.index), log.index + 1))
+    last = log.fold.last_tick()
+    since = range(last[0] if last else 0, log.index)
+    covers = log.random.choice((log.index, log.random.choice(since), log.random.choice(since), log.index + 1))
+    if log.chance(0.5):
+        log.tick(later, covers=covers)
+        return
     root = log.map_root(min(covers, log.index)) if log.chance(0.95) else bytes(32)
     log.tick(later, covers=covers, map_root=root)
 

@@ -8,6 +8,7 @@ import pytest
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope, seal
+from invoke_log.ledger.state import FIRST_PLACE, AheadTick
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.admission import Blocked, Collision, Conflict, Stale
 from invoke_log.rules.answer import NAMES, Accepted, Duplicate
@@ -361,6 +362,14 @@ def test_a_tick_bounds_nothing_of_its_own_append(live: Live) -> None:
     assert live.answer(live.tick(1), live.suspect()) == "refused too-early"
     assert live.answer(live.tick(D_MS), live.suspect()) == "accepted"
     assert live.audit().findings == ()
+
+
+def test_a_tick_that_is_ahead_bounds_what_its_signer_saw_on_the_log(live: Live) -> None:
+    """[TIME-3]: not what goes before it in its own append."""
+    with live.log.world() as world:
+        size = int(world.reader.size)
+        world.ahead.ticks.append(AheadTick(place=FIRST_PLACE - 1, time_ms=T0 + 5, covers=size))
+        assert (world.hi(size - 1), world.hi(FIRST_PLACE)) == (T0 + 5, None)
 
 
 def test_a_tick_that_another_overtook_is_stale_and_moves_nothing(live: Live) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import atexit
-import gc
 import os
 import sys
 import time
@@ -28,8 +27,6 @@ CONCLUDED: Final = 0.3
 """How many runs end in a whole replay of what is exported, which costs as much as the run; all are folded meanwhile."""
 TRACE_LINES: Final = 60
 """Lines that a seed that fails is printed with, among others."""
-OBJECTS_UNTIL_COLLECTED: Final = 100_000
-"""A run's worth: what a run leaves refers to itself."""
 TOLD_EVERY_S: Final = 60
 """How often a long run says on stderr how far it is."""
 KEYS: Final = {"listener": "second reconciler", "sweeper": "reconciler"}
@@ -128,11 +125,7 @@ def sweep(seeds: Sequence[int], *, steps: int = STEPS, workers: int | None = Non
 
 
 def remember() -> None:
-    """Have a process that does nothing else but run seeds remember the answers of pure functions, to its end, and seldom
-    look for garbage.
-    """
-    gc.freeze()  # what is there now stays: to look through it again and again is a sixth of a run
-    gc.set_threshold(OBJECTS_UNTIL_COLLECTED)
+    """Have a process that does nothing else but run seeds remember the answers of pure functions, to its end."""
     remembering = remembered()
     remembering.__enter__()
     atexit.register(remembering.__exit__, None, None, None)  # which keeps it: a generator let go of ends at once
