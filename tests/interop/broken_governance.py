@@ -23,6 +23,7 @@ from tests.interop.agreements import (
     CLIENT_3,
     FOREIGN,
     NOTIFY,
+    READ,
     SEEING,
     TRANSFER,
     call,
@@ -100,6 +101,18 @@ def _(log: LogWriter) -> None:
 def _(log: LogWriter) -> None:
     log.say(CLIENT_2, "admin")
     log.say(CLIENT_3, "admin")
+
+
+@breaks("key-rule-differs not all reads have the key that is retired")
+def _(log: LogWriter) -> None:
+    log.say(READ, "admin", change={"name": "other", "resource": "other:{account}/{customer}"})
+    retires: Value = {
+        "effect_class": "none",
+        "resource": READ.resource,
+        "purpose": READ.purpose,
+        "identity": [*READ.identity],
+    }
+    log.say(READ, "admin", change={"name": "act", "effect_class": "act/1", "retires": retires})
 
 
 @breaks("key-rule-differs another version is in force")

@@ -1,6 +1,6 @@
 """Who may do what, under which contract and policy, at one position of the log. SPEC §6.4."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -9,6 +9,7 @@ from invoke_log.format import checkpoint
 from invoke_log.format.cbor import Value
 from invoke_log.format.checkpoint import Checkpoint
 from invoke_log.format.digest import TreeSize
+from invoke_log.rules.contract import Contract
 from invoke_log.rules.fold import Fold, Void
 from invoke_log.rules.governance import EVERYTHING, Governance, Refused, found, govern
 from invoke_log.rules.kind import STARTED, Genesis, Grant, Revoke, Scope
@@ -217,6 +218,30 @@ def test_a_superseded_contract_still_binds_the_key_rule_of_its_class(story: Stor
     """[GOV-8]: effects under it are there."""
     story.register(contract(version=2))
     assert story.register(contract(name="b", resource="{customer}")).code == "key-rule-differs"
+
+
+def test_the_first_contract_of_a_class_speaks_for_all(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """[CTR-10]: or each version of a tool costs a walk of all that are registered."""
+    read, asked, after = Contract.key_parts, list[Contract](), set[int]()
+
+    def key_parts(of: Contract, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        asked.append(of)
+        return read(of, names)
+
+    monkeypatch.setattr(Contract, "key_parts", key_parts)
+    for version in range(2, 8):
+        assert story.register(contract(version=version)).code == "accepted"
+        after.add(len(asked))
+        asked.clear()
+    assert len(after) == 1
+
+
+def test_a_class_that_retires_reads_gives_the_key_that_all_of_them_had(story: Story) -> None:
+    """[CTR-10], [CTR-11]: they need not share it, until then."""
+    for name in ("read-a", "read-b"):
+        story.register(contract(name=name, resource=f"{name}/{{customer}}", effect_class="none"))
+    retires = {**OLD_KEY, "effect_class": "none", "resource": "read-a/{customer}"}
+    assert story.register(contract(name="act", effect_class="act/1", retires=retires)).code == "key-rule-differs"
 
 
 OLD_KEY: dict[str, Value] = {"resource": CHARGE["resource"], "purpose": "order", "identity": ["customer"]}

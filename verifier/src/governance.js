@@ -43,8 +43,8 @@ export const covers = (scope, effectClass, resource) =>
 
 /**
  * Everything that governance events say, folded. `retired` maps an effect class to the contract that retired it,
- * `retires` a class to what it retires, which all its contracts share, and `suspects` a key to the leaf that it is
- * suspect from.
+ * `classes` a class to its first contract, whose key rule all its contracts share, and `suspects` a key to the leaf
+ * that it is suspect from.
  */
 export class Governance {
   /**
@@ -52,7 +52,7 @@ export class Governance {
    *   head: Hex, logId: Hex, origin: string, origins: string[], logKey: Hex, grants: Granted[],
    *   contracts: Map<Hex, Contract>,
    *   latest: Map<string, Hex>, withdrawn: Hex[], retired: Map<string, Hex>,
-   *   retires: Map<string, Retires | null>, policy: Policy | null,
+   *   classes: Map<string, Contract>, policy: Policy | null,
    *   policies: Map<Hex, Policy>, freezes: Scope[], recoveries: Recovered[],
    *   suspects: Map<Hex, number>,
    * }} state
@@ -68,7 +68,7 @@ export class Governance {
     this.latest = state.latest;
     this.withdrawn = state.withdrawn;
     this.retired = state.retired;
-    this.retires = state.retires;
+    this.classes = state.classes;
     this.policy = state.policy;
     this.policies = state.policies;
     this.freezes = state.freezes;
@@ -120,7 +120,7 @@ export class Governance {
     let { retires } = contract;
     while (retires !== null) {
       yield retires;
-      retires = this.retires.get(retires.effect_class) ?? null;
+      retires = this.classes.get(retires.effect_class)?.retires ?? null;
     }
   }
 }
@@ -154,7 +154,7 @@ export function found(event) {
     latest: new Map(),
     withdrawn: [],
     retired: new Map(),
-    retires: new Map(),
+    classes: new Map(),
     policy: null,
     policies: new Map(),
     freezes: [],
@@ -223,14 +223,15 @@ function grant(before, { id, data }) {
 
 /** @param {Governance} before @param {{ key: Hex | null, grant: Hex | null, suspect_from: number | null }} data */
 function revoke(before, data) {
-  const left = before.grants.filter((each) => (data.key !== null ? each.key !== data.key : each.id !== data.grant));
+  const ends = (/** @type {Granted} */ { key, id }) => (data.key !== null ? key === data.key : id === data.grant);
+  const left = before.grants.filter((each) => !ends(each));
   if (left.length === before.grants.length)
     return new Refused('grant-unknown', 'no grant in force has this key or event id');
   if (!left.some(({ role }) => role === 'admin'))
     return new Refused('last-admin', 'this would leave the log without an admin');
   if (data.suspect_from === null) return before.with({ grants: left });
   const suspects = new Map(before.suspects);
-  for (const { key } of before.grants.filter((each) => !left.includes(each))) {
+  for (const { key } of before.grants.filter(ends)) {
     suspects.set(key, Math.min(data.suspect_from, suspects.get(key) ?? Infinity));
   }
   return before.with({ grants: left, suspects });
@@ -253,7 +254,7 @@ function register(before, contract) {
     contracts: new Map([...contracts, [contract.id, contract]]),
     latest: new Map([...latest, [name, contract.id]]),
     retired: retiresMore ? new Map([...retired, [retires.effect_class, contract.id]]) : retired,
-    retires: new Map([[effectClass, retires], ...before.retires]),
+    classes: new Map([[effectClass, contract], ...before.classes]),
   });
 }
 
@@ -264,7 +265,7 @@ function register(before, contract) {
  * @param {Contract} contract
  */
 function checkKeyRule(before, contract) {
-  const { contracts, retired } = before;
+  const { classes, contracts, retired } = before;
   const { effectClass, retires } = contract;
   if (retires !== null) {
     const successor = contracts.get(retired.get(retires.effect_class) ?? '');
@@ -275,7 +276,9 @@ function checkKeyRule(before, contract) {
   if (![...before.lineage(contract)].every((older) => derives(contract, older))) {
     return new Refused('key-rule-differs', 'from this contract, the key of a class retired earlier does not derive');
   }
-  for (const other of contracts.values()) {
+  // The first contract of a class speaks for all of them. Those of `none` may differ, until a class retires it.
+  const differing = retires?.effect_class === 'none' && !retired.has('none');
+  for (const other of (differing ? contracts : classes).values()) {
     const reason = differenceOf(contract, other, retired);
     if (reason !== null)
       return new Refused('key-rule-differs', `contract ${other.name}, effect class ${other.effectClass}: ${reason}`);

@@ -59,7 +59,7 @@ class Recovered:
 
 class Governance(NamedTuple):
     """Everything that governance events say, folded. `suspects`: a key to the leaf that it is suspect from; `origins`:
-    every name that the log has had; `retires`: a class to what it retires, which all its contracts share.
+    every name that the log has had; `classes`: a class to its first contract, whose key rule all its contracts share.
     """
 
     head: bytes
@@ -72,7 +72,7 @@ class Governance(NamedTuple):
     latest: dict[str, bytes]
     withdrawn: frozenset[bytes]
     retired: dict[str, bytes]
-    retires: dict[str, Retires | None]
+    classes: dict[str, Contract]
     policy: Policy | None
     policies: dict[bytes, Policy]
     freezes: tuple[Scope, ...]
@@ -108,7 +108,8 @@ class Governance(NamedTuple):
         retires = contract.retires
         while retires is not None:
             yield retires
-            retires = self.retires.get(retires.effect_class)
+            first = self.classes.get(retires.effect_class)
+            retires = first.retires if first is not None else None
 
 
 def found(event: Event) -> Governance | Refused:
@@ -137,7 +138,7 @@ def found(event: Event) -> Governance | Refused:
         latest={},
         withdrawn=frozenset(),
         retired={},
-        retires={},
+        classes={},
         policy=None,
         policies={},
         freezes=(),
@@ -210,8 +211,8 @@ def _grant(before: Governance, event: Event, data: Grant) -> Governance | Refuse
 def _revoke(before: Governance, data: Revoke) -> Governance | Refused:
     named = data.key or data.grant
     assert named is not None
-    revoked = {g for g in before.grants if (g.key if data.key is not None else g.id) == named}
-    left = tuple(g for g in before.grants if g not in revoked)
+    revoked = [g for g in before.grants if named == (g.key if data.key is not None else g.id)]
+    left = tuple(g for g in before.grants if named != (g.key if data.key is not None else g.id))
     if not revoked:
         return Refused(code="grant-unknown", reason="no grant in force has this key or event id")
     if not any(g.role == "admin" for g in left):
@@ -241,7 +242,7 @@ def _register(before: Governance, contract: Contract) -> Governance | Refused:
         contracts={**before.contracts, contract.id: contract},
         latest={**before.latest, contract.name: contract.id},
         retired={**retired, **before.retired},
-        retires={contract.effect_class: contract.retires, **before.retires},
+        classes={contract.effect_class: contract, **before.classes},
     )
 
 
@@ -257,7 +258,9 @@ def _check_key_rule(before: Governance, contract: Contract) -> Refused | None:
             code="key-rule-differs", reason="from this contract, the key of a class retired earlier does not derive"
         )
     words = contract.effect_class.partition("/")[0]
-    for other in before.contracts.values():
+    # The first contract of a class speaks for all of them. Those of `none` may differ, until a class retires it.
+    differing = old == "none" and old not in before.retired
+    for other in (before.contracts if differing else before.classes).values():
         known = other.effect_class
         if known == contract.effect_class != "none" and other.key_rule != contract.key_rule:
             return Refused(
