@@ -509,3 +509,15 @@ def test_a_committed_tool_has_nothing_to_reconcile(shop: Shop) -> None:
     shop.live.append(shop.live.begun())
     shop.live.append(shop.live.outcome(COMMITTED))
     assert shop.guard.reconcile() == []
+
+
+def test_a_reader_whose_reading_never_counts_puts_none_on_record(tmp_path: Path) -> None:
+    with open_shop(tmp_path, send_deadline_ms=D_MS, reconcilers=2) as shop:
+        lose(shop, landed=False)
+        guard = shop.other(9, "agent")
+        guard.reconcile()
+        shop.live.wait(1)
+        shop.live.wait(D_MS + Q_MS)
+        [look] = guard.reconcile()
+        assert (look.status, "grant-missing" in look.note) == (UNKNOWN, True)
+        assert "observation" not in [entry.event.kind for entry in shop.live.log.entries()]

@@ -5,6 +5,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
@@ -216,8 +217,12 @@ class Guard:
         return tool, bind(tool.contract, dict(arguments))
 
     def _ending(self, ended: Ended, bound: Bound, tool: Tool, driver: Driver) -> Ending:
-        if driver.raised is not None and not isinstance(driver.raised, Exception):
-            raise driver.raised  # the outcome is on the log; whoever interrupted this call still means it
+        for stop in (driver.stopped, driver.raised):
+            # The outcome is on the log; whoever interrupted this call still means it.
+            if stop is not None and not isinstance(stop, Exception):
+                raise stop
+        if driver.stopped is not None and ended.status != UNKNOWN:
+            raise driver.stopped
 
         def receipt() -> bytes:
             return self.log.receipt(bound.effect)
@@ -233,7 +238,7 @@ class Guard:
         if ended.status == UNKNOWN:
             not_before = _not_before(self.log, bound, tool.contract)
             unknown = OutcomeUnknown(f"{name}: sent, and the outcome is unknown", not_before=not_before, **facts)
-            unknown.__cause__ = driver.raised
+            unknown.__cause__ = driver.raised or driver.stopped
             return unknown
         if ended.status == NOT_COMMITTED:
             failed = NotCommitted(f"{name}: it did not happen, and that is proved", **facts)
@@ -261,8 +266,9 @@ class Guard:
         ):
             kept = _kept_result(view, view.state.claim.id)
             if kept is not None:
-                value = json.loads(kept)
-                return Committed(value=value, effect_key=f"eff_{bound.effect.hex()}", fresh=False, receipt=receipt)
+                with suppress(ValueError, RecursionError):  # what another program recorded may be no JSON
+                    value = json.loads(kept)
+                    return Committed(value=value, effect_key=f"eff_{bound.effect.hex()}", fresh=False, receipt=receipt)
         return Blocked(f"{name}: {ended.reason}", receipt=receipt if committed else None, **facts)
 
 

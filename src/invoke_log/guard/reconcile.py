@@ -282,6 +282,8 @@ class _Look:
         mine = self._case.signer.public_key
         with self._log.world() as world:
             sent = world.started_by(state.effect, state.resource, mine)
+        if not self._case.granted:  # each look would put one more on record that never counts
+            return replace(refused := self._case.grant_missing(), note=f"not there; {refused.note}")
         if len(observed) < wanted and mine not in observed and not sent:
             about = state.send.id if state.send is not None else state.last
             assert about is not None

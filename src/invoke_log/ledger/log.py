@@ -161,11 +161,19 @@ class Log:
 
     async def aappend_many(self, envelopes: Sequence[Envelope]) -> list[Answer]:
         """The same for several events in one durable commit. A task that is cancelled decides nothing."""
+        return await self._loop_group().append(envelopes)
+
+    @property
+    def loop_turn(self) -> asyncio.Lock:
+        """The same as `turn` among the tasks of the running event loop, which share a thread."""
+        return self._loop_group().turn
+
+    def _loop_group(self) -> LoopGroup[Envelope]:
         loop = asyncio.get_running_loop()
         group = self._loops.get(loop)
         if group is None:
             group = self._loops[loop] = LoopGroup(self.append_many)
-        return await group.append(envelopes)
+        return group
 
     def tick(self) -> Answer | None:
         """Append the log's time and the refusals that wait, or return None: this process does not hold the log key.
