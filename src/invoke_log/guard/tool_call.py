@@ -78,8 +78,8 @@ def reply_of_value(value: Any) -> Reply:
     """Return what a tool's return says: the executor's word that it happened; its value is kept where JSON can say
     it.
 
-    Raises: TypeError: it is a coroutine, a generator or a thread's future. Nobody waits for it, so that nothing is known to
-        have happened.
+    Raises: TypeError: it is a coroutine, a generator or a thread's future. Nobody waits for it, so that nothing is
+        known to have happened.
     """
     # A decorator can hide that a function is one of these from whoever registers it.
     if inspect.isawaitable(value) or isinstance(value, Generator | AsyncGenerator | Future):
