@@ -119,12 +119,12 @@ class Guard:
             @functools.wraps(function)
             def guarded(*positional: Any, **named: Any) -> Any:
                 given = signature.bind_partial(*positional, **named).arguments
-                return _value_of(self.call(tool.contract.name, given))
+                return _value_of(self._call(tool, given))
 
             @functools.wraps(function)
             async def guarded_async(*positional: Any, **named: Any) -> Any:
                 given = signature.bind_partial(*positional, **named).arguments
-                return _value_of(await self.acall(tool.contract.name, given))
+                return _value_of(await self._acall(tool, given))
 
             return cast("_Function", guarded_async if tool.awaited else guarded)
 
@@ -136,19 +136,27 @@ class Guard:
         Raises: NotFoundError: no tool of this name. ArgumentInvalidError, SnapshotInvalidError: nothing was appended.
             StoreError: the log cannot answer, and nothing was sent.
         """
-        tool, bound = self._bind(name, arguments)
+        tool = self._named(name)
         if tool.awaited:
             raise ConfigInvalidError(f"tool {name} is a coroutine function", hint="await guard.acall(…)")
+        return self._call(tool, arguments)
+
+    def _call(self, tool: Tool, arguments: Mapping[str, Value]) -> Ending:
+        bound = bind(tool.contract, dict(arguments))
         driver = Driver(self.log, tool, bound, self.key)
         return self._ending(driver.run(), bound, tool, driver)
 
     async def acall(self, name: str, arguments: Mapping[str, Value]) -> Ending:
         """Return how a call of a coroutine function ended, as a value. Raises as `call`."""
-        tool, bound = self._bind(name, arguments)
+        tool = self._named(name)
         if not tool.awaited:
             raise ConfigInvalidError(
                 f"tool {name} is no coroutine function", hint="guard.call(…) runs it in this thread"
             )
+        return await self._acall(tool, arguments)
+
+    async def _acall(self, tool: Tool, arguments: Mapping[str, Value]) -> Ending:
+        bound = bind(tool.contract, dict(arguments))
         driver = Driver(self.log, tool, bound, self.key)
         return self._ending(await aio.run(driver, self.log, tool), bound, tool, driver)
 
@@ -210,11 +218,11 @@ class Guard:
         self._tools[tool.contract.name] = tool
         return tool
 
-    def _bind(self, name: str, arguments: Mapping[str, Value]) -> tuple[Tool, Bound]:
+    def _named(self, name: str) -> Tool:
         tool = self._tools.get(name)
         if tool is None:
             raise NotFoundError(f"no tool {name!r} under this guard, it has {', '.join(sorted(self._tools)) or 'none'}")
-        return tool, bind(tool.contract, dict(arguments))
+        return tool
 
     def _ending(self, ended: Ended, bound: Bound, tool: Tool, driver: Driver) -> Ending:
         for stop in (driver.stopped, driver.raised):

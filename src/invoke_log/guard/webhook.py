@@ -199,7 +199,7 @@ def _said(governance: Governance, own: Contract, notice: Notice) -> tuple[Contra
     if own.webhook is not None and notice.event in own.webhook.negative:
         return own, NOT_COMMITTED
     takes = None
-    for contract in (last, own):
+    for contract in (last, own) if governance.succeeds(last, own) else (own,):
         webhook = contract.webhook
         if webhook is not None and notice.event in webhook.positive:
             takes = contract if takes is None or webhook.key_id == notice.key_id else takes
