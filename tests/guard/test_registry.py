@@ -360,7 +360,7 @@ def test_two_tools_of_one_name_are_two_and_the_second_is_refused(tmp_path: Path)
         return send
 
     mail = one("mail.send/1")
-    with pytest.raises(il.ContractInvalidError, match=r"'send' is one for mail.send/1"):
+    with pytest.raises(ContractInvalidError, match=r"'send' is one for mail.send/1"):
         one("sms.send/1")
     one("sms.send/1", name="text")
     mail("ann", "1")

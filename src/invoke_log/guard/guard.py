@@ -92,7 +92,8 @@ class Guard:
                 A reference is the provider's own id, the one that sweep and messages give too: under another name it
                 is another object, and two under one tag freeze the scope.
                 Of an effect that was claimed under another version of the contract it is asked where realm, resource
-                template and handle are the same, and its finding nothing counts where `read_back` is too.
+                template and handle are the same, and the effect class or one that it retires; its finding nothing
+                counts where `read_back` is the same too.
             redrive: called as the tool is, sends the exact request again under the provider's key; a reconciler uses it
                 where the contract says that the provider stores all results.
             void: given the `Call`, has the provider give up for good what is under its tag, and returns True once it

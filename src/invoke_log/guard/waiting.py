@@ -37,9 +37,8 @@ def waiting(log: Log, tools: Iterable[Tool]) -> Iterator[Waiting]:
             if state.claim is not None:
                 contract = world.governance.contracts[state.claim.contract_id]
                 here = at_hand.get(contract.name)
-                yield waiting_for(
-                    world, state, contract, at_hand=here is not None and looks_for(world.governance, here, contract)
-                )
+                looks = here is not None and looks_for(world.governance, here, contract)
+                yield waiting_for(world, state, contract, at_hand=looks)
 
 
 def waiting_for(world: LiveWorld, state: EffectState, contract: Contract, *, at_hand: bool) -> Waiting:

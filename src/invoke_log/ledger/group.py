@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from invoke_log.errors import InvokeLogError, StoreError
 from invoke_log.ledger.admit import Opened
@@ -177,6 +178,21 @@ class LoopGroup(Generic[_Event]):
             own = list(islice(answers, len(events)))
             if not future.done():
                 future.set_result(own)
+
+
+class LoopGroups(Generic[_Event]):
+    """The `LoopGroup` of each event loop that runs."""
+
+    def __init__(self) -> None:
+        self._of: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopGroup[_Event]] = WeakKeyDictionary()
+
+    def here(self, append: Callable[[Sequence[_Event]], list[Answer]]) -> LoopGroup[_Event]:
+        """Return that of the running loop, which appends so if it is new."""
+        loop = asyncio.get_running_loop()
+        group = self._of.get(loop)
+        if group is None:
+            group = self._of[loop] = LoopGroup(append)
+        return group
 
 
 def _interrupted(events: Sequence[object], future: "asyncio.Future[list[Answer]]") -> None:
