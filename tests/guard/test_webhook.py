@@ -562,3 +562,12 @@ def test_a_message_about_a_class_that_is_retired_is_taken_under_the_key_that_is_
     heard = shop.guard.webhook(*sealed("paid", named, key="whsec_2"), verify)
     assert (heard.answer, heard.status) == ("recorded", COMMITTED)
     assert shop.live.audit().findings == ()
+
+
+def test_another_tool_of_the_same_name_takes_no_message_about_this_ones_effects(shop: Shop) -> None:
+    lose(shop)
+    named = tag(shop)
+    rotated = {**PROMISE["webhook"], "key_id": "whsec_2"}
+    shop.live.register(version=3, effect_class="sms.send/1", **{**PROMISE, "webhook": rotated})
+    assert shop.guard.webhook(*sealed("paid", named, key="whsec_2"), verify).answer == "refused"
+    assert shop.guard.webhook(*sealed("paid", named, key="whsec_1"), verify).answer == "recorded"
