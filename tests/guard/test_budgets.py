@@ -1,5 +1,6 @@
 """Budgets while calls race: no more are let through than the policy says, whoever is faster. SPEC §8.3 [POL-7]."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,11 +9,13 @@ from typing import Any, Final
 
 import pytest
 
+import invoke_log as il
 from invoke_log.audit.receipt import verify_receipt
 from invoke_log.format.cbor import Value
 from invoke_log.format.envelope import Envelope
 from invoke_log.guard.outcome import Blocked, Committed, Denied
-from invoke_log.rules import budget
+from invoke_log.log.home import signer_beside
+from invoke_log.rules import budget, call
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Answer
 from invoke_log.rules.policy import parse_policy
@@ -120,3 +123,25 @@ def test_what_has_left_the_window_gives_its_room_back_and_a_receipt_says_nothing
         live.wait(60_001)
         assert isinstance(shop.call(order="790"), Committed)
         assert live.audit().findings == ()
+
+
+def test_tasks_of_a_loop_take_turns_however_many_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that decide on one count, one passes a commit: who lost as often as a call may would be told to wait."""
+    monkeypatch.setattr(call, "DECISIONS_MAX", 4)
+    log = il.Log.create(tmp_path / "log", origin="example.com/payments")
+    guard = il.Guard(log)
+    budget: Value = {"effect_class": "*", "prefix": "", "each": "log", "sum": None, "window_ms": None}
+    source: Value = {"budgets": {"b": budget}, "rules": [{"name": "all", "then": "allow", "approvals": 0, "when": []}]}
+    admin = signer_beside(log.path, "admin")
+    assert admin is not None
+    log.append(log.draft(parse_policy({"name": "counted", "engine": "rules/1", "source": source}), admin))
+
+    @guard.tool("money.charge/1", resource="shop/{customer}", purpose="order")
+    async def charge(customer: str, order: str) -> str:
+        return order
+
+    async def story() -> list[str]:
+        return list(await asyncio.gather(*(charge(f"cus_{number}", "1") for number in range(CALLERS))))
+
+    assert asyncio.run(story()) == ["1"] * CALLERS
+    log.close()

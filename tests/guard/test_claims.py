@@ -309,3 +309,18 @@ def test_of_a_predecessor_in_a_lost_tail_a_person_has_to_say(shop: Shop) -> None
     ending = shop.call()
     assert isinstance(ending, Blocked)
     assert (ending.next, shop.landed) == ("attest", [])
+
+
+def test_a_snapshot_that_is_damaged_is_as_one_that_is_gone(seeing: Shop) -> None:
+    """Nothing that happens to a file keeps a claim for ever."""
+    seeing.snapshot = {"balance": 6}
+    for _ in range(2):
+        for kept in (seeing.live.log.path / "attachments").iterdir():
+            kept.write_bytes(b"torn")
+        ending = seeing.call()
+    assert isinstance(ending, Blocked)
+    assert (ending.status, ending.next, seeing.status) == ("blocked", "wait", CLAIMED)
+    seeing.live.wait(1)
+    seeing.live.wait(TTL_MS)
+    assert isinstance(seeing.call(), Pending)
+    assert seeing.kinds() == ["intent", "approval", "release", "intent"]

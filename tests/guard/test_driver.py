@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,11 @@ from invoke_log.guard.outcome import (
 from invoke_log.guard.tool_call import Call
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.answer import Answer
-from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Intent, Outcome, Start
+from invoke_log.rules.kind import COMMITTED, NOT_COMMITTED, UNKNOWN, Evidence, Intent, Outcome, Start
 from invoke_log.store.protocol import Answer as Stored
 from invoke_log.store.protocol import Pending
 from tests.harness.between import fail, on_disk
-from tests.harness.live import Q_MS
+from tests.harness.live import NONCE, Q_MS
 from tests.harness.player import recover
 from tests.harness.shop import UNHURRIED_MS, Shop, open_shop, raising, shop_over
 
@@ -486,3 +487,26 @@ def test_proof_that_nothing_happened_stands_though_a_reconciler_said_so_first(sh
     shop.send = send
     assert isinstance(shop.call(), NotCommitted)
     assert shop.kinds() == ["intent", "start", "suspect", "resolution"]
+
+
+@pytest.mark.parametrize("failure", [{"code": "card_declined"}, ["card_declined"], None, 402])
+def test_a_failure_that_is_no_code_is_an_unclear_answer(shop: Shop, failure: Any) -> None:
+    """Tools raise what their provider's body held."""
+    error = DefiniteFailure(failure)
+    if failure is None:
+        del error.failure  # as in a subclass that never set it
+    shop.send = raising(error)
+    assert isinstance(shop.call(), OutcomeUnknown)
+    assert (shop.status, outcome(shop).evidence.kind) == (UNKNOWN, "unclear_answer")
+
+
+def test_a_result_that_another_program_recorded_and_is_no_json_is_no_value_and_no_error(shop: Shop) -> None:
+    shop.live.append(shop.live.begun())
+    send = shop.live.state().send
+    assert send is not None
+    evidence = Evidence(kind="response")
+    data = Outcome(start=send.id, nonce=NONCE, status=COMMITTED, evidence=evidence, result=b"\xff\x00")
+    shop.live.put(shop.live.draw(data, shop.live.agent))
+    ending = shop.call()
+    assert isinstance(ending, Blocked)
+    assert (ending.next, shop.landed) == ("receipt", [])

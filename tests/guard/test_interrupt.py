@@ -10,7 +10,7 @@ import pytest
 
 from invoke_log.errors import StoreFullError
 from invoke_log.format.cbor import Value
-from invoke_log.guard.outcome import Committed
+from invoke_log.guard.outcome import Committed, OutcomeUnknown
 from invoke_log.guard.tool_call import Call
 from invoke_log.rules.kind import COMMITTED, FREE, NOT_COMMITTED, UNKNOWN, Outcome
 from invoke_log.rules.policy import parse_policy
@@ -36,32 +36,57 @@ def test_while_the_tool_runs_it_is_unknown(shop: Shop, interrupt: type[BaseExcep
     assert (shop.status, evidence(shop)) == (UNKNOWN, ["no_answer"])
 
 
+class TimeLimitError(Exception):
+    """What the handler of a signal raises in the main thread, as job queues do."""
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeLimitError])
 @pytest.mark.parametrize("stored", [False, True])
-def test_while_its_start_is_appended_nothing_is_sent_and_the_log_says_so(tmp_path: Path, stored: bool) -> None:
+def test_while_its_start_is_appended_nothing_is_sent_and_the_log_says_so(
+    tmp_path: Path, stored: bool, interrupt: type[BaseException]
+) -> None:
     """Else a call that nobody can observe would need a person to say that it was never made."""
     with on_disk(tmp_path) as (live, opened):
         shop = shop_over(live, observability="fire-and-forget", read_back=None, provider_key=None)
-        (opened[-1].after if stored else opened[-1].before).append(fail(KeyboardInterrupt()))
-        with pytest.raises(KeyboardInterrupt):
+        (opened[-1].after if stored else opened[-1].before).append(fail(interrupt()))
+        with pytest.raises(interrupt):
             shop.call()
         assert (shop.landed, shop.status, evidence(shop)) == ([], NOT_COMMITTED, ["never_sent"])
         assert isinstance(shop.call(), Committed)
         assert live.audit().findings == ()
 
 
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeLimitError])
 @pytest.mark.parametrize("stored", [False, True])
-def test_while_its_outcome_is_appended_it_is_committed(tmp_path: Path, stored: bool) -> None:
+def test_while_its_outcome_is_appended_it_is_committed(
+    tmp_path: Path, stored: bool, interrupt: type[BaseException]
+) -> None:
     with on_disk(tmp_path) as (live, opened):
         shop = shop_over(live)
 
         def send(_: Call) -> str:
-            (opened[-1].after if stored else opened[-1].before).append(fail(KeyboardInterrupt()))
+            (opened[-1].after if stored else opened[-1].before).append(fail(interrupt()))
             return "pi_1"
 
         shop.send = send
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(interrupt):
             shop.call()
         assert (shop.status, evidence(shop), len(shop.landed)) == (COMMITTED, ["response"], 1)
+
+
+def test_a_time_limit_while_an_unknown_outcome_is_appended_never_reads_as_try_again(tmp_path: Path) -> None:
+    with on_disk(tmp_path) as (live, opened):
+        shop = shop_over(live)
+
+        def send(_: Call) -> str:
+            opened[-1].before.append(fail(TimeLimitError()))
+            raise ConnectionError("reset")
+
+        shop.send = send
+        ending = shop.call()
+        assert isinstance(ending, OutcomeUnknown)
+        assert isinstance(ending.__cause__, ConnectionError)
+        assert (shop.status, evidence(shop)) == (UNKNOWN, ["no_answer"])
 
 
 def test_an_error_of_the_log_afterwards_does_not_stand_in_its_place(tmp_path: Path) -> None:

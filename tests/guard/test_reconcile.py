@@ -509,3 +509,32 @@ def test_a_committed_tool_has_nothing_to_reconcile(shop: Shop) -> None:
     shop.live.append(shop.live.begun())
     shop.live.append(shop.live.outcome(COMMITTED))
     assert shop.guard.reconcile() == []
+
+
+def test_a_reader_whose_reading_never_counts_puts_none_on_record(tmp_path: Path) -> None:
+    with open_shop(tmp_path, send_deadline_ms=D_MS, reconcilers=2) as shop:
+        lose(shop, landed=False)
+        guard = shop.other(9, "agent")
+        guard.reconcile()
+        shop.live.wait(1)
+        shop.live.wait(D_MS + Q_MS)
+        [look] = guard.reconcile()
+        assert (look.status, "grant-missing" in look.note) == (UNKNOWN, True)
+        assert "observation" not in [entry.event.kind for entry in shop.live.log.entries()]
+
+
+def test_a_tool_of_another_class_under_the_same_name_finds_nothing_absent(tmp_path: Path) -> None:
+    """[CALL-5]: two programs call their function alike, and their resources; each asks a provider of its own."""
+    with open_shop(tmp_path, send_deadline_ms=D_MS) as shop:
+        lose(shop, landed=True)
+        shop.live.register(version=3, send_deadline_ms=D_MS, effect_class="sms.send/1")
+        asked: list[Call] = []
+        shop.open(read_back=asked.append)
+        shop.begin_to_watch()
+        shop.live.wait(1)
+        shop.live.wait(D_MS + Q_MS)
+        look = shop.reconcile()
+        assert (look.probe, look.status, asked) == (None, UNKNOWN, [])
+        assert look.note.startswith("not asked")
+        [waits] = shop.guard.waiting()
+        assert waits.words.startswith("a reconciler that has a tool")

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+import invoke_log as il
 from invoke_log.errors import ConfigInvalidError, ContractInvalidError, NotFoundError
 from invoke_log.format.cbor import Value
 from invoke_log.guard.guard import Guard
@@ -344,3 +345,40 @@ def test_a_map_nested_without_end_is_refused_and_is_no_bug_of_ours() -> None:
     raw = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
     with pytest.raises(ContractInvalidError):
         read_map(raw, ".json", "contract deep.json")
+
+
+def test_two_tools_of_one_name_are_two_and_the_second_is_refused(tmp_path: Path) -> None:
+    """It would put the other's contract out of force, and be asked about what the other sent."""
+    log = il.Log.create(tmp_path / "log", origin="example.com/shop")
+    guard, ran = il.Guard(log), list[str]()
+
+    def one(effect_class: str, **fields: Any) -> Callable[..., Any]:
+        @guard.tool(effect_class, resource="inbox/{to}", purpose="order", **fields)
+        def send(to: str, order: str) -> None:
+            ran.append(effect_class)
+
+        return send
+
+    mail = one("mail.send/1")
+    with pytest.raises(ContractInvalidError, match=r"'send' is one for mail.send/1"):
+        one("sms.send/1")
+    one("sms.send/1", name="text")
+    mail("ann", "1")
+    assert ran == ["mail.send/1"]
+    log.close()
+
+
+def test_a_decorated_function_runs_itself_whatever_was_given_its_name_since(tmp_path: Path) -> None:
+    log = il.Log.create(tmp_path / "log", origin="example.com/shop")
+    guard = il.Guard(log)
+
+    def one(words: str) -> Callable[..., Any]:
+        @guard.tool("mail.send/1", resource="inbox/{to}", purpose="order")
+        def send(to: str, order: str) -> str:
+            return words
+
+        return send
+
+    first, second = one("first"), one("second")
+    assert (first("ann", "1"), second("ann", "2")) == ("first", "second")
+    log.close()

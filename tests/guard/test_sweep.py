@@ -1,7 +1,9 @@
 """What the provider has, compared with the log: nothing that is there stays unseen. [PRF-1], S3, S15"""
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -148,7 +150,7 @@ def test_a_listing_that_breaks_off_says_so_and_what_it_had_counts(shop: Shop) ->
 def test_what_is_no_listing_says_so(shop: Shop, listed: object) -> None:
     shop.open(sweep=lambda: listed)
     [one] = shop.guard.sweep()
-    assert (one.finding, "the listing broke off" in one.note) == (UNCLEAR, True)
+    assert (one.finding, one.reference) == (UNCLEAR, None)
 
 
 def test_what_the_log_does_not_take_is_not_passed_over(shop: Shop, there: Objects) -> None:
@@ -175,3 +177,33 @@ def test_without_a_sweep_nothing_is_read(tmp_path: Path, monkeypatch: pytest.Mon
     with open_shop(tmp_path) as shop:
         monkeypatch.setattr(type(shop.live.log), "effects", None)
         assert shop.guard.sweep() == []
+
+
+@pytest.mark.parametrize("odd", [("pi_x", ["a"]), ("pi_x", {"a": 1}), ("pi_x", 5), (5, None), "pi_x", None, ("", None)])
+def test_an_odd_object_hides_none_behind_it(shop: Shop, odd: Any) -> None:
+    """Others write metadata too, and not as text alone."""
+    begin(shop, UNKNOWN)
+    shop.open(sweep=lambda: [odd, ("pi_1", tag(shop))])
+    swept = shop.guard.sweep()
+    assert (FOUND, "pi_1") in found(swept)
+    assert [one.finding for one in swept if one.reference != "pi_1"] in ([FOREIGN], [UNCLEAR])
+    assert shop.status == COMMITTED
+
+
+class GreenTimeout(BaseException):
+    """As libraries of light threads raise."""
+
+
+@pytest.mark.parametrize(("error", "ends"), [(GreenTimeout, False), (KeyboardInterrupt, True)])
+def test_what_is_no_exception_of_a_listing_ends_no_sweep_but_an_interrupt_does(
+    shop: Shop, error: type[BaseException], ends: bool
+) -> None:
+    begin(shop, UNKNOWN)
+
+    def broken() -> Iterable[tuple[str, str | None]]:
+        yield "pi_1", tag(shop)
+        raise error
+
+    shop.open(sweep=broken)
+    with pytest.raises(error) if ends else nullcontext():
+        assert found(shop.guard.sweep()) == [(FOUND, "pi_1"), (UNCLEAR, None)]

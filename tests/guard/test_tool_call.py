@@ -3,6 +3,7 @@
 import asyncio
 import functools
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ LATER: list[tuple[str, Callable[[], Any]]] = [
     ("Later", Later),
     ("generator", lambda: (_ for _ in ["pi_1"])),
     ("async_generator", one_by_one),
+    ("Future", Future),
 ]
 
 

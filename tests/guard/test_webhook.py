@@ -545,3 +545,29 @@ def test_every_answer_has_its_http_status() -> None:
         "refused": 400,
         "unavailable": 503,
     }
+
+
+def test_a_message_about_a_class_that_is_retired_is_taken_under_the_key_that_is_in_force(shop: Shop) -> None:
+    """[EFF-15]: of an effect under the retired class the new contract says nothing; its webhook is the one there is."""
+    lose(shop)
+    named = tag(shop)
+    retires: dict[str, Value] = {
+        "effect_class": "money.charge/1",
+        "resource": "stripe/customer/{customer}",
+        "purpose": "order",
+        "identity": ["customer"],
+    }
+    rotated = {**PROMISE["webhook"], "key_id": "whsec_2"}
+    shop.live.register(version=3, effect_class="money.charge/2", retires=retires, **{**PROMISE, "webhook": rotated})
+    heard = shop.guard.webhook(*sealed("paid", named, key="whsec_2"), verify)
+    assert (heard.answer, heard.status) == ("recorded", COMMITTED)
+    assert shop.live.audit().findings == ()
+
+
+def test_another_tool_of_the_same_name_takes_no_message_about_this_ones_effects(shop: Shop) -> None:
+    lose(shop)
+    named = tag(shop)
+    rotated = {**PROMISE["webhook"], "key_id": "whsec_2"}
+    shop.live.register(version=3, effect_class="sms.send/1", **{**PROMISE, "webhook": rotated})
+    assert shop.guard.webhook(*sealed("paid", named, key="whsec_2"), verify).answer == "refused"
+    assert shop.guard.webhook(*sealed("paid", named, key="whsec_1"), verify).answer == "recorded"

@@ -246,3 +246,53 @@ def test_a_task_is_answered_where_all_tasks_but_its_own_are_cancelled() -> None:
         return list(await asyncio.wait_for(asyncio.gather(*own), timeout=10))
 
     assert [type(answer) for [answer] in asyncio.run(story())] == [Unavailable, Unavailable]
+
+
+def test_tasks_share_a_commit_up_to_its_bound() -> None:
+    """Else appends that the store takes one by one would be refused together, and with them every other task's."""
+    disk = Disk()
+    disk.go.release(100)
+
+    async def story() -> list[list[Answer]]:
+        group = LoopGroup(Group(disk.commit).append)
+        return list(await asyncio.gather(*(group.append([_event(1)] * GROUP_EVENTS_MAX) for _ in range(3))))
+
+    assert [len(own) for own in asyncio.run(story())] == [GROUP_EVENTS_MAX] * 3
+    assert disk.batches == [GROUP_EVENTS_MAX] * 3
+
+
+class TimeLimitError(Exception):
+    """What the handler of a signal raises in the main thread, wherever that is."""
+
+
+def test_what_breaks_off_a_commit_and_is_no_answer_of_the_logs_is_its_own_threads_alone() -> None:
+    entered, go = threading.Event(), threading.Event()
+    fail: list[Exception] = []
+
+    def commit(signed: Sequence[Signed]) -> list[Answer]:
+        entered.set()
+        go.wait(10)
+        if len(signed) > 1:
+            raise fail.pop()
+        return [Accepted(id=EventId(bytes(32)), index=LeafIndex(7)) for _ in signed]
+
+    group, ended = Group(commit), list[object]()
+
+    def call() -> None:
+        try:
+            ended.extend(group.append([_event(1)]))
+        except TimeLimitError as error:
+            ended.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    threads[0].start()
+    assert entered.wait(10)
+    for waiting, thread in enumerate(threads[1:], 2):
+        thread.start()
+        while len(group._waiting) < waiting:
+            pass
+    fail.append(TimeLimitError())
+    go.set()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(type(each).__name__ for each in ended) == ["Accepted", "TimeLimitError", "Unavailable"]

@@ -6,6 +6,7 @@ call that was sent is appended before the cancellation goes on its way.
 """
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from invoke_log.guard.driver import NEVER_SENT, Driver, interrupted
 from invoke_log.guard.registry import Tool
@@ -17,6 +18,11 @@ from invoke_log.rules.step import Append, Ended, Reply, Send
 
 async def run(driver: Driver, log: Log, tool: Tool) -> Ended:
     """Return how a call of a coroutine function ended. As `Driver.run`."""
+    async with AsyncExitStack() as turn:
+        return await _run(driver, log, tool, turn)
+
+
+async def _run(driver: Driver, log: Log, tool: Tool, turn: AsyncExitStack) -> Ended:
     machine = driver.begin()
     came: object = None
     while True:
@@ -28,10 +34,15 @@ async def run(driver: Driver, log: Log, tool: Tool) -> Ended:
         try:
             if isinstance(step, Append):
                 came = await _append(driver, log, step)
+                await turn.aclose()
             elif isinstance(step, Send):
                 came = await _send(driver, tool, step)
             else:
                 came = driver.carry_out(step)
+                if driver.takes_turn(came):
+                    await turn.aclose()
+                    await turn.enter_async_context(log.loop_turn)
+                    came = driver.carry_out(step)
         except Exception as error:  # noqa: BLE001 -- a signer's time-out, say, must not read as "try again"
             return driver.lost(error)
 
@@ -45,7 +56,7 @@ async def _append(driver: Driver, log: Log, step: Append) -> list[Answer]:
         try:
             await asyncio.shield(appending)
         except asyncio.CancelledError as error:
-            driver.raised = error
+            driver.stopped = error
     if appending.cancelled():
         return interrupted(step)  # the loop closes down, and has cancelled this too
     return appending.result()[-len(step.events) :]

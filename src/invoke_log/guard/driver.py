@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final, assert_never
 
-from invoke_log.errors import ConfigInvalidError, StoreError
+from invoke_log.errors import ConfigInvalidError, InvokeLogError, StoreError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value, decode
 from invoke_log.format.envelope import Envelope
@@ -19,7 +19,7 @@ from invoke_log.ledger.approval import given, release_from_ms
 from invoke_log.ledger.engines import engines
 from invoke_log.ledger.log import Log, sign_event
 from invoke_log.ledger.state import LiveWorld
-from invoke_log.log.home import read_attachment
+from invoke_log.log.home import sound_attachment
 from invoke_log.log.signer import Signer
 from invoke_log.rules.answer import Accepted, Answer, Unavailable
 from invoke_log.rules.call import Machine, guarded_call, refusal_of
@@ -49,7 +49,12 @@ class Driver:
         self.value: Any = None
         """What the tool returned, where it returned in this very call."""
         self.raised: BaseException | None = None
+        """What the tool raised, or the log or a key once it was sent."""
+        self.stopped: BaseException | None = None
+        """What broke off an append of this call, and was no answer of the log's."""
         self._sent = False
+        self._over = False
+        """Whether its START is on the log: what is left to be appended is what came of it."""
         self._in_turn = False
         self._tick: Envelope | None = None
         self._log_id = b""
@@ -75,13 +80,20 @@ class Driver:
                 return ended
             try:
                 came = self.carry_out(step)
-                if isinstance(came, Seen) and came.budgets and self._tool.contract.profile is None:
+                if self.takes_turn(came):
                     self._take_turn()
-                    came = self._look()
+                    came = self.carry_out(step)
                 elif isinstance(step, Append):
                     self._leave_turn()
             except Exception as error:  # noqa: BLE001 -- a signer's time-out, say, must not read as "try again"
                 return self.lost(error)
+
+    def takes_turn(self, came: object) -> bool:
+        """Return whether this call has to take its turn and look again: its verdict will rest on a budget. No outcome
+        waits for one.
+        """
+        decides = isinstance(came, Seen) and bool(came.budgets) and not self._over
+        return decides and self._tool.contract.profile is None
 
     def _take_turn(self) -> None:
         self._leave_turn()
@@ -99,7 +111,7 @@ class Driver:
         error where it was not, or what interrupted the call before.
         """
         if not self._sent:
-            raise self.raised or error
+            raise self.stopped or error
         self.raised = self.raised or error
         after = next_step(UNKNOWN, self._tool.contract)
         return Ended(status=UNKNOWN, fresh=True, by=None, next=after, reason=str(error))
@@ -164,7 +176,7 @@ class Driver:
         if state.claim is None or state.status != CLAIMED or self._tool.contract.profile is None:
             return None, None
         snapshot_id = world.intent(state.claim).snapshot_id
-        raw = read_attachment(self._log.path, snapshot_id) if snapshot_id is not None else None
+        raw = sound_attachment(self._log.path, snapshot_id) if snapshot_id is not None else None
         value = decode(raw) if raw is not None else None
         return snapshot_id, value if isinstance(value, dict) else None
 
@@ -184,10 +196,10 @@ class Driver:
     def _append(self, step: Append) -> list[Answer]:
         try:
             return self._log.append_many(self.envelopes_of(step))[-len(step.events) :]
-        except Exception:
+        except InvokeLogError:
             raise
-        except BaseException as error:  # noqa: BLE001 -- Ctrl-C: it goes on its way once the log has heard the outcome
-            self.raised = error
+        except BaseException as error:  # noqa: BLE001 -- Ctrl-C, a job's time limit: it goes on once the log has heard
+            self.stopped = error
             return interrupted(step)
 
     def envelopes_of(self, step: Append) -> list[Envelope]:
@@ -214,8 +226,8 @@ class Driver:
 
         After a pause that long a reconciler may already count on nothing being sent: then nothing may be.
         """
-        self._tick = None
-        self._sent = self.raised is None and time.clock_gettime(CLOCK) < self._send_by(step)
+        self._tick, self._over = None, True
+        self._sent = self.stopped is None and time.clock_gettime(CLOCK) < self._send_by(step)
         return self._sent
 
     def _send_by(self, step: Send) -> float:

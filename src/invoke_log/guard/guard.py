@@ -5,6 +5,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, TypeVar, cast
 
@@ -91,7 +92,8 @@ class Guard:
                 A reference is the provider's own id, the one that sweep and messages give too: under another name it
                 is another object, and two under one tag freeze the scope.
                 Of an effect that was claimed under another version of the contract it is asked where realm, resource
-                template and handle are the same, and its finding nothing counts where `read_back` is too.
+                template and handle are the same, and the effect class or one that it retires; its finding nothing
+                counts where `read_back` is the same too.
             redrive: called as the tool is, sends the exact request again under the provider's key; a reconciler uses it
                 where the contract says that the provider stores all results.
             void: given the `Call`, has the provider give up for good what is under its tag, and returns True once it
@@ -118,12 +120,12 @@ class Guard:
             @functools.wraps(function)
             def guarded(*positional: Any, **named: Any) -> Any:
                 given = signature.bind_partial(*positional, **named).arguments
-                return _value_of(self.call(tool.contract.name, given))
+                return _value_of(self._call(tool, given))
 
             @functools.wraps(function)
             async def guarded_async(*positional: Any, **named: Any) -> Any:
                 given = signature.bind_partial(*positional, **named).arguments
-                return _value_of(await self.acall(tool.contract.name, given))
+                return _value_of(await self._acall(tool, given))
 
             return cast("_Function", guarded_async if tool.awaited else guarded)
 
@@ -135,19 +137,27 @@ class Guard:
         Raises: NotFoundError: no tool of this name. ArgumentInvalidError, SnapshotInvalidError: nothing was appended.
             StoreError: the log cannot answer, and nothing was sent.
         """
-        tool, bound = self._bind(name, arguments)
+        tool = self._named(name)
         if tool.awaited:
             raise ConfigInvalidError(f"tool {name} is a coroutine function", hint="await guard.acall(…)")
+        return self._call(tool, arguments)
+
+    def _call(self, tool: Tool, arguments: Mapping[str, Value]) -> Ending:
+        bound = bind(tool.contract, dict(arguments))
         driver = Driver(self.log, tool, bound, self.key)
         return self._ending(driver.run(), bound, tool, driver)
 
     async def acall(self, name: str, arguments: Mapping[str, Value]) -> Ending:
         """Return how a call of a coroutine function ended, as a value. Raises as `call`."""
-        tool, bound = self._bind(name, arguments)
+        tool = self._named(name)
         if not tool.awaited:
             raise ConfigInvalidError(
                 f"tool {name} is no coroutine function", hint="guard.call(…) runs it in this thread"
             )
+        return await self._acall(tool, arguments)
+
+    async def _acall(self, tool: Tool, arguments: Mapping[str, Value]) -> Ending:
+        bound = bind(tool.contract, dict(arguments))
         driver = Driver(self.log, tool, bound, self.key)
         return self._ending(await aio.run(driver, self.log, tool), bound, tool, driver)
 
@@ -209,15 +219,19 @@ class Guard:
         self._tools[tool.contract.name] = tool
         return tool
 
-    def _bind(self, name: str, arguments: Mapping[str, Value]) -> tuple[Tool, Bound]:
+    def _named(self, name: str) -> Tool:
         tool = self._tools.get(name)
         if tool is None:
             raise NotFoundError(f"no tool {name!r} under this guard, it has {', '.join(sorted(self._tools)) or 'none'}")
-        return tool, bind(tool.contract, dict(arguments))
+        return tool
 
     def _ending(self, ended: Ended, bound: Bound, tool: Tool, driver: Driver) -> Ending:
-        if driver.raised is not None and not isinstance(driver.raised, Exception):
-            raise driver.raised  # the outcome is on the log; whoever interrupted this call still means it
+        for stop in (driver.stopped, driver.raised):
+            # The outcome is on the log; whoever interrupted this call still means it.
+            if stop is not None and not isinstance(stop, Exception):
+                raise stop
+        if driver.stopped is not None and ended.status != UNKNOWN:
+            raise driver.stopped
 
         def receipt() -> bytes:
             return self.log.receipt(bound.effect)
@@ -233,7 +247,7 @@ class Guard:
         if ended.status == UNKNOWN:
             not_before = _not_before(self.log, bound, tool.contract)
             unknown = OutcomeUnknown(f"{name}: sent, and the outcome is unknown", not_before=not_before, **facts)
-            unknown.__cause__ = driver.raised
+            unknown.__cause__ = driver.raised or driver.stopped
             return unknown
         if ended.status == NOT_COMMITTED:
             failed = NotCommitted(f"{name}: it did not happen, and that is proved", **facts)
@@ -261,8 +275,9 @@ class Guard:
         ):
             kept = _kept_result(view, view.state.claim.id)
             if kept is not None:
-                value = json.loads(kept)
-                return Committed(value=value, effect_key=f"eff_{bound.effect.hex()}", fresh=False, receipt=receipt)
+                with suppress(ValueError, RecursionError):  # what another program recorded may be no JSON
+                    value = json.loads(kept)
+                    return Committed(value=value, effect_key=f"eff_{bound.effect.hex()}", fresh=False, receipt=receipt)
         return Blocked(f"{name}: {ended.reason}", receipt=receipt if committed else None, **facts)
 
 

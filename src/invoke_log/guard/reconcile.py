@@ -18,7 +18,7 @@ from invoke_log.guard.outcome import Aborted
 from invoke_log.guard.patience import EVERY_S_DEFAULT, OUT, Patience
 from invoke_log.guard.redrive import ENDING, answered, burnt, redrive
 from invoke_log.guard.redrive import UNCLEAR as UNCLEAR_READING
-from invoke_log.guard.registry import Tool
+from invoke_log.guard.registry import Tool, looks_for
 from invoke_log.guard.resolution import RECORDED, Brought, Case, check_reference, only_start, readings
 from invoke_log.guard.tool_call import Call, call_of
 from invoke_log.guard.waiting import Waiting, lost_handles, waiting_for
@@ -162,7 +162,7 @@ class _Look:
         self._patience = patience
         self._log = case.log
         self._contract = case.contract
-        self._at_hand = tool.contract.looks_where(case.contract)
+        self._at_hand = looks_for(case.log.governance, tool, case.contract)
         self._given_up = False
 
     def settle(self) -> Reconciled:
@@ -282,6 +282,8 @@ class _Look:
         mine = self._case.signer.public_key
         with self._log.world() as world:
             sent = world.started_by(state.effect, state.resource, mine)
+        if not self._case.granted:  # each look would put one more on record that never counts
+            return replace(refused := self._case.grant_missing(), note=f"not there; {refused.note}")
         if len(observed) < wanted and mine not in observed and not sent:
             about = state.send.id if state.send is not None else state.last
             assert about is not None

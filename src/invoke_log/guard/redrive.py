@@ -10,13 +10,12 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from invoke_log.errors import StoreDamagedError
 from invoke_log.format import digest
 from invoke_log.format.cbor import Value
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import UNAVAILABLE, Brought, Case
 from invoke_log.guard.tool_call import CLOCK, Call, reply_of_exception, reply_of_value
-from invoke_log.log.home import read_attachment
+from invoke_log.log.home import sound_attachment
 from invoke_log.rules.answer import Accepted
 from invoke_log.rules.evidence import passed
 from invoke_log.rules.intent import rederive
@@ -129,10 +128,7 @@ def _arguments(case: Case, state: EffectState) -> dict[str, Value] | None:
     for name, argument in case.contract.arguments.items():
         value = arguments.get(name)
         if argument.raw and isinstance(value, dict) and isinstance(kept := value["attachment"], bytes):
-            try:
-                raw = read_attachment(case.log.path, kept)
-            except StoreDamagedError:
-                raw = None
+            raw = sound_attachment(case.log.path, kept)
             if raw is None:
                 return None
             arguments[name] = raw

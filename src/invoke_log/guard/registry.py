@@ -19,6 +19,7 @@ from invoke_log.rules import schema
 from invoke_log.rules.admission import Stale
 from invoke_log.rules.answer import Accepted, Duplicate, Unavailable
 from invoke_log.rules.contract import Contract, complete_contract, parse_contract
+from invoke_log.rules.governance import Governance
 from invoke_log.rules.schema import Schema
 
 _log = logging.getLogger(__name__)
@@ -120,6 +121,11 @@ def make_tool(
         takes_call="invoke" in given,
         awaited=inspect.iscoroutinefunction(function),
     )
+
+
+def looks_for(governance: Governance, tool: Tool, contract: Contract) -> bool:
+    """Return whether a tool's read-back finds what was sent under a contract: it does the same thing, at one place."""
+    return governance.succeeds(tool.contract, contract) and tool.contract.looks_where(contract)
 
 
 def check_kept(contract: Contract) -> None:
@@ -290,6 +296,8 @@ def register(log: Log, contract: Contract, *, renew: bool) -> Contract:
         latest = governance.contracts.get(governance.latest.get(contract.name, b""))
         if latest is not None and (latest.id == contract.id or (renew and _same_but_version(latest, contract))):
             return latest
+        if latest is not None and "none" not in (latest.effect_class, contract.effect_class):
+            _check_same_tool(governance, latest, contract)
         admin = signer_beside(log.path, "admin")
         if admin is None:
             raise ContractInvalidError(
@@ -307,6 +315,15 @@ def register(log: Log, contract: Contract, *, renew: bool) -> Contract:
     raise ContractInvalidError(
         f"contract {contract.name!r} could not be registered: the log was busy", hint="try again"
     )
+
+
+def _check_same_tool(governance: Governance, latest: Contract, contract: Contract) -> None:
+    """Refuse a contract that would put another tool's out of force, since two tools were given one name."""
+    if not governance.succeeds(contract, latest) and not governance.succeeds(latest, contract):
+        raise ContractInvalidError(
+            f"contract {contract.name!r} is one for {latest.effect_class}, want {contract.effect_class} under another",
+            hint='two tools want two names: give name="…"; or the new class says in `retires` that it replaces the old',
+        )
 
 
 def _same_but_version(one: Contract, other: Contract) -> bool:

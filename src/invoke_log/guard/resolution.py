@@ -82,6 +82,11 @@ class Case:
         """Whether the key may bring evidence about the effect: it holds a grant as reconciler over it now."""
         return self.counts(self.signer.public_key, self.log.governance)
 
+    def grant_missing(self) -> Brought:
+        """What becomes of evidence that this key brings where it may bring none."""
+        key = digest.format_id("key", self.signer.public_key)
+        return Brought(answer=REFUSED, note=f"grant-missing: {key} holds no grant as reconciler over this effect")
+
     def counts(self, key: bytes, governance: Governance) -> bool:
         """Whether what a key says of the effect can settle it: the key holds a grant as reconciler over it."""
         return governance.holds(key, "reconciler", self.contract.effect_class, self.resource)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from invoke_log.format import digest
+from invoke_log.guard.redrive import ENDING
 from invoke_log.guard.registry import Tool
 from invoke_log.guard.resolution import KNOWN, RECORDED, Case, check_reference, tagged
 from invoke_log.ledger.log import Log
@@ -23,7 +24,8 @@ class Swept:
     """One of the provider's objects that somebody has to look at, or that was put on record.
 
     finding: untagged; foreign, a tag that this log never made; found, one of ours that was not on record as committed;
-    or unclear: the listing broke off (`reference` is None), or the log did not take what was found.
+    or unclear: the listing broke off or an object in it has no name (`reference` is None), or the log did not take what
+    was found.
     """
 
     tool: str
@@ -40,12 +42,19 @@ def sweep(log: Log, tools: Iterable[Tool], signer: Signer) -> Iterator[Swept]:
     for tool in tools:
         if tool.sweep is None:
             continue
-        name, listed, broken = tool.contract.name, dict[str | None, list[str]](), ""
+        name, listed, unclear = tool.contract.name, dict[str | None, list[str]](), list[str]()
         try:
-            for reference, tag in tool.sweep():
-                listed.setdefault(tag, []).append(check_reference(reference))
-        except Exception as error:  # noqa: BLE001 -- whatever the provider's client raises, the listing is not complete
-            broken = f"the listing broke off: {type(error).__name__}"
+            for each in tool.sweep():
+                try:
+                    tag, reference = _named(each)
+                except Exception as error:  # noqa: BLE001 -- one that the log cannot name hides none behind it
+                    unclear.append(f"an object that is no reference and tag: {type(error).__name__}: {error}")
+                    continue
+                listed.setdefault(tag, []).append(reference)
+        except ENDING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever the provider's client raises, the listing is not complete
+            unclear.append(f"the listing broke off: {type(error).__name__}")
         for tag, references in listed.items():
             ours = tagged(log, tag)
             if ours is None:
@@ -57,8 +66,14 @@ def sweep(log: Log, tools: Iterable[Tool], signer: Signer) -> Iterator[Swept]:
             found = _bring(log, signer, tool, state, generation=generation, references=references)
             if found is not None:
                 yield found
-        if broken:
-            yield Swept(tool=name, finding=UNCLEAR, reference=None, tag=None, note=broken)
+        for note in unclear:
+            yield Swept(tool=name, finding=UNCLEAR, reference=None, tag=None, note=note)
+
+
+def _named(each: tuple[object, object]) -> tuple[str | None, str]:
+    """The tag and the reference of one object. A tag that is no text, as others' metadata may be, is another's."""
+    reference, tag = each
+    return tag if tag is None or isinstance(tag, str) else repr(tag), check_reference(reference)
 
 
 def _bring(

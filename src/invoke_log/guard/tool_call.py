@@ -3,7 +3,8 @@
 import inspect
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -77,11 +78,12 @@ def reply_of_value(value: Any) -> Reply:
     """Return what a tool's return says: the executor's word that it happened; its value is kept where JSON can say
     it.
 
-    Raises: TypeError: it is a coroutine or a generator. Nobody runs it, so that nothing is known to have happened.
+    Raises: TypeError: it is a coroutine, a generator or a thread's future. Nobody waits for it, so that nothing is
+        known to have happened.
     """
     # A decorator can hide that a function is one of these from whoever registers it.
-    if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
-        raise TypeError(f"the tool returned a {type(value).__name__}, which nobody runs: return what it comes to")
+    if inspect.isawaitable(value) or isinstance(value, Generator | AsyncGenerator | Future):
+        raise TypeError(f"the tool returned a {type(value).__name__}, which nobody waits for: return what it comes to")
     try:
         result = _RESULT.encode(value).encode()
     except Exception:  # noqa: BLE001 -- whatever a value does when it is written down: the effect happened
@@ -96,15 +98,16 @@ def reply_of_exception(contract: Contract, error: BaseException) -> Reply:
 
     A timeout, a reset, any 5xx, a cancellation, our own bug: UNKNOWN, never failed.
     """
+    failure = getattr(error, "failure", None)  # which a subclass may never set, or to what a provider's body holds
     match error:
         case NeverSent():
             return _proof("never_sent")
         case Aborted() if contract.observability == "transactional":
             return _proof("abort")
-        case DefiniteFailure() if error.failure in contract.definite_failures:
+        case DefiniteFailure() if isinstance(failure, str) and failure in contract.definite_failures:
             key = contract.provider_key
             stored = key is not None and key.stores == "all"
-            return _proof("stored_failure" if stored else "definite_failure", error.failure)
+            return _proof("stored_failure" if stored else "definite_failure", failure)
         case DefiniteFailure() | ReadUnclearError():
             kind = "unclear_answer"
         case _:

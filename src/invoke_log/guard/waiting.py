@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from invoke_log.format import digest
-from invoke_log.guard.registry import Tool
+from invoke_log.guard.registry import Tool, looks_for
 from invoke_log.guard.resolution import holders, only_start, readings
 from invoke_log.ledger.approval import release_from_ms
 from invoke_log.ledger.log import Log
@@ -31,13 +31,14 @@ class Waiting:
 
 def waiting(log: Log, tools: Iterable[Tool]) -> Iterator[Waiting]:
     """Yield what each open effect of the log waits for; tools: those that this process can ask with."""
-    at_hand = {tool.contract.name: tool.contract for tool in tools}
+    at_hand = {tool.contract.name: tool for tool in tools}
     with log.world() as world:
         for state in world.open_effects():
             if state.claim is not None:
                 contract = world.governance.contracts[state.claim.contract_id]
                 here = at_hand.get(contract.name)
-                yield waiting_for(world, state, contract, at_hand=here is not None and here.looks_where(contract))
+                looks = here is not None and looks_for(world.governance, here, contract)
+                yield waiting_for(world, state, contract, at_hand=looks)
 
 
 def waiting_for(world: LiveWorld, state: EffectState, contract: Contract, *, at_hand: bool) -> Waiting:

@@ -97,14 +97,17 @@ def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
         return Heard(answer=IGNORED, note="it carries no tag that this log has made")
     state, generation = found
     name = digest.format_id("eff", state.effect)
-    contract, says = _said(log.governance, _contract_of(log, state), notice)
+    own = _contract_of(log, state)
+    contract, says = _said(log.governance, own, notice)
     if contract is None or contract.webhook is None:
         return Heard(answer=IGNORED, note=f"no contract takes {notice.event!r} as an answer", effect_key=name)
     if contract.webhook.key_id != notice.key_id:
         note = f"verified with key {notice.key_id!r}, and the contract wants {contract.webhook.key_id!r}"
         return Heard(answer=REFUSED, note=note, effect_key=name)
     reference = check_reference(notice.reference) if notice.reference is not None else None
-    case = Case(log, signer, contract, effect=state.effect, resource=state.resource)
+    # The last version may be of the class that retires the effect's, and says nothing of an effect under that one.
+    named = contract if contract.effect_class == own.effect_class else own
+    case = Case(log, signer, named, effect=state.effect, resource=state.resource)
     if says == COMMITTED:
         evidence = _evidence(log, body, reference, None)
         brought = case.present([evidence], generation=generation)
@@ -122,8 +125,7 @@ def _hear(log: Log, signer: Signer, body: bytes, notice: Notice) -> Heard:
 def _negative(case: Case, body: bytes, reference: str | None, event: str, *, generation: int) -> Brought:
     """Settle an unknown effect as absent, where the message is surely about its open attempt; else keep the reading."""
     if not case.granted:  # nothing that it says of this would ever count
-        key = digest.format_id("key", case.signer.public_key)
-        return Brought(answer=REFUSED, note=f"grant-missing: {key} holds no grant as reconciler over this effect")
+        return case.grant_missing()
     state, evidence = case.state(), _evidence(case.log, body, reference, event)
     with case.log.world() as world:
         start = only_start(world, state, generation)
@@ -197,7 +199,7 @@ def _said(governance: Governance, own: Contract, notice: Notice) -> tuple[Contra
     if own.webhook is not None and notice.event in own.webhook.negative:
         return own, NOT_COMMITTED
     takes = None
-    for contract in (last, own):
+    for contract in (last, own) if governance.succeeds(last, own) else (own,):
         webhook = contract.webhook
         if webhook is not None and notice.event in webhook.positive:
             takes = contract if takes is None or webhook.key_id == notice.key_id else takes

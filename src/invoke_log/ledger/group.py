@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
-from invoke_log.errors import StoreError
+from invoke_log.errors import InvokeLogError, StoreError
 from invoke_log.ledger.admit import Opened
 from invoke_log.rules.answer import Answer, Unavailable
 from invoke_log.rules.governance import Refused
@@ -99,11 +100,12 @@ class Group:
             answers = iter(self._commit([event for ticket in batch for event in ticket.signed]))
             for ticket in batch:
                 ticket.answers = list(islice(answers, len(ticket.signed)))
-        except Exception as error:  # noqa: BLE001 -- each caller of the batch is owed the same answer
+        except InvokeLogError as error:  # each caller of the batch is owed the same answer
             for ticket in batch:
                 ticket.answers, ticket.error = None, error
         except BaseException:
-            # Ctrl-C in this thread is this thread's alone; what it broke off may be stored or not.
+            # Ctrl-C in this thread, or a job's time limit, is this thread's alone; what it broke off may be stored or
+            # not.
             for ticket in batch[1:]:
                 ticket.answers = [Unavailable(reason="the commit was interrupted") for _ in ticket.signed]
             raise
@@ -131,6 +133,8 @@ class LoopGroup(Generic[_Event]):
 
     def __init__(self, append: Callable[[Sequence[_Event]], list[Answer]]) -> None:
         self._append = append
+        self.turn: Final = asyncio.Lock()
+        """As `Log.turn`, for the calls of these tasks."""
         self._waiting: deque[tuple[Sequence[_Event], asyncio.Future[list[Answer]]]] = deque()
         self._draining: asyncio.Task[None] | None = None
 
@@ -154,7 +158,10 @@ class LoopGroup(Generic[_Event]):
                 _interrupted(*self._waiting.popleft())
 
     async def _drain_once(self, loop: asyncio.AbstractEventLoop) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), GROUP_EVENTS_MAX))]
+        batch = [self._waiting.popleft()]
+        count = len(batch[0][0])
+        while self._waiting and (count := count + len(self._waiting[0][0])) <= GROUP_EVENTS_MAX:
+            batch.append(self._waiting.popleft())
         everything = [event for events, _ in batch for event in events]
         try:
             answers = iter(await loop.run_in_executor(None, self._append, everything))
@@ -171,6 +178,21 @@ class LoopGroup(Generic[_Event]):
             own = list(islice(answers, len(events)))
             if not future.done():
                 future.set_result(own)
+
+
+class LoopGroups(Generic[_Event]):
+    """The `LoopGroup` of each event loop that runs."""
+
+    def __init__(self) -> None:
+        self._of: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopGroup[_Event]] = WeakKeyDictionary()
+
+    def here(self, append: Callable[[Sequence[_Event]], list[Answer]]) -> LoopGroup[_Event]:
+        """Return that of the running loop, which appends so if it is new."""
+        loop = asyncio.get_running_loop()
+        group = self._of.get(loop)
+        if group is None:
+            group = self._of[loop] = LoopGroup(append)
+        return group
 
 
 def _interrupted(events: Sequence[object], future: "asyncio.Future[list[Answer]]") -> None:

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
-from weakref import WeakKeyDictionary
 
 from invoke_log.errors import NotFoundError, StoreReadOnlyError
 from invoke_log.format import digest, keys
@@ -34,7 +33,7 @@ from invoke_log.ledger.admit import (
 )
 from invoke_log.ledger.approval import PendingIntent, not_pending, pending
 from invoke_log.ledger.bundle import write_bundle
-from invoke_log.ledger.group import Group, LoopGroup
+from invoke_log.ledger.group import Group, LoopGroups
 from invoke_log.ledger.receipt import make_receipt
 from invoke_log.ledger.refusals import Refusals
 from invoke_log.ledger.state import LiveWorld, Memory
@@ -96,7 +95,7 @@ class Log:
         self._log_signer = log_signer
         self._memory = Memory()
         self._group = Group(self._commit)
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopGroup[Envelope]] = WeakKeyDictionary()
+        self._loops = LoopGroups[Envelope]()
         self.turn: Final = threading.RLock()
         """Held by a call whose verdict rests on a budget, from its last look to its append: the calls of this process
         would only lose to each other. Nothing rests on it: what holds is the append. It knows whose it is, so that
@@ -161,11 +160,12 @@ class Log:
 
     async def aappend_many(self, envelopes: Sequence[Envelope]) -> list[Answer]:
         """The same for several events in one durable commit. A task that is cancelled decides nothing."""
-        loop = asyncio.get_running_loop()
-        group = self._loops.get(loop)
-        if group is None:
-            group = self._loops[loop] = LoopGroup(self.append_many)
-        return await group.append(envelopes)
+        return await self._loops.here(self.append_many).append(envelopes)
+
+    @property
+    def loop_turn(self) -> asyncio.Lock:
+        """The same as `turn` among the tasks of the running event loop, which share a thread."""
+        return self._loops.here(self.append_many).turn
 
     def tick(self) -> Answer | None:
         """Append the log's time and the refusals that wait, or return None: this process does not hold the log key.

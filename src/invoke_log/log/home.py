@@ -131,6 +131,14 @@ def read_attachment(path: Path, key: bytes) -> bytes | None:
     return raw
 
 
+def sound_attachment(path: Path, key: bytes) -> bytes | None:
+    """Return an attachment, or None where it is not kept here, or is damaged: for whoever waits where it is gone."""
+    try:
+        return read_attachment(path, key)
+    except StoreDamagedError:
+        return None
+
+
 def attachments_in(path: Path) -> Iterator[bytes]:
     """Return every attachment that is kept beside a log, in the order of their digests."""
     for target in sorted((path / "attachments").glob("[0-9a-f]" * 64)):

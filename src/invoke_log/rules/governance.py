@@ -111,6 +111,13 @@ class Governance(NamedTuple):
             first = self.classes.get(retires.effect_class)
             retires = first.retires if first is not None else None
 
+    def succeeds(self, later: Contract, earlier: Contract) -> bool:
+        """Return whether a contract is of another's effect class, or of one that has retired it since: both do one
+        thing. Versions of one name need not be, where two tools were given it.
+        """
+        classes = (later.effect_class, *(retires.effect_class for retires in self.lineage(later)))
+        return earlier.effect_class in classes
+
 
 def found(event: Event) -> Governance | Refused:
     """Return the state after genesis, or why these bytes do not begin a log [GOV-1]."""

@@ -149,6 +149,7 @@ def test_only_a_failure_that_the_contract_lists_proves_that_nothing_happened(ban
     first, again = told(client, pay("declined-1"), pay("declined-1"))
     assert first.is_error
     assert (fields_of(first)["code"], fields_of(first)["next"]) == ("not-committed", "decide_again")
+    assert "Nothing happened by this call" in text_of(first), "it was sent"
     assert fields_of(again)["code"] == "not-committed", "deciding again is a new attempt"
     assert bank.landed("declined-1") == 0
 

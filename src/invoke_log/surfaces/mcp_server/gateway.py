@@ -24,7 +24,7 @@ from invoke_log.errors import (
 )
 from invoke_log.format.cbor import Value
 from invoke_log.guard.guard import Guard
-from invoke_log.guard.outcome import Committed, DefiniteFailure, Ending, OutcomeUnknown
+from invoke_log.guard.outcome import Committed, DefiniteFailure, Ending, NotCommitted, OutcomeUnknown
 from invoke_log.guard.tool_call import Call
 from invoke_log.rules.answer import Accepted, Duplicate
 from invoke_log.rules.contract import Contract
@@ -223,7 +223,8 @@ def result_of_ending(ending: Ending) -> CallToolResult:
         text += f"\nIt may have happened. Do not call it again; next: {ending.next}{until}. {ending.effect_key}"
     else:
         after = f"; next: {ending.next}" if ending.next else ""
-        text += f"\nNothing was sent by this call{after}. {ending.effect_key}"
+        nothing = "Nothing happened" if isinstance(ending, NotCommitted) else "Nothing was sent"
+        text += f"\n{nothing} by this call{after}. {ending.effect_key}"
     return result_of(View(fields=fields, text=text), is_error=True)
 
 
