@@ -22,7 +22,6 @@ from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreError, 
 from invoke_log.format import digest
 from invoke_log.format.digest import TreeSize
 from invoke_log.format.envelope import Envelope
-from invoke_log.guard import driver
 from invoke_log.guard.guard import Guard
 from invoke_log.guard.registry import Tool
 from invoke_log.ledger import log as ledger
@@ -486,7 +485,6 @@ class World:
         draw = SimpleNamespace(token_bytes=self.rng.randbytes)
         ours: list[tuple[Any, str, Any]] = [
             (ledger, "_now_ms", self.now_ms),
-            (driver, "read_attachment", lambda _, key: self.attachments.get(key)),
             (home, "keep_attachment", self._keep),
             (home, "read_attachment", lambda _, key: self.attachments.get(key)),
             *((module, "time", clock) for module in GUARDS if hasattr(module, "time")),
