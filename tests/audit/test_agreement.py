@@ -14,6 +14,9 @@ from invoke_log.log.home import key_path
 from invoke_log.log.signer import FileSigner, load_key
 from invoke_log.rules.kind import Note
 from tests.harness.forge import take_apart
+from tests.interop.cases import recover
+from tests.interop.log_writer import LogWriter
+from tests.interop.views import note as view_note
 
 
 @pytest.fixture
@@ -64,6 +67,18 @@ def test_a_checkpoint_agrees_with_every_tree_that_begins_with_its_own(log: Log) 
     assert compare(bundle(log, "same"), kept).agrees is True
     note(log, "later")
     assert compare(bundle(log, "late"), kept).agrees is True
+
+
+def test_a_recovery_that_is_void_gives_no_name_and_loses_no_leaf(log: Log) -> None:
+    """[FORK-2]: anybody can write such a leaf, and would hide a fork behind it."""
+    shown, other = LogWriter().begin(()), LogWriter().begin(())
+    recover(other, by="stranger")
+    for _ in range(3):
+        shown.tick(1)
+        other.tick(2)
+    forked = checkpoint(log, "forked", other.bundle())
+    for kept in (shown.note(), view_note(other, f"{other.origin}.e1", other.index, "log2")):
+        assert compare(forked, checkpoint(log, "kept", kept)).agrees is False
 
 
 def test_an_old_bundle_cannot_be_judged_by_a_newer_checkpoint(log: Log) -> None:

@@ -82,13 +82,14 @@ def absent(log: LogWriter, effect: bytes) -> None:
     resolve(log, effect, ABSENT, replace(ABSENCE, tick=settled_wait(log)))
 
 
-def recover(log: LogWriter, **change: Value) -> None:
+def recover(log: LogWriter, *, by: str = "admin", **change: Value) -> None:
     data = Recovery(
         old_origin=log.origin, origin=f"{log.origin}.e1", size=log.index, root=log.frontier.root(), checkpoint=None,
         log_key=KEYS["log2"].public_key, amnesia=True,
     )  # fmt: skip
-    log.say(data, "admin", change=change)
-    log.log_key = KEYS["log2"]
+    log.say(data, by, change=change)
+    if by == "admin":
+        log.log_key = KEYS["log2"]
 
 
 def redrive(log: LogWriter, effect: bytes, **change: Value) -> None:

@@ -67,6 +67,12 @@ def views() -> Iterator[tuple[str, bytes, bytes]]:
     yield "the new origin under the old key", recovered, note(log, f"{log.origin}.e1", log.index, "log")
     yield "the old origin under the new key", recovered, note(log, log.origin, early_size, "log2")
     yield "a bundle from before a recovery", recovered, late
+    lying = LogWriter().begin((CHARGE,))
+    recover(lying, by="stranger")
+    while lying.index <= late_size:
+        lying.tick(1)
+    yield "a fork behind a void recovery", lying.bundle(), late_note
+    yield "a name by a void recovery", lying.bundle(), note(lying, f"{lying.origin}.e1", lying.index, "log2")
 
 
 def random_views() -> Iterator[tuple[str, bytes, bytes]]:

@@ -17,6 +17,7 @@ import { parseNote } from './note.js';
 import { replay } from './replay.js';
 
 /** @typedef {import('./envelope.js').Envelope} Envelope */
+/** @typedef {import('./event.js').Event} Event */
 /** @typedef {import('./keys.js').VerifierKey} VerifierKey */
 /** What a comparison shows. `agrees`: null where it cannot be decided; `index`: the first leaf that differs, where one is
  * known; `size`: the leaves that were compared, or that a checkpoint covers.
@@ -73,10 +74,11 @@ async function withCheckpoint(bundle, note) {
   const { size } = claimed;
   let frontier = EMPTY_FRONTIER;
   let root = null;
-  const names = /** @type {Map<string, Name>} */ (new Map());
+  let naming = /** @type {{ index: number, event: Event }[]} */ ([]);
   for (const { body, signature } of entriesOf(bundle)) {
     const envelope = composeEnvelope(body, signature);
-    noteName(envelope, frontier.size, names);
+    const event = namingOf(envelope);
+    if (event !== null) naming.push({ index: frontier.size, event });
     frontier = frontier.append(leafHash(entryOf(envelope)));
     if (frontier.size === size) root = frontier.root();
   }
@@ -86,7 +88,13 @@ async function withCheckpoint(bundle, note) {
     index: null,
     reason,
   });
-  const name = names.get(claimed.origin);
+  if (naming.length > 1) {
+    // Anybody can write a leaf that says that the log has another name, or has lost leaves.
+    const errors = (await replay(bundle)).findings.filter(({ severity }) => severity === 'error');
+    const isVoid = new Set(errors.map(({ index }) => index));
+    naming = naming.filter(({ index }) => index === 0 || !isVoid.has(index));
+  }
+  const name = namesOf(naming).get(claimed.origin);
   if (name === undefined)
     return said(false, `the checkpoint is of ${claimed.origin}, and this log never had that name`);
   await openCheckpoint(note, name.logKey);
@@ -111,21 +119,38 @@ function entriesOf(raw) {
 }
 
 /**
- * Remember a log's name where an event gives it one: genesis, or a recovery, which may have lost leaves of the old one.
+ * An event that gives a log a name, if it is of such a kind and form.
  *
  * @param {Envelope} envelope
- * @param {number} index
- * @param {Map<string, Name>} names
+ * @returns {Event | null}
  */
-function noteName({ fields, body }, index, names) {
-  if (!['genesis', 'recovery'].includes(fields.get('kind'))) return;
+function namingOf({ fields, body }) {
+  if (!['genesis', 'recovery'].includes(fields.get('kind'))) return null;
   try {
-    const { kind, data } = readEvent(fields, eventId(body));
+    return readEvent(fields, eventId(body));
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    return null;
+  }
+}
+
+/**
+ * A log's names: of genesis, and of each recovery, which may have lost leaves of the old one.
+ *
+ * @param {{ index: number, event: Event }[]} naming
+ */
+function namesOf(naming) {
+  const names = /** @type {Map<string, Name>} */ (new Map());
+  for (const { index, event } of naming) {
+    const { kind, data } = event;
     const old = kind === 'recovery' && data.amnesia ? names.get(data.old_origin) : undefined;
     if (old !== undefined) old.lostFrom = index;
-    const logKey = verifierKey(data.origin, LOG_KEY, data.log_key);
-    if (!names.has(data.origin)) names.set(data.origin, { logKey, lostFrom: null });
-  } catch (error) {
-    if (!(error instanceof VerifyError)) throw error; // an event that is void names no key
+    try {
+      const logKey = verifierKey(data.origin, LOG_KEY, data.log_key);
+      if (!names.has(data.origin)) names.set(data.origin, { logKey, lostFrom: null });
+    } catch (error) {
+      if (!(error instanceof VerifyError)) throw error; // an event that is void names no key
+    }
   }
+  return names;
 }

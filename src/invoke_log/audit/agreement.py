@@ -87,15 +87,19 @@ def _with_leaves(one: Source, two: Source, *, kept: bool) -> Agreement:
 def _with_checkpoint(where: Path, note: bytes) -> Agreement:
     claimed = parse_body(parse_note(note).text)
     frontier, root = EMPTY_FRONTIER, None
-    names: dict[str, _Name] = {}
+    naming: list[tuple[int, Genesis | Recovery]] = []
     with open_source(where) as source:
         for body, signature in source.entries():
-            _note_name(body, int(frontier.size), names)
+            data = _naming(body)
+            naming += [(int(frontier.size), data)] if data is not None else []
             frontier, _ = frontier.append(leaf_hash(entry_of(body, signature)))
             if frontier.size == claimed.size:
                 root = frontier.root()
     size = int(claimed.size)
-    name = names.get(claimed.origin)
+    if len(naming) > 1:  # anybody can write a leaf that says that the log has another name, or has lost leaves
+        void = {finding.index for finding in replay(where).findings if finding.severity == ERROR}
+        naming = [(index, data) for index, data in naming if index == 0 or index not in void]
+    name = _names(naming).get(claimed.origin)
     if name is None:
         reason = f"the checkpoint is of {claimed.origin!r}, and this log never had that name"
         return Agreement(size=size, agrees=False, index=None, reason=reason)
@@ -124,19 +128,27 @@ class _Name:
     lost_from: int | None = None
 
 
-def _note_name(body: bytes, index: int, names: dict[str, _Name]) -> None:
-    """Remember a log's name where an event gives it one: genesis, or a recovery, which may have lost leaves of the old
-    one.
-    """
+def _naming(body: bytes) -> Genesis | Recovery | None:
+    """What an event says that gives a log a name, if it is of such a kind and form."""
     fields = decode_body(body)
     if fields.get("kind") not in ("genesis", "recovery"):
-        return
+        return None
     try:
         data = parse_event(fields, digest.event_id(body)).data
+    except InvokeLogError:
+        return None
+    return data if isinstance(data, Genesis | Recovery) else None
+
+
+def _names(naming: list[tuple[int, Genesis | Recovery]]) -> dict[str, _Name]:
+    """Return a log's names: of genesis, and of each recovery, which may have lost leaves of the old one."""
+    names: dict[str, _Name] = {}
+    for index, data in naming:
         if isinstance(data, Recovery) and data.amnesia and data.old_origin in names:
             names[data.old_origin].lost_from = index
-        if isinstance(data, Genesis | Recovery):
+        try:
             key = VerifierKey(name=data.origin, key_type=keys.LOG_KEY, public_key=data.log_key)
-            names.setdefault(data.origin, _Name(key))
-    except InvokeLogError:
-        return  # an event that is void names no key
+        except InvokeLogError:
+            continue  # an event that is void names no key
+        names.setdefault(data.origin, _Name(key))
+    return names
