@@ -91,7 +91,8 @@ def _with_checkpoint(where: Path, note: bytes) -> Agreement:
     with open_source(where) as source:
         for body, signature in source.entries():
             data = _naming(body)
-            naming += [(int(frontier.size), data)] if data is not None else []
+            if data is not None:
+                naming.append((int(frontier.size), data))
             frontier, _ = frontier.append(leaf_hash(entry_of(body, signature)))
             if frontier.size == claimed.size:
                 root = frontier.root()

@@ -344,7 +344,7 @@ def _attest(
 def absence_bound(state: EffectState, contract: Contract, world: World) -> int | None:
     """Return the time from which an absent effect stays absent [PRF-4].
 
-    D + Q after the last send and after a recovery, by the first tick that came after them; None: none has come yet.
+    D + Q after the last send and after a recovery, by the first tick that covers them; None: none has come yet.
     """
     leaves = [*([state.send.last_index] if state.send else []), *([state.tainted] if state.tainted is not None else [])]
     times = [world.hi(leaf) for leaf in leaves]

@@ -48,7 +48,6 @@ class Fold:
         self._tick_leaves: list[int] = []
         self._tick_times: list[int] = []
         self._tick_covers: list[int] = []
-        self._last_tick: tuple[int, bytes] | None = None
         self._ticks: dict[bytes, tuple[int, Event]] = {}
         self._observations: dict[bytes, tuple[int, Event]] = {}
         self._others: set[bytes] = set()
@@ -76,7 +75,8 @@ class Fold:
         return self._tick_times[position] if position < len(self._tick_covers) else None
 
     def last_tick(self) -> tuple[int, bytes] | None:
-        return self._last_tick
+        index, tick = next(reversed(self._ticks.values()), (0, None))
+        return (index, tick.id) if tick is not None else None
 
     def effect(self, effect: bytes, resource: str) -> EffectState:
         known = self.effects.get(effect)
@@ -156,7 +156,6 @@ class Fold:
             self._tick_leaves.append(index)
             self._tick_times.append(max(event.data.time_ms, self.now_ms()))
             self._tick_covers.append(event.data.covers)
-            self._last_tick = (index, event.id)
             self._ticks[event.id] = (index, event)
         elif isinstance(event.data, Observation):
             self._observations[event.id] = (index, event)

@@ -218,8 +218,12 @@ def _grant(before: Governance, event: Event, data: Grant) -> Governance | Refuse
 def _revoke(before: Governance, data: Revoke) -> Governance | Refused:
     named = data.key or data.grant
     assert named is not None
-    revoked = [g for g in before.grants if named == (g.key if data.key is not None else g.id)]
-    left = tuple(g for g in before.grants if named != (g.key if data.key is not None else g.id))
+
+    def ends(grant: Granted) -> bool:
+        return named == (grant.key if data.key is not None else grant.id)
+
+    revoked = [g for g in before.grants if ends(g)]
+    left = tuple(g for g in before.grants if not ends(g))
     if not revoked:
         return Refused(code="grant-unknown", reason="no grant in force has this key or event id")
     if not any(g.role == "admin" for g in left):
