@@ -3,6 +3,8 @@
 PYTHON ?= python3
 SEEDS  ?= 0:100000
 BIN    := .venv/bin
+# A process for each core; each takes over half of what another has left. A process has to be told -bb again.
+PYTEST := $(BIN)/python -bb -m pytest --tx "$$(getconf _NPROCESSORS_ONLN)*popen//python=$(BIN)/python -bb" --dist worksteal
 LOCK   := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
@@ -16,9 +18,8 @@ setup: .venv/installed ## build .venv from the lock, once
 demo: setup ## run the whole story on real parts
 	$(BIN)/invoke-log demo
 
-# A process for each core; each takes over half of what another has left. A process has to be told -bb again.
 test: setup verifier/node_modules/.installed tests/upstreams/node_modules/.installed ## run the tests, on all cores
-	$(BIN)/python -bb -m pytest --tx "$$(getconf _NPROCESSORS_ONLN)*popen//python=$(BIN)/python -bb" --dist worksteal
+	$(PYTEST)
 
 check: setup ## lint, types, import contracts, vectors as generated; changes nothing
 	$(BIN)/ruff check .
@@ -38,8 +39,8 @@ simulate: setup ## 100,000 seeds of the real code in a world that fails, and eac
 removals: setup ## take each rule of SPEC.md out of the code and see a test fail; ONLY=EVT for some
 	$(BIN)/python -bb tests/removals/run.py $(ONLY)
 
-torture: setup ## faults, power cuts, damage and tampering at full size, for an hour or more; needs strace
-	INVOKE_LOG_TORTURE=1 $(BIN)/python -bb -m pytest -o faulthandler_timeout=7200 tests/faults tests/audit/test_tampering.py
+torture: setup ## faults, power cuts, damage and tampering at full size, on all cores, for an hour or more; needs strace
+	INVOKE_LOG_TORTURE=1 $(PYTEST) -o faulthandler_timeout=7200 tests/faults tests/audit/test_tampering.py
 
 storm: setup ## 300 effects in foul weather under kill -9, three rounds; then providers' ledgers against replay; SEED=2
 	$(BIN)/python -bb -m tests.storm $(if $(SEED),--seed $(SEED))
