@@ -1,5 +1,6 @@
 import errno
 import gc
+import mmap
 import os
 import resource
 import subprocess
@@ -8,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 from typing import Any, cast
 
@@ -192,6 +193,24 @@ def test_open_refuses_a_cut_file(store: LmdbStore, tmp_path: Path) -> None:
     os.truncate(data, data.stat().st_size // 2)
     with pytest.raises(StoreDamagedError, match=r"data\.mdb is cut"):
         LmdbStore.open(tmp_path / "log")
+
+
+def test_a_page_in_whose_place_is_one_above_it_is_damage(store: LmdbStore, tmp_path: Path) -> None:
+    """LMDB goes down from there for ever, until its stack is full."""
+    store.append([entry(n, body=bytes(200)) for n in range(100)])
+    store.close()
+    data, branch = tmp_path / "log" / "data.mdb", (1).to_bytes(2, sys.byteorder)
+    raw, size = data.read_bytes(), mmap.PAGESIZE
+    pages = range(2 * size, len(raw), size)
+    said = []
+    for above, below in permutations(pages, 2):
+        if raw[above + 10 : above + 12] == branch:
+            data.write_bytes(raw[:below] + raw[above : above + size] + raw[below + size :])
+            try:
+                LmdbStore.open(tmp_path / "log").close()
+            except StoreDamagedError as damage:
+                said.append(damage.message)
+    assert any("MDB_CURSOR_FULL" in each for each in said), said
 
 
 def test_open_takes_a_file_that_lacks_only_free_pages_at_its_end(store: LmdbStore, tmp_path: Path) -> None:

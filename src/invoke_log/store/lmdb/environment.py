@@ -52,6 +52,7 @@ _DAMAGED: Final = (
     lmdb.PageNotFoundError,
     lmdb.KeyExistsError,
     lmdb.BadValsizeError,
+    lmdb.CursorFullError,  # a page in whose place is one above it: no tree of a store is as deep as LMDB can go
     lmdb.MapResizedError,  # no process has another map: the last page's number is wrong
 )
 
