@@ -18,6 +18,7 @@ import pytest
 
 from invoke_log.errors import (
     CommitUncertainError,
+    ConfigInvalidError,
     MalformedError,
     NotFoundError,
     StoreBusyError,
@@ -90,6 +91,17 @@ def test_create_leaves_alone_what_is_there(tmp_path: Path) -> None:
             LmdbStore.create(tmp_path / name, {})
     assert (tmp_path / "log" / "mine").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "log"]
+
+
+def test_a_name_that_lmdb_does_not_take_is_said(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"log\xff")
+    with pytest.raises(ConfigInvalidError, match="not UTF-8"):
+        LmdbStore.create(odd, {})
+    assert list(tmp_path.iterdir()) == []
+    LmdbStore.create(tmp_path / "log", {}).close()
+    (tmp_path / "log").rename(odd)
+    with pytest.raises(ConfigInvalidError, match="not UTF-8"):
+        LmdbStore.open(odd)
 
 
 def test_create_of_the_same_directory_by_two_gives_it_to_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

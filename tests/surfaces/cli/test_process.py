@@ -110,6 +110,20 @@ def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
         assert process.stderr.read() == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(("freeze", "x/1:"), 0), (("list", "--log", "none"), 2), (("nope",), 2), (("contract",), 2)]
+)
+def test_words_that_nobody_takes_change_no_exit_code(arguments: tuple[str, ...], code: int) -> None:
+    """A freeze of a class that no contract has is accepted, and warned of."""
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [*COMMAND, *arguments], stdin=subprocess.DEVNULL, stderr=full, timeout=TIMEOUT_S, check=False
+        )
+    assert ran.returncode == code
+
+
 @pytest.mark.usefixtures("place")
 def test_the_bytes_of_a_bundle_go_down_a_pipe() -> None:
     with Path("piped.bundle").open("wb") as target:

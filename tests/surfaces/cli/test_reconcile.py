@@ -17,6 +17,7 @@ import pytest
 
 from invoke_log.audit.replay import replay
 from invoke_log.format import digest
+from invoke_log.guard.guard import Guard
 from invoke_log.guard.outcome import OutcomeUnknown
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import load_key
@@ -176,6 +177,35 @@ def test_the_key_that_the_environment_names_brings_the_evidence(
     other = reconcile("--app", "mail:guard")
     assert (other.returncode, other.stdout) == (2, "")
     assert "log elsewhere is named" in other.stderr
+
+
+def test_a_key_that_is_named_needs_no_log_that_is_named(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, reconcile: Callable[..., Ran]
+) -> None:
+    assert place.is_dir()
+    key = grant_reconciler("ann", capsys)
+    monkeypatch.delenv("INVOKE_LOG")
+    ran = reconcile("--app", "mail:guard", "--key", str(key))
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_a_program_that_ends_as_it_is_imported_has_reconciled_nothing(
+    place: Path, reconcile: Callable[..., Ran]
+) -> None:
+    (place / "script.py").write_text("raise SystemExit(0)")
+    ran = reconcile("--app", "script:guard")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "app script:guard: SystemExit" in ran.stderr
+
+
+def test_a_look_that_is_interrupted_is_not_done(monkeypatch: pytest.MonkeyPatch, reconcile: Callable[..., Ran]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Guard, "reconciled", interrupted)
+    monkeypatch.setattr(Guard, "watch", interrupted)
+    assert reconcile("--app", "mail:guard").returncode == 130
+    assert reconcile("--app", "mail:guard", "--watch").returncode == 0
 
 
 # --- watchers

@@ -210,6 +210,7 @@ def test_the_log_answers_over_http_whoever_brings_the_token_and_names_this_host(
         ("127.0.0.1:65536", None, (), "want HOST:PORT"),
         ("::1:80", None, (), "want HOST:PORT"),
         ("no such host:80", None, (), "no such host"),
+        ("a..b:80", None, (), "host 'a..b'"),
         ("0.0.0.0:0", None, ("bank.example",), "nothing says whom to let in"),
         ("0.0.0.0:0", TOKEN, (), "every address"),
     ],

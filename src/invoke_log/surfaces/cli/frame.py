@@ -11,7 +11,7 @@ import click
 
 from invoke_log.errors import InvokeLogError
 from invoke_log.surfaces import outcomes
-from invoke_log.surfaces.cli.session import Session, complain, hint, let_go_of_stdout
+from invoke_log.surfaces.cli.session import Session, aside, complain, hint, let_go_of_stdout
 from invoke_log.surfaces.render import shown
 
 PROGRAM: Final = "invoke-log"
@@ -52,11 +52,11 @@ def _usage(error: click.ClickException) -> int:
     """Say a usage error as our errors are said; a group of verbs without one of them is answered with its help."""
     message = error.format_message()
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(message, err=True)
+        aside(message)
         return outcomes.USAGE
     context = error.ctx if isinstance(error, click.UsageError) else None
     message = message.rstrip(".")
-    click.echo(f"error: {shown(message[:1].lower() + message[1:])}", err=True)
+    complain(message[:1].lower() + message[1:], None)
     hint(f'run "{context.command_path if context is not None else PROGRAM} --help"')
     return outcomes.USAGE
 

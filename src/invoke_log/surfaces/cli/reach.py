@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from invoke_log.errors import ConfigInvalidError
-from invoke_log.surfaces.cli.session import warn
+from invoke_log.surfaces.cli.session import aside, warn
 from invoke_log.surfaces.mcp_server.door import PATH, Door, make_door, read_secret, read_token
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Reached:
             if door.beyond:
                 warn("other machines can connect, and plain HTTP shows the token to who listens: put TLS in front")
             host = f"[{door.host}]" if ":" in door.host else door.host
-            click.echo(f"listening at http://{host}:{listener.getsockname()[1]}{PATH}", err=True)
+            aside(f"listening at http://{host}:{listener.getsockname()[1]}{PATH}")
             yield door, listener
 
 

@@ -1,6 +1,7 @@
 """`reconcile`: ask the outside about what is unknown."""
 
 import importlib
+import math
 import sys
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,15 @@ from invoke_log.surfaces.render import reconciled_view, summary_view, swept_view
 ONCE: Final = "once"
 WATCH: Final = "watch"
 SWEEP: Final = "sweep"
+EVERY_S_MAX: Final = 86_400.0
+"""Seconds: a day. No machine waits for as long as a float can say."""
+
+
+def _a_number(context: click.Context, parameter: click.Parameter, value: float) -> float:
+    """Refuse NaN, which is in every range: a watch would never pause."""
+    if math.isnan(value):
+        raise click.BadParameter("it is no number", ctx=context, param=parameter)
+    return value
 
 
 @click.command("reconcile", cls=Verb)
@@ -40,7 +50,8 @@ SWEEP: Final = "sweep"
 )
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.1),
+    type=click.FloatRange(min=0.1, max=EVERY_S_MAX),
+    callback=_a_number,
     default=EVERY_S_DEFAULT,
     show_default=True,
     metavar="SECONDS",
@@ -74,7 +85,8 @@ def reconcile(session: Session, app: str, modes: tuple[str, ...], every: float) 
                 last[one.effect_key] = one
                 session.say(reconciled_view(one))
         except KeyboardInterrupt:
-            pass  # the way to end a watch
+            if mode != WATCH:  # there it is the way to end; here some were not looked at
+                raise
         session.say(summary_view(list(last.values()), guard.waiting()))
         return UNKNOWN if mode == ONCE and any(one.status in OPEN for one in last.values()) else DONE
 
@@ -101,7 +113,7 @@ def _guard_of(app: str) -> Guard:
     except ModuleNotFoundError as error:
         hint = "run this where the module is, or set PYTHONPATH"
         raise ConfigInvalidError(f"app {app}: {error}", hint=hint) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a program that runs as it is imported may end us as if all were done
         raise ConfigInvalidError(f"app {app}: {type(error).__name__}: {error}", hint="run it with --debug") from error
     finally:
         sys.path.pop(0)

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 
-from invoke_log.errors import ConfigInvalidError, KeyLockedError, NotFoundError
+from invoke_log.errors import ConfigInvalidError, KeyLockedError, MalformedError, NotFoundError
 from invoke_log.ledger.log import Log
 from invoke_log.log.home import key_path
 from invoke_log.log.signer import PASSPHRASE_BYTES_MAX, FileSigner, Signer, load_key
@@ -67,14 +67,16 @@ class Session:
 
         Raises: ConfigInvalidError: there is none. NotFoundError, KeyInvalidError, KeyLockedError: its file.
         """
-        where = beside or self.log_path
-        found = self.key or key_path(where, name)
+        self.signed_with = self.key or str(self._beside(name, beside or self.log_path))
+        return self.signer_of(self.signed_with)
+
+    def _beside(self, name: str, where: Path) -> Path:
+        found = key_path(where, name)
         if found is None:
             raise ConfigInvalidError(
                 f"log {where}: no {name} key that can be read lies beside it", hint="give --key FILE"
             )
-        self.signed_with = str(found)
-        return self.signer_of(str(found))
+        return found
 
     def signer_of(self, named: str) -> Signer:
         """Return the signer of a key by its file, or as ssh-agent:PUBKEY. Raises as `signer`."""
@@ -131,28 +133,41 @@ def agent_signer(text: str) -> AgentSigner:
     agent = os.environ.get("SSH_AUTH_SOCK")
     if not agent:
         raise ConfigInvalidError("no ssh agent is named", hint="start one, and set SSH_AUTH_SOCK to its socket")
-    return AgentSigner(read_public_key(text), agent)
+    try:
+        return AgentSigner(read_public_key(text), agent)
+    except MalformedError as error:
+        raise ConfigInvalidError(f"{AGENT}{text[:80]}: {error.message}") from error
+
+
+def aside(message: str) -> None:
+    """Write a line to stderr. Where it takes none, such as a file on a full disk, what was done stays as it is."""
+    try:
+        click.echo(message, err=True)
+    except OSError:
+        _let_go_of(sys.stderr)
 
 
 def warn(message: str) -> None:
     """Write a warning to stderr."""
-    click.echo(f"warning: {message}", err=True)
+    aside(f"warning: {message}")
 
 
 def complain(message: str, advice: str | None) -> None:
     """Write an error to stderr, and what to do about it on the next line."""
-    click.echo(f"error: {shown(message)}", err=True)
+    aside(f"error: {shown(message)}")
     if advice is not None:
         hint(shown(advice))
 
 
 def hint(message: str) -> None:
     """Write a hint to stderr."""
-    click.echo(f"hint: {message}", err=True)
+    aside(f"hint: {message}")
 
 
 def _kept(context: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:
     """Keep a shared option in the session that all parts of the command line share; the one after the verb counts."""
+    if value == "":  # as of a variable in a script that is not set: another log, or another key, is not what was meant
+        raise click.BadParameter("it is empty", ctx=context, param=parameter)
     if value:
         setattr(context.ensure_object(Session), str(parameter.name), value)
 
@@ -179,7 +194,11 @@ def let_go_of_stdout() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of(sys.stdout)
+
+
+def _let_go_of(stream: TextIO) -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager

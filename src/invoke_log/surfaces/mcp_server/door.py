@@ -65,8 +65,8 @@ def make_door(text: str, *, token: str | None, names: tuple[str, ...]) -> Door:
     named = match["v6"] or match["host"]
     try:
         host = str(socket.getaddrinfo(named, None, type=socket.SOCK_STREAM)[0][4][0])
-    except OSError as error:
-        raise ConfigInvalidError(f"http: host {named!r}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # the second: no name of any host is written so
+        raise ConfigInvalidError(f"http: host {named!r}: {getattr(error, 'strerror', error)}") from error
     address = ipaddress.ip_address(host.partition("%")[0])
     if address.is_loopback:
         return Door(host=host, port=int(match["port"]), names=(*LOOPBACK, *names), token=token, beyond=False)
