@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -285,6 +285,37 @@ def test_after_the_send_deadline_no_commit_is_sent_though_everything_else_went_w
         ending = books.post()
     assert isinstance(ending, NotCommitted)
     assert (books.documents(), books.requests("/COMMIT"), books.desk.kinds()) == ([], 0, ["abort"])
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_second_block_after_a_commit_that_was_not_answered_proves_nothing(books: Books, reached: bool) -> None:
+    contract, ports = books.contract, iter([books.port, books.port if reached else free_port()])
+
+    @books.desk.guard.tool(contract, read_back=lambda call: postgresql.transactions_under(books.direct, call))
+    def post_entry(account: str, document: str, amount: str, *, invoke: Call) -> None:
+        for port in ports:
+            with suppress(psycopg.OperationalError):
+                with postgresql.transaction(partial(connect, port), invoke) as cursor:
+                    cursor.execute("INSERT INTO entries VALUES (%s, %s)", (document, amount))
+                return
+        raise TimeoutError
+
+    books.proxy.control.next_posts(COMMIT(behaviour=Behaviour.DROP_RESPONSE))
+    assert isinstance(books.post(), OutcomeUnknown)
+    assert (books.documents(), books.requests("/COMMIT"), books.desk.look().status) == (["d1"], 1, COMMITTED)
+
+
+def test_a_block_around_one_that_committed_proves_nothing(books: Books) -> None:
+    contract = books.contract
+
+    @books.desk.guard.tool(contract, read_back=lambda call: postgresql.transactions_under(books.direct, call))
+    def post_entry(account: str, document: str, amount: str, *, invoke: Call) -> None:
+        another = partial(postgresql.transaction, partial(connect, books.port), invoke)
+        with another(), another() as cursor:
+            cursor.execute("INSERT INTO entries VALUES (%s, %s)", (document, amount))
+
+    assert isinstance(books.post(), OutcomeUnknown)
+    assert (books.documents(), books.desk.look().status) == (["d1"], COMMITTED)
 
 
 def test_an_acknowledged_commit_is_durable_where_the_server_would_not_wait(books: Books) -> None:

@@ -40,9 +40,9 @@ def transaction(connect: Connect, call: Call) -> Iterator[psycopg.Cursor[Any]]:
         arguments, or a pool's `connection`.
     Raises: Aborted: it ended before COMMIT was sent, by whatever exception: nothing of it can happen any more.
         ConfigInvalidError: the block has ended the transaction itself, by a COMMIT or ROLLBACK of its own, and a person
-        has to look. Any other exception is of the commit and says nothing; the id that was noted can be asked about.
+        has to look. Any other exception is of the commit, or of a second block after one, and says nothing; the id
+        that was noted can be asked about.
     """
-    committing = False
     try:
         with connect() as connection, _begun(connection, call) as (cursor, handle):
             yield cursor
@@ -54,12 +54,12 @@ def transaction(connect: Connect, call: Call) -> Iterator[psycopg.Cursor[Any]]:
             if not call.may_send():
                 raise TimeoutError("the send deadline has passed")
             # From here on the server's timeout is the bound: it began before D, and ends what lasts longer.
-            committing = True
+            call.leave()
     except _EndedError as error:
         call.note_handle(f"{error}, ended by its block")  # which no server can be asked about
         raise ConfigInvalidError("postgresql: the block has ended its transaction itself") from error.__cause__
     except Exception as error:
-        if committing:
+        if call.left:  # by this block, or by another one of its call: that this one ended says nothing of that
             raise
         raise Aborted(str(error)) from error
 

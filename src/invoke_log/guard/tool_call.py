@@ -41,6 +41,16 @@ class Call:
     handles: tuple[str, ...] = ()
     send_by: float | None = field(default=None, repr=False, compare=False)
     append_handle: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+    _left: list[bool] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def left(self) -> bool:
+        """Whether the request may have left: from then on a failure of whatever else the tool tries proves nothing."""
+        return bool(self._left)
+
+    def leave(self) -> None:
+        """Remember that from here on the request may have left."""
+        self._left.append(True)
 
     def may_send(self) -> bool:
         """Return whether the send deadline D has not passed. Asked once more by a tool that takes a while to get ready,
