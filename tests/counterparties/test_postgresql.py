@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from invoke_log.adapter import postgresql
 from invoke_log.errors import ConfigInvalidError, ReadUnclearError
@@ -371,6 +372,19 @@ def test_a_transaction_inside_another_is_refused_before_anything_is_sent(books: 
 def test_a_handle_of_another_cluster_says_nothing(books: Books, handle: str) -> None:
     with pytest.raises(ReadUnclearError):
         postgresql.transactions_under(books.direct, call(handle))
+
+
+def test_a_read_that_the_server_refuses_leaves_the_next_one_alone(books: Books, postgres_port: int) -> None:
+    noted: list[str] = []
+    with postgresql.transaction(lambda: connect(books.port), call(append_handle=noted.append)):
+        pass
+    [known] = noted
+    with connect(postgres_port) as reader:
+        reader.autocommit = False  # as psycopg opens one
+        with pytest.raises(psycopg.Error):
+            postgresql.transactions_under(reader, call(f"{known}0000"))  # such as after a fail-over
+        assert postgresql.transactions_under(reader, call(known)) == [known]
+        assert reader.info.transaction_status is TransactionStatus.IDLE
 
 
 def test_a_read_back_that_cannot_be_made_settles_nothing(books: Books) -> None:

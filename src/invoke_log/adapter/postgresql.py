@@ -70,7 +70,8 @@ def transactions_under(connection: psycopg.Connection[Any], call: Call) -> list[
     Raises: Aborted: it aborted. ReadUnclearError: it still runs, or this server can't know: another cluster, a standby,
         or an id older than it keeps. psycopg.Error: no answer.
     """
-    found = [handle for handle in call.handles if _committed(connection, handle)]
+    with connection.transaction():  # one that fails must not stay open, and fail whatever is asked after it
+        found = [handle for handle in call.handles if _committed(connection, handle)]
     if call.handles and not found:
         raise Aborted(", ".join(call.handles))
     return found
