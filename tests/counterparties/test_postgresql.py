@@ -288,6 +288,23 @@ def test_after_the_send_deadline_no_commit_is_sent_though_everything_else_went_w
     assert (books.documents(), books.requests("/COMMIT"), books.desk.kinds()) == ([], 0, ["abort"])
 
 
+@pytest.mark.parametrize(("statement", "ending"), [("SELECT 1", NotCommitted), ("COMMIT", OutcomeUnknown)])
+def test_a_block_that_rolls_back_has_done_nothing(
+    books: Books, statement: LiteralString, ending: type[NotCommitted] | type[OutcomeUnknown]
+) -> None:
+    contract = books.contract
+
+    @books.desk.guard.tool(contract, read_back=lambda call: postgresql.transactions_under(books.direct, call))
+    def post_entry(account: str, document: str, amount: str, *, invoke: Call) -> None:
+        with postgresql.transaction(lambda: connect(books.port), invoke) as cursor:
+            cursor.execute("INSERT INTO entries VALUES (%s, %s)", (document, amount))
+            cursor.execute(statement)
+            raise psycopg.Rollback  # as psycopg's documentation has it
+
+    assert isinstance(books.post(), ending)
+    assert books.documents() == (["d1"] if statement == "COMMIT" else [])
+
+
 @pytest.mark.parametrize("reached", [True, False])
 def test_a_second_block_after_a_commit_that_was_not_answered_proves_nothing(books: Books, reached: bool) -> None:
     contract, ports = books.contract, iter([books.port, books.port if reached else free_port()])

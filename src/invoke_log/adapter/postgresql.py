@@ -107,7 +107,10 @@ def _begun(connection: psycopg.Connection[Any], call: Call) -> Iterator[tuple[ps
             for statement in _BEGIN:
                 cursor.execute(statement, {"timeout": f"{max(1, int(call.timeout_s * 1000))}ms"})
             handle = _handle(cursor)
-            yield cursor, handle
+            try:
+                yield cursor, handle
+            except psycopg.Rollback as error:  # psycopg would end the block as if all had gone well
+                raise RuntimeError("its block rolled back") from error
     except Exception as error:
         if handle and _has_committed(connection, handle):
             raise _EndedError(handle) from error
