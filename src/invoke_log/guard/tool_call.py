@@ -89,8 +89,10 @@ def reply_of_value(value: Any) -> Reply:
     it.
 
     Raises: TypeError: it is a coroutine, a generator or a thread's future. Nobody waits for it, so that nothing is
-        known to have happened.
+        known to have happened. Or it is an exception, such as another guarded call's ending, which is no result.
     """
+    if isinstance(value, BaseException):
+        raise TypeError(f"the tool returned {type(value).__name__}, which is no result: raise it") from value
     # A decorator can hide that a function is one of these from whoever registers it.
     if inspect.isawaitable(value) or isinstance(value, Generator | AsyncGenerator | Future):
         raise TypeError(f"the tool returned a {type(value).__name__}, which nobody waits for: return what it comes to")
