@@ -3,7 +3,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -266,6 +266,10 @@ def test_what_was_held_and_given_up_is_made_again_under_a_key_that_the_provider_
 # --- nothing below retries
 
 
+class Resending(httpx.HTTPTransport):
+    """Sends what it is given once more, as it likes."""
+
+
 def mounted(transport: httpx.BaseTransport) -> httpx.Client:
     return httpx.Client(mounts={"http://": transport}, trust_env=False)
 
@@ -279,14 +283,39 @@ def mounted(transport: httpx.BaseTransport) -> httpx.Client:
         lambda: httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(200))),
         lambda: httpx.Client(auth=httpx.DigestAuth("user", "password")),
         lambda: httpx.Client(auth=httpx.Auth()),
+        lambda: httpx.Client(transport=httpx.HTTPTransport(http2=True)),
+        lambda: httpx.Client(transport=Resending()),
+        lambda: httpx.Client(event_hooks={"response": [httpx.Response.raise_for_status]}),
     ],
-    ids=["retries", "redirects", "a mount retries", "somebody's transport", "asks again", "somebody's auth"],
+    ids=[
+        "retries",
+        "redirects",
+        "a mount retries",
+        "somebody's transport",
+        "asks again",
+        "somebody's auth",
+        "HTTP/2",
+        "a subclass",
+        "a hook",
+    ],
 )
 def test_an_httpx_client_that_may_send_again_is_refused(made: Callable[[], httpx.Client]) -> None:
     with made() as refused, pytest.raises(ConfigInvalidError):
         adapter.once(refused)
     with httpx.Client(auth=("user", "password"), trust_env=False) as passed:
         assert adapter.once(passed) is passed
+
+
+def test_a_body_that_could_not_be_fetched_on_its_way_does_not_prove_that_nothing_left(keyed: Keyed) -> None:
+    def body() -> Iterator[bytes]:
+        yield b"{"
+        httpx.get(f"http://127.0.0.1:{free_port()}/", trust_env=False)
+
+    with client() as sends:
+        with pytest.raises(httpx.ConnectError), adapter.proofs():
+            sends.post(f"http://127.0.0.1:{keyed.port}{PATH}", content=body())
+        with pytest.raises(NeverSent), adapter.proofs():
+            sends.post(f"http://127.0.0.1:{free_port()}{PATH}", content=body())
 
 
 def test_an_asynchronous_client_is_looked_at_too() -> None:
@@ -334,7 +363,9 @@ def test_a_requests_session_that_may_send_again_is_refused_and_would_have(keyed:
     asking.auth, named.auth = HTTPDigestAuth("user", "password"), ("user", "password")
     hooked.hooks["response"].append(lambda answer, **_: answer)
     assert requests_adapter.once(named) is named
-    for refused in (session(every), session(redirects=30), asking, hooked):
+    wrapped = session()
+    wrapped.mount("http://", type("Resending", (HTTPAdapter,), {})(max_retries=0))
+    for refused in (session(every), session(redirects=30), asking, hooked, wrapped):
         with pytest.raises(ConfigInvalidError):
             requests_adapter.once(refused)
     assert posts(keyed, lambda url: session(every).post(url, json={})) == 3

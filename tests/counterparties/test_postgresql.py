@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 
 from invoke_log.adapter import postgresql
 from invoke_log.errors import ConfigInvalidError, ReadUnclearError
@@ -287,6 +288,54 @@ def test_after_the_send_deadline_no_commit_is_sent_though_everything_else_went_w
     assert (books.documents(), books.requests("/COMMIT"), books.desk.kinds()) == ([], 0, ["abort"])
 
 
+@pytest.mark.parametrize(("statement", "ending"), [("SELECT 1", NotCommitted), ("COMMIT", OutcomeUnknown)])
+def test_a_block_that_rolls_back_has_done_nothing(
+    books: Books, statement: LiteralString, ending: type[NotCommitted] | type[OutcomeUnknown]
+) -> None:
+    contract = books.contract
+
+    @books.desk.guard.tool(contract, read_back=lambda call: postgresql.transactions_under(books.direct, call))
+    def post_entry(account: str, document: str, amount: str, *, invoke: Call) -> None:
+        with postgresql.transaction(lambda: connect(books.port), invoke) as cursor:
+            cursor.execute("INSERT INTO entries VALUES (%s, %s)", (document, amount))
+            cursor.execute(statement)
+            raise psycopg.Rollback  # as psycopg's documentation has it
+
+    assert isinstance(books.post(), ending)
+    assert books.documents() == (["d1"] if statement == "COMMIT" else [])
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_second_block_after_a_commit_that_was_not_answered_proves_nothing(books: Books, reached: bool) -> None:
+    contract, ports = books.contract, iter([books.port, books.port if reached else free_port()])
+
+    @books.desk.guard.tool(contract, read_back=lambda call: postgresql.transactions_under(books.direct, call))
+    def post_entry(account: str, document: str, amount: str, *, invoke: Call) -> None:
+        for port in ports:
+            with suppress(psycopg.OperationalError):
+                with postgresql.transaction(partial(connect, port), invoke) as cursor:
+                    cursor.execute("INSERT INTO entries VALUES (%s, %s)", (document, amount))
+                return
+        raise TimeoutError
+
+    books.proxy.control.next_posts(COMMIT(behaviour=Behaviour.DROP_RESPONSE))
+    assert isinstance(books.post(), OutcomeUnknown)
+    assert (books.documents(), books.requests("/COMMIT"), books.desk.look().status) == (["d1"], 1, COMMITTED)
+
+
+def test_a_block_around_one_that_committed_proves_nothing(books: Books) -> None:
+    contract = books.contract
+
+    @books.desk.guard.tool(contract, read_back=lambda call: postgresql.transactions_under(books.direct, call))
+    def post_entry(account: str, document: str, amount: str, *, invoke: Call) -> None:
+        another = partial(postgresql.transaction, partial(connect, books.port), invoke)
+        with another(), another() as cursor:
+            cursor.execute("INSERT INTO entries VALUES (%s, %s)", (document, amount))
+
+    assert isinstance(books.post(), OutcomeUnknown)
+    assert (books.documents(), books.desk.look().status) == (["d1"], COMMITTED)
+
+
 def test_an_acknowledged_commit_is_durable_where_the_server_would_not_wait(books: Books) -> None:
     books.direct.execute("ALTER ROLE postgres SET synchronous_commit = off")
     try:
@@ -340,6 +389,19 @@ def test_a_transaction_inside_another_is_refused_before_anything_is_sent(books: 
 def test_a_handle_of_another_cluster_says_nothing(books: Books, handle: str) -> None:
     with pytest.raises(ReadUnclearError):
         postgresql.transactions_under(books.direct, call(handle))
+
+
+def test_a_read_that_the_server_refuses_leaves_the_next_one_alone(books: Books, postgres_port: int) -> None:
+    noted: list[str] = []
+    with postgresql.transaction(lambda: connect(books.port), call(append_handle=noted.append)):
+        pass
+    [known] = noted
+    with connect(postgres_port) as reader:
+        reader.autocommit = False  # as psycopg opens one
+        with pytest.raises(psycopg.Error):
+            postgresql.transactions_under(reader, call(f"{known}0000"))  # such as after a fail-over
+        assert postgresql.transactions_under(reader, call(known)) == [known]
+        assert reader.info.transaction_status is TransactionStatus.IDLE
 
 
 def test_a_read_back_that_cannot_be_made_settles_nothing(books: Books) -> None:

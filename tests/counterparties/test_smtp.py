@@ -2,10 +2,12 @@
 
 import smtplib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -168,6 +170,25 @@ def test_after_the_send_deadline_no_message_is_handed_over(post: Post) -> None:
     with patch.object(Call, "may_send", lambda _: False):
         assert isinstance(post.send(), NotCommitted)
     assert (post.requests("/RCPT"), post.requests("/DATA"), post.desk.kinds()) == (1, 0, ["never_sent"])
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_call_hands_over_one_message_however_often_its_tool_tries(post: Post, reached: bool) -> None:
+    ports = iter([post.port, post.port if reached else free_port()])
+
+    @post.desk.guard.tool(post.contract)
+    def send_mail(recipient: str, occasion: str, subject: str, text: str, *, invoke: Call) -> str:
+        for port in ports:
+            message = EmailMessage()
+            message["From"], message["To"], message["Subject"] = post.sender, recipient, subject
+            message.set_content(text)
+            with suppress(smtplib.SMTPException):
+                return smtp.deliver(message, invoke, connect=partial(smtplib.SMTP, HOST, port, timeout=5))
+        raise AssertionError("it stopped before")
+
+    post.expect(Behaviour.DROP_RESPONSE)
+    assert isinstance(post.send(), OutcomeUnknown)
+    assert (len(post.mailbox.messages), post.desk.kinds()) == (1, ["no_answer"])
 
 
 def test_a_recipient_or_a_sender_that_is_refused_is_proof(post: Post) -> None:

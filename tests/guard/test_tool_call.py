@@ -1,4 +1,4 @@
-"""What a tool hands back that nobody has run proves nothing, whoever ran the tool. [PRF-2], S3"""
+"""What a tool hands back that nobody has run, or that is an exception, proves nothing, whoever ran it. [PRF-2], S3"""
 
 import asyncio
 import functools
@@ -52,6 +52,16 @@ def closed(value: Any) -> None:
     """End a coroutine that nobody awaits: Python would warn of it."""
     if hasattr(value, "close"):
         value.close()
+
+
+def test_an_exception_that_is_returned_is_no_result(shop: Shop) -> None:
+    """Such as the ending of another guarded call, which `guard.call` returns as a value."""
+    unclear = OutcomeUnknown("inner", effect_key=bytes(32), by=None, next="reconcile", status=UNKNOWN, not_before=None)
+    shop.send = lambda call: unclear
+    ending = shop.call()
+    assert isinstance(ending, OutcomeUnknown)
+    assert "raise it" in str(ending.__cause__)
+    assert shop.status == UNKNOWN
 
 
 @pytest.mark.parametrize(("name", "make"), LATER, ids=[name for name, _ in LATER])

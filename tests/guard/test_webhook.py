@@ -451,6 +451,7 @@ def test_what_is_not_verified_appends_nothing_and_says_so(shop: Shop, attack: At
         ("paid", {"key": "whsec_2"}, "refused"),
         ("paid", {"id": "x" * 513}, "refused"),
         ("paid", {"id": 5}, "refused"),
+        ("paid", {"id": "\ud800"}, "refused"),
     ],
 )
 def test_what_does_not_concern_this_log_or_cannot_be_kept_appends_nothing(

@@ -40,9 +40,9 @@ def transaction(connect: Connect, call: Call) -> Iterator[psycopg.Cursor[Any]]:
         arguments, or a pool's `connection`.
     Raises: Aborted: it ended before COMMIT was sent, by whatever exception: nothing of it can happen any more.
         ConfigInvalidError: the block has ended the transaction itself, by a COMMIT or ROLLBACK of its own, and a person
-        has to look. Any other exception is of the commit and says nothing; the id that was noted can be asked about.
+        has to look. Any other exception is of the commit, or of a second block after one, and says nothing; the id
+        that was noted can be asked about.
     """
-    committing = False
     try:
         with connect() as connection, _begun(connection, call) as (cursor, handle):
             yield cursor
@@ -54,12 +54,12 @@ def transaction(connect: Connect, call: Call) -> Iterator[psycopg.Cursor[Any]]:
             if not call.may_send():
                 raise TimeoutError("the send deadline has passed")
             # From here on the server's timeout is the bound: it began before D, and ends what lasts longer.
-            committing = True
+            call.leave()
     except _EndedError as error:
         call.note_handle(f"{error}, ended by its block")  # which no server can be asked about
         raise ConfigInvalidError("postgresql: the block has ended its transaction itself") from error.__cause__
     except Exception as error:
-        if committing:
+        if call.left:  # by this block, or by another one of its call: that this one ended says nothing of that
             raise
         raise Aborted(str(error)) from error
 
@@ -70,7 +70,8 @@ def transactions_under(connection: psycopg.Connection[Any], call: Call) -> list[
     Raises: Aborted: it aborted. ReadUnclearError: it still runs, or this server can't know: another cluster, a standby,
         or an id older than it keeps. psycopg.Error: no answer.
     """
-    found = [handle for handle in call.handles if _committed(connection, handle)]
+    with connection.transaction():  # one that fails must not stay open, and fail whatever is asked after it
+        found = [handle for handle in call.handles if _committed(connection, handle)]
     if call.handles and not found:
         raise Aborted(", ".join(call.handles))
     return found
@@ -106,7 +107,10 @@ def _begun(connection: psycopg.Connection[Any], call: Call) -> Iterator[tuple[ps
             for statement in _BEGIN:
                 cursor.execute(statement, {"timeout": f"{max(1, int(call.timeout_s * 1000))}ms"})
             handle = _handle(cursor)
-            yield cursor, handle
+            try:
+                yield cursor, handle
+            except psycopg.Rollback as error:  # psycopg would end the block as if all had gone well
+                raise RuntimeError("its block rolled back") from error
     except Exception as error:
         if handle and _has_committed(connection, handle):
             raise _EndedError(handle) from error

@@ -16,11 +16,11 @@ from invoke_log.guard.outcome import DefiniteFailure, NeverSent
 def once(session: requests.Session) -> requests.Session:
     """Return a session that sends each request once. An `auth` or `hooks` with a request go past it: give none.
 
-    Raises: ConfigInvalidError: an adapter of it retries, it follows redirects (a followed one is a second send), or its
-        auth or a hook may send again: after a 401, or for a token.
+    Raises: ConfigInvalidError: an adapter of it retries, or is not requests' own, it follows redirects (a followed one
+        is a second send), or its auth or a hook may send again: after a 401, or for a token.
     """
     for prefix, adapter in session.adapters.items():
-        if not isinstance(adapter, HTTPAdapter) or not urllib3.never_retries(adapter.max_retries):
+        if type(adapter) is not HTTPAdapter or not urllib3.never_retries(adapter.max_retries):
             raise ConfigInvalidError(
                 f"requests: what is mounted at {prefix} may retry", hint="mount HTTPAdapter(max_retries=0)"
             )

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import getaddresses
 
+from invoke_log.errors import ConfigInvalidError
 from invoke_log.guard.outcome import DefiniteFailure, NeverSent
 from invoke_log.guard.tool_call import Call
 
@@ -21,8 +22,11 @@ def deliver(message: EmailMessage, call: Call, *, connect: Callable[[], smtplib.
     Args: message: with one sender and one recipient: a message to several could half-happen. connect: returns a client
         that is connected, and logged in where that is wanted.
     Raises: NeverSent: no connection, or lost before DATA. DefiniteFailure: the relay refused the sender or the
-        recipient (`sender_refused`, `recipient_refused`). Any other exception: nobody knows.
+        recipient (`sender_refused`, `recipient_refused`). ConfigInvalidError: this call has handed one over before, and
+        what came of that nobody knows. Any other exception: nobody knows.
     """
+    if call.left:
+        raise ConfigInvalidError("mail: this call has handed a message over already; one call is one attempt")
     senders, recipients = _addresses(message, "From"), _addresses(message, "To", "Cc", "Bcc")
     if len(senders) != 1 or len(recipients) != 1:
         raise NeverSent(f"mail: {len(senders)} senders and {len(recipients)} recipients, want one of each")
@@ -51,6 +55,7 @@ def _hand_over(relay: smtplib.SMTP, raw: bytes, call: Call, *, sender: str, reci
     if not call.may_send():
         raise NeverSent("the send deadline has passed")
     # Crash here: the relay has no message. From the next line on it may have.
+    call.leave()
     code, text = relay.data(raw)
     if code != 250:
         raise smtplib.SMTPDataError(code, text)

@@ -260,7 +260,7 @@ def check_reference(found: object) -> str:
 
     Raises: TypeError, MalformedError.
     """
-    if not isinstance(found, str) or not 0 < len(found.encode()) <= REFERENCE_BYTES_MAX:
+    if not isinstance(found, str) or not 0 < len(found.encode(errors="replace")) <= REFERENCE_BYTES_MAX:
         raise TypeError(f"a reference is {str(found)[:40]!r}, want text of 1 to {REFERENCE_BYTES_MAX} bytes")
     cbor.encode(found)
     return found

@@ -41,6 +41,16 @@ class Call:
     handles: tuple[str, ...] = ()
     send_by: float | None = field(default=None, repr=False, compare=False)
     append_handle: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+    _left: list[bool] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def left(self) -> bool:
+        """Whether the request may have left: from then on a failure of whatever else the tool tries proves nothing."""
+        return bool(self._left)
+
+    def leave(self) -> None:
+        """Remember that from here on the request may have left."""
+        self._left.append(True)
 
     def may_send(self) -> bool:
         """Return whether the send deadline D has not passed. Asked once more by a tool that takes a while to get ready,
@@ -79,8 +89,10 @@ def reply_of_value(value: Any) -> Reply:
     it.
 
     Raises: TypeError: it is a coroutine, a generator or a thread's future. Nobody waits for it, so that nothing is
-        known to have happened.
+        known to have happened. Or it is an exception, such as another guarded call's ending, which is no result.
     """
+    if isinstance(value, BaseException):
+        raise TypeError(f"the tool returned {type(value).__name__}, which is no result: raise it") from value
     # A decorator can hide that a function is one of these from whoever registers it.
     if inspect.isawaitable(value) or isinstance(value, Generator | AsyncGenerator | Future):
         raise TypeError(f"the tool returned a {type(value).__name__}, which nobody waits for: return what it comes to")
