@@ -1,7 +1,9 @@
 """Group commit: appends of threads and tasks share commits, and each gets its own answer. SPEC [ADM-1]."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections import deque
 from collections.abc import Sequence
 
@@ -9,7 +11,7 @@ import pytest
 
 from invoke_log.errors import StoreError
 from invoke_log.format.digest import EventId, LeafIndex
-from invoke_log.ledger.group import GROUP_EVENTS_MAX, Group, LoopGroup, Signed, _Ticket
+from invoke_log.ledger.group import GROUP_EVENTS_MAX, Group, LoopGroup, LoopGroups, Signed, _Ticket
 from invoke_log.rules.answer import Accepted, Answer, Unavailable
 from invoke_log.rules.governance import Refused
 from tests.harness.fork import in_fork
@@ -213,6 +215,25 @@ def test_tasks_of_a_loop_share_commits() -> None:
     answers = asyncio.run(story())
     assert [_indexes(own) for own in answers] == [[number] for number in range(50)]
     assert len(disk.batches) < 10
+
+
+def test_a_loop_that_was_closed_is_kept_no_longer_than_until_the_next_comes() -> None:
+    groups, loops = LoopGroups[Signed](), list["weakref.ref[asyncio.AbstractEventLoop]"]()
+
+    async def story() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        turn = groups.here(Group(Disk().commit).append).turn
+        await asyncio.gather(_in_turn(turn), _in_turn(turn))  # a lock that was waited for knows its loop
+
+    for _ in range(5):
+        asyncio.run(story())
+    gc.collect()
+    assert [loop() is None for loop in loops] == [True, True, True, True, False]
+
+
+async def _in_turn(turn: asyncio.Lock) -> None:
+    async with turn:
+        await asyncio.sleep(0)
 
 
 def test_a_cancelled_task_takes_no_answer_from_the_others() -> None:

@@ -6,11 +6,12 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from invoke_log.errors import CommitUncertainError, LogHaltedError, StoreError, StoreFullError, StoreReadOnlyError
-from invoke_log.format.envelope import Envelope
+from invoke_log.format.envelope import Envelope, seal
 from invoke_log.ledger.log import Log
 from invoke_log.log.signer import FileSigner
 from invoke_log.rules.admission import Collision, Stale
@@ -19,6 +20,7 @@ from invoke_log.rules.answer import Answer as LogAnswer
 from invoke_log.rules.contract import complete_contract, parse_contract
 from invoke_log.rules.governance import EVERYTHING
 from invoke_log.rules.kind import Freeze, Note, Refusal, Revoke, Scope
+from tests.guard.test_budgets import limit
 from tests.harness.between import fail, on_disk, raced
 from tests.harness.live import PARTIAL, Live, id_of, open_live
 
@@ -87,6 +89,30 @@ def refused(live: Live, by: FileSigner) -> Refusal:
     )
 
 
+def test_a_refusal_is_on_record_once_flushed_though_what_waited_before_it_is_stale(tmp_path: Path) -> None:
+    with raced(tmp_path) as (live, between, _):
+        entered, go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            entered.set()
+            go.wait(10)
+
+        between.before.append(hold)
+        first, late = live.draw(Note(about=bytes(32), text="seen"), live.agent), live.tick(-1)
+        threads = [threading.Thread(target=work) for work in (partial(live.append, first), partial(live.append, late))]
+        threads.append(threading.Thread(target=live.log.flush))
+        for waiting, thread in enumerate(threads, 1):
+            thread.start()
+            assert entered.wait(10)
+            while len(live.log._group._waiting) < waiting:
+                pass
+        live.log.refuse(refused(live, live.agent), live.agent)
+        go.set()
+        for thread in threads:
+            thread.join(10)
+        assert [entry.event.kind for entry in live.log.entries()][-2:] == ["note", "refusal"]
+
+
 def test_a_governance_event_that_comes_first_is_the_one_that_an_intent_is_judged_under(tmp_path: Path) -> None:
     with raced(tmp_path) as (live, between, other):
         freeze, intent = live.log.draft(Freeze(scope=EVERYTHING, reason="stop"), live.admin), live.intent()
@@ -100,6 +126,27 @@ def test_a_tick_that_comes_first_makes_the_verdict_stale(tmp_path: Path) -> None
         between.before.append(lambda: other.append(tick))
         assert live.answer(intent) == "stale now-stale"
         assert live.answer(live.intent()) == "accepted"
+
+
+def test_what_a_budget_counted_is_of_no_leaf_that_those_ahead_have_yet_to_reach(tmp_path: Path) -> None:
+    """[POL-7]: both are overtaken by one event, and what follows them takes the leaf of the second."""
+    with raced(tmp_path) as (live, between, other):
+        live.ask()
+        asked, approvers = live.intent(), [live.grant(seed, "approver") for seed in (9, 10)]
+        live.put(asked)
+        theirs, ours = (live.approval(asked, by=approver) for approver in approvers)
+        next_ours = live.approval(asked)
+        next_ours = seal({**next_ours.fields, "prev": id_of(ours)}, live.admin)
+        limit(live, 5)
+        drawn = live.intent(live.bound(customer="cus_2"))
+        data: Any = drawn.fields["data"]
+        with live.log.world() as world:
+            data["verdict"]["inputs"]["budgets"]["b"]["as_of"] = int(world.reader.size) + 2
+        between.before.append(lambda: other.append(theirs))
+        answers = live.append(ours, next_ours, seal(drawn.fields, live.agent))
+        assert [getattr(answer, "code", "") for answer in answers] == ["chain-broken", "chain-broken", "budgets-stale"]
+        live.log.checkpoint()
+        assert live.audit().findings == ()
 
 
 def test_of_two_ticks_at_once_one_counts(tmp_path: Path) -> None:

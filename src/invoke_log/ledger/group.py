@@ -94,7 +94,10 @@ class Group:
         try:
             with self._lock:
                 count = len(own.signed)
-                while len(self._waiting) > 1 and (count := count + len(self._waiting[1].signed)) <= GROUP_EVENTS_MAX:
+                # Whoever brings nothing wants what rides on a commit of its own: others may all be refused.
+                while own.signed and len(self._waiting) > 1 and self._waiting[1].signed:
+                    if (count := count + len(self._waiting[1].signed)) > GROUP_EVENTS_MAX:
+                        break
                     batch.append(self._waiting[1])
                     del self._waiting[1]
             answers = iter(self._commit([event for ticket in batch for event in ticket.signed]))
@@ -191,6 +194,10 @@ class LoopGroups(Generic[_Event]):
         loop = asyncio.get_running_loop()
         group = self._of.get(loop)
         if group is None:
+            # A lock that was waited for, and a drain that was never ended, hold their loop.
+            for known in [each() for each in self._of.keyrefs()]:
+                if known is not None and known.is_closed():
+                    self._of.pop(known, None)
             group = self._of[loop] = LoopGroup(append)
         return group
 

@@ -245,7 +245,8 @@ class LiveWorld:
         self.head(chain.COUNTS)
         if any(change.id != claim for change in self.ahead.counts):
             return False  # what they change is counted once they have a leaf
-        index = int(self.reader.size) + len(self.ahead.events)
+        # Its leaf is not before the snapshot's size, whatever becomes of what is ahead.
+        index = int(self.reader.size)
         with self._spending() as (spending, _):
             return spending.holds(policy.budgets, recorded, own, claim=claim, now_ms=self.now_ms(), index=index)
 
