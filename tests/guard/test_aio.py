@@ -168,6 +168,22 @@ def test_a_loop_that_closes_down_during_the_append_of_an_outcome_still_appends_i
     assert world.statuses() == ["committed"]
 
 
+def test_what_was_sent_is_told_though_the_program_has_come_to_its_end(world: World) -> None:
+    """The main thread is through: no executor takes on anything more, and this loop still runs."""
+
+    async def ends(_: il.Call) -> str:
+        await asyncio.get_running_loop().shutdown_default_executor()
+        return "pi_1"
+
+    charge = world.tool(ends)
+
+    async def story() -> Any:
+        return await charge(**ARGUMENTS)
+
+    assert asyncio.run(story()) == "pi_1"
+    assert world.statuses() == ["committed"]
+
+
 def test_a_timeout_is_unknown_and_the_retry_is_blocked(world: World) -> None:
     async def times_out(_: il.Call) -> None:
         raise TimeoutError

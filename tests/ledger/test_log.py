@@ -5,6 +5,7 @@ import stat
 import string
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -548,6 +549,18 @@ def test_what_threads_open_is_judged_in_its_own_order_and_answered_one_by_one(li
     live.log.close()
     with pytest.raises(StoreError):
         live.log.append_many(drawn)
+
+
+def test_many_events_are_appended_though_the_program_has_come_to_its_end(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main thread is through: nobody may start a thread any more."""
+
+    def late(*_: object) -> None:
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", late)
+    live.put(*(live.draw(Note(about=bytes(32), text=str(at)), live.agent) for at in range(OPENED_IN_THREADS)))
 
 
 def test_the_time_may_be_told_twice_in_one_millisecond(tmp_path: Path) -> None:

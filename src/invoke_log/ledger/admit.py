@@ -6,7 +6,8 @@ on every chain that it read; where one moved meanwhile, the same signed bytes ar
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from itertools import chain as joined
 from typing import Final, NamedTuple
 
@@ -75,7 +76,10 @@ def open_events(envelopes: Sequence[Envelope]) -> list[Opened | Refused]:
         return [(at, _open(envelopes[at : at + OPENED_TOGETHER])) for at in shares]
 
     with ThreadPoolExecutor(OPENERS - 1, thread_name_prefix="invoke-log-open") as others:
-        theirs = [others.submit(open_shares) for _ in range(OPENERS - 1)]
+        theirs: list[Future[list[tuple[int, list[Opened | Refused]]]]] = []
+        with suppress(RuntimeError):  # a program that has come to its end takes on no thread: this one opens them all
+            for _ in range(OPENERS - 1):
+                theirs.append(others.submit(open_shares))
         done = [open_shares(), *(each.result() for each in theirs)]
     return [opened for _, share in sorted(joined.from_iterable(done)) for opened in share]
 

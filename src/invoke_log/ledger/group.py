@@ -167,7 +167,12 @@ class LoopGroup(Generic[_Event]):
             batch.append(self._waiting.popleft())
         everything = [event for events, _ in batch for event in events]
         try:
-            answers = iter(await loop.run_in_executor(None, self._append, everything))
+            try:
+                appending = loop.run_in_executor(None, self._append, everything)
+            except RuntimeError:  # the program has come to its end, and takes on no thread: what was sent is told still
+                answers = iter(self._append(everything))
+            else:
+                answers = iter(await appending)
         except Exception as error:  # noqa: BLE001 -- each task of the batch is owed the same answer
             for _, future in batch:
                 if not future.done():
