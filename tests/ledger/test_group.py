@@ -6,6 +6,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,16 +95,24 @@ def test_a_commit_that_fails_fails_for_each_of_its_callers_and_for_no_later_one(
     assert _indexes(group.append([_event(1)])) == [7]
 
 
-def test_whoever_is_interrupted_while_it_waits_leaves_the_queue_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Turn(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            if threading.current_thread().name == "interrupted" and not self.is_set():
-                raise KeyboardInterrupt
-            return super().wait(timeout)
+class Turn:
+    """A lock whose second taker is interrupted in one thread."""
 
-    monkeypatch.setattr(threading, "Event", Turn)
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.release, self.locked = self._lock.release, self._lock.locked
+
+    def acquire(self) -> bool:
+        if threading.current_thread().name == "interrupted" and self.locked():
+            raise KeyboardInterrupt
+        return self._lock.acquire()
+
+
+def test_whoever_is_interrupted_while_it_waits_leaves_the_queue_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk()
     group = Group(disk.commit)
+    standing_in = SimpleNamespace(Lock=Turn, get_ident=threading.get_ident)
+    monkeypatch.setattr("invoke_log.ledger.group.threading", standing_in)
     caught: list[BaseException] = []
 
     def interrupted() -> None:
@@ -142,9 +151,7 @@ def test_whoever_is_interrupted_as_it_joins_leaves_no_place_behind_that_the_othe
     assert list(group._waiting) == []
 
 
-def test_whoever_is_interrupted_as_it_leaves_is_cleared_away_when_it_comes_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_whoever_is_interrupted_as_it_leaves_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk()
     disk.go.release(10)
     group = Group(disk.commit)
@@ -156,13 +163,66 @@ def test_whoever_is_interrupted_as_it_leaves_is_cleared_away_when_it_comes_again
         patched.setattr(Group, "_leave", interrupted)
         with pytest.raises(KeyboardInterrupt):
             group.append([_event(1)])
-    behind = threading.Thread(target=group.append, args=([_event(2)],))
+    behind = threading.Thread(target=group.append, args=([_event(2)],), daemon=True)
+    behind.start()
+    behind.join(timeout=10)
+    assert not behind.is_alive()
+    assert _indexes(group.append([_event(3)])) == [3]
+
+
+def test_whoever_is_interrupted_before_it_has_led_is_cleared_away_when_it_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    disk = Disk()
+    disk.go.release(10)
+    group = Group(disk.commit)
+
+    def interrupted(_: Group, ticket: _Ticket) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Group, "_lead", interrupted)
+        patched.setattr(Group, "_leave", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            group.append([_event(1)])
+    behind = threading.Thread(target=group.append, args=([_event(2)],), daemon=True)
     behind.start()
     while len(group._waiting) < 2:
         pass
     assert _indexes(group.append([_event(3)])) == [3]
     behind.join(timeout=10)
     assert not behind.is_alive()
+
+
+def test_whoever_is_interrupted_as_it_calls_the_others_has_called_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once: the signal comes as the first of those that its commit served is called."""
+    disk, interrupts = Disk(), [KeyboardInterrupt()]
+    group = Group(disk.commit)
+    call = _Ticket.call
+
+    def interrupted(ticket: _Ticket) -> None:
+        if threading.current_thread().name == "leads" and ticket.answers is not None and interrupts:
+            raise interrupts.pop()
+        call(ticket)
+
+    monkeypatch.setattr(_Ticket, "call", interrupted)
+
+    def leads() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            group.append([_event(1)])
+
+    threads = [threading.Thread(target=group.append, args=([_event(0)],), daemon=True)]
+    threads.append(threading.Thread(target=leads, name="leads", daemon=True))
+    threads += [threading.Thread(target=group.append, args=([_event(at)],), daemon=True) for at in (2, 3, 4)]
+    for waiting, thread in enumerate(threads, 1):
+        thread.start()
+        while len(group._waiting) < waiting:
+            pass
+    disk.go.release(10)
+    for thread in threads:
+        thread.join(timeout=10)
+    assert disk.batches == [1, 4]
+    assert [thread.is_alive() for thread in threads] == [False] * 5
 
 
 def test_ctrl_c_in_the_thread_that_commits_is_no_exception_in_the_others() -> None:

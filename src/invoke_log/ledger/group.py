@@ -9,6 +9,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -36,17 +37,27 @@ class _Ticket:
         self.answers: list[Answer] | None = None
         self.error: BaseException | None = None
         self.thread = threading.get_ident()
-        self.turn: threading.Event | None = None
-        """Set once it is served, or stands at the front; None where it did from the beginning."""
+        self.turn: threading.Lock | None = None
+        """Held until it is served, or stands at the front; None where it did from the beginning. No `Event`: an
+        interrupt in there would leave its lock behind, held by nobody.
+        """
+
+    @property
+    def served(self) -> bool:
+        return self.answers is not None or self.error is not None
 
     def call(self) -> None:
-        """Let its caller go on."""
-        if self.turn is not None:
-            self.turn.set()
+        """Let its caller go on; twice does no harm."""
+        if self.turn is not None and self.turn.locked():
+            with suppress(RuntimeError):
+                self.turn.release()
 
 
 class Group:
-    """The queue of one log's appends in this process, for threads and for tasks of event loops alike."""
+    """The queue of one log's appends in this process, for threads and for tasks of event loops alike.
+
+    Who stands in it stays until it is served: so whoever comes or leaves can go on with what an interrupt broke off.
+    """
 
     def __init__(self, commit: Commit) -> None:
         self._commit = commit
@@ -74,32 +85,31 @@ class Group:
             with self._lock:
                 # A thread has one append at a time: what stands here of it was interrupted, by Ctrl-C, as it left.
                 for dead in [each for each in self._waiting if each.thread == ticket.thread]:
-                    self._remove(dead)
+                    self._waiting.remove(dead)
+                self._call()
                 if self._waiting:
-                    ticket.turn = threading.Event()
+                    ticket.turn = threading.Lock()
+                    ticket.turn.acquire()
                 self._waiting.append(ticket)
             if ticket.turn is not None:
-                ticket.turn.wait()
-            if ticket.answers is None and ticket.error is None:
+                ticket.turn.acquire()
+            if not ticket.served:
                 self._lead(ticket)
         finally:
-            self._leave(ticket)
+            try:
+                self._leave(ticket)
+            except BaseException:  # an interrupt: nobody else would do what it broke off
+                self._leave(ticket)
+                raise
         if ticket.error is not None:
             raise ticket.error
         assert ticket.answers is not None
         return ticket.answers
 
     def _lead(self, own: _Ticket) -> None:
-        batch = [own]
+        with self._lock:
+            batch = self._batch(own)
         try:
-            with self._lock:
-                count = len(own.signed)
-                # Whoever brings nothing wants what rides on a commit of its own: others may all be refused.
-                while own.signed and len(self._waiting) > 1 and self._waiting[1].signed:
-                    if (count := count + len(self._waiting[1].signed)) > GROUP_EVENTS_MAX:
-                        break
-                    batch.append(self._waiting[1])
-                    del self._waiting[1]
             answers = iter(self._commit([event for ticket in batch for event in ticket.signed]))
             for ticket in batch:
                 ticket.answers = list(islice(answers, len(ticket.signed)))
@@ -112,18 +122,30 @@ class Group:
             for ticket in batch[1:]:
                 ticket.answers = [Unavailable(reason="the commit was interrupted") for _ in ticket.signed]
             raise
-        finally:
-            for ticket in batch[1:]:
-                ticket.call()
+
+    def _batch(self, own: _Ticket) -> list[_Ticket]:
+        """Those of the queue that go into one commit with its front."""
+        batch, count = [own], len(own.signed)
+        for ticket in islice(self._waiting, 1, None):
+            count += len(ticket.signed)
+            # Whoever brings nothing wants what rides on a commit of its own: others may all be refused.
+            if not own.signed or not ticket.signed or count > GROUP_EVENTS_MAX:
+                break
+            batch.append(ticket)
+        return batch
 
     def _leave(self, ticket: _Ticket) -> None:
-        """Give the front to the next. A ticket that a batch took has left already; one that was interrupted has not."""
+        """Let those go on that were served with it, and give the front to the next."""
         with self._lock:
             if ticket in self._waiting:
-                self._remove(ticket)
+                self._waiting.remove(ticket)
+            self._call()
 
-    def _remove(self, ticket: _Ticket) -> None:
-        self._waiting.remove(ticket)
+    def _call(self) -> None:
+        """Call whoever is served, and the front; some of them were called before."""
+        while self._waiting and self._waiting[0].served:
+            self._waiting[0].call()
+            self._waiting.popleft()
         if self._waiting:
             self._waiting[0].call()
 
