@@ -117,7 +117,7 @@ def lock_key_file(path: str | Path, *, passphrase: bytes, was: bytes | None = No
     seed = _seed_of(Path(path), was)
     signer = FileSigner(seed)
     where = Path(path).resolve()  # the rename would replace a link, and leave the file behind it as it was
-    new = where.with_name(f".{where.name}.{secrets.token_hex(8)}")
+    new = where.with_name(f".locking-{secrets.token_hex(8)}")
     try:
         # Crash before the rename: the old file, and a new one that nothing names. After it: the new file, whole.
         _write(new, _line(signer, seed, passphrase))

@@ -56,7 +56,7 @@ def create_whole(target: Path, fill: Callable[[Path], None]) -> None:
     Raises: StoreExistsError: something is there already. NotFoundError: the parent directory is not.
         StoreReadOnlyError, StoreFullError, StoreError. `target` is then as it was.
     """
-    place = target.parent / f".{target.name}.creating-{secrets.token_hex(8)}"
+    place = target.parent / f".creating-{secrets.token_hex(8)}"  # its name may be as long as a name can be
     try:
         refuse_network(target.parent.resolve(strict=True))
         place.mkdir()

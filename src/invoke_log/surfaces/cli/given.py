@@ -1,5 +1,6 @@
 """What a file is that was given to a verb which reads something else, and which verb reads it."""
 
+import io
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,10 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Final
 
-from invoke_log.errors import InvokeLogError
+from invoke_log.errors import InvokeLogError, MalformedError
 from invoke_log.format.bundle import BundleReader
 from invoke_log.format.checkpoint import parse_body
+from invoke_log.format.limits import ITEM_BYTES_MAX
 from invoke_log.format.note import NOTE_BYTES_MAX, parse_note
 from invoke_log.format.receipt import ReceiptReader
 
@@ -40,9 +42,20 @@ def read_again(path: Path) -> Iterator[Path]:
         return
     with NamedTemporaryFile() as kept:
         with path.open("rb") as stream:
-            shutil.copyfileobj(stream, kept)
+            head = stream.read(ITEM_BYTES_MAX + 1)
+            kept.write(head)
+            if _is_bundle(head):  # no note is so long, and of a device there is no end
+                shutil.copyfileobj(stream, kept)
         kept.flush()
         yield Path(kept.name)
+
+
+def _is_bundle(head: bytes) -> bool:
+    try:
+        BundleReader(io.BytesIO(head))
+    except MalformedError:
+        return False
+    return True
 
 
 def _kind_of(path: Path) -> str | None:
