@@ -31,8 +31,9 @@ def test_signatures_are_those_of_rfc_8032() -> None:
     assert verify(signer.public_key, b"\x72", SIGNATURE)
 
 
-def test_a_written_key_file_is_one_line_that_only_its_owner_reads(tmp_path: Path) -> None:
-    before = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_a_written_key_file_is_one_line_that_only_its_owner_reads(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
     try:
         signer = write_key_file(tmp_path / "agent.key", SEED)
     finally:

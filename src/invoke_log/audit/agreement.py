@@ -52,7 +52,7 @@ def compare(where: Path, other: Path) -> Agreement:
     fault = next((f for f in replay(other).findings if f.severity == ERROR), None) if found.agrees else None
     if fault is None:
         return found
-    reason = f"{other} does not verify: {fault.code}: {fault.message}"
+    reason = f"the other does not verify: {fault.code}: {fault.message}"
     return Agreement(size=found.size, agrees=False, index=fault.index, reason=reason)
 
 

@@ -239,11 +239,12 @@ def ready_contract(name: str) -> str:
 def read_map(raw: bytes, suffix: str, what: str) -> dict[str, Value]:
     """Return the map in TOML or JSON text; floats, NaN and duplicate keys are refused, never rounded or merged.
 
+    Args: suffix: .toml or .json; of another name, or none, as of a pipe, what begins with a brace is JSON.
     Raises: ContractInvalidError: other text.
     """
     try:
         text = raw.decode()
-        if suffix == ".toml":
+        if suffix == ".toml" or (suffix != ".json" and not text.lstrip().startswith("{")):
             loaded: object = tomllib.loads(text, parse_float=_no_float)
         else:
             loaded = json.loads(text, parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_no_duplicates)

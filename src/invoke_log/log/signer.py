@@ -170,6 +170,7 @@ def _write(where: Path, line: bytes) -> None:
     descriptor = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(descriptor, 0o600)  # a umask may have taken from its owner too
             stream.write(line)
             stream.flush()
             os.fsync(stream.fileno())

@@ -1,7 +1,9 @@
 """What has no end, as a device, is read as far as a file of its kind may go, by each verb that takes a file."""
 
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -53,3 +55,19 @@ def test_a_device_without_an_end_is_no_file_of_any_kind(
     )
     assert (ended.returncode, ended.stderr.count("bug")) == (code, 0), ended.stderr
     assert said.format("/dev/zero") in ended.stdout + ended.stderr
+
+
+def test_what_came_by_a_pipe_is_called_as_it_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INVOKE_LOG", "log")
+    assert main(["init", "log", "--origin", "example.com/log"]) == 0
+    assert main(["checkpoint"]) == 0
+    note = capfd.readouterr().out.partition("\n")[2]
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_text, args=(note,))
+    writer.start()
+    assert main(["verify", "pipe"]) == 3
+    writer.join()
+    assert '"invoke-log verify PATH --against pipe"' in capfd.readouterr().err

@@ -25,13 +25,13 @@ _READ_BY: Final = {
 }
 
 
-def advice_on(path: Path, *, wanted: str) -> str | None:
+def advice_on(path: Path, *, wanted: str, given: Path | None = None) -> str | None:
     """Return which verb reads a file that is another thing than the one wanted; None: it is that, or nothing of ours.
 
-    Args: wanted: RECEIPT, BUNDLE or CHECKPOINT.
+    Args: wanted: RECEIPT, BUNDLE or CHECKPOINT. given: how whoever asks calls it, where it is read from a copy.
     """
     found = _kind_of(path) if path.is_file() else None
-    return _READ_BY[found].format(path) if found not in (None, wanted) else None
+    return _READ_BY[found].format(given or path) if found not in (None, wanted) else None
 
 
 @contextmanager
