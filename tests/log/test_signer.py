@@ -76,6 +76,12 @@ def test_a_key_file_in_a_missing_directory_is_not_written(tmp_path: Path) -> Non
         write_key_file(tmp_path / "missing" / "agent.key", SEED)
 
 
+def test_a_name_that_no_file_can_have_is_not_found(tmp_path: Path) -> None:
+    for use in (load_key, lambda path: write_key_file(path, SEED)):
+        with pytest.raises(NotFoundError, match="File name too long"):
+            use(tmp_path / ("k" * 256))
+
+
 def test_a_missing_key_file_is_not_found_and_a_directory_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for missing in ("agent.key", "file/agent.key"):

@@ -79,6 +79,7 @@ def test_without_a_table_of_mounts_nothing_is_refused(tmp_path: Path, monkeypatc
         (errno.ENOTDIR, StoreExistsError),
         (errno.EBUSY, StoreExistsError),
         (errno.ENOENT, NotFoundError),
+        (errno.ENAMETOOLONG, NotFoundError),
         (errno.EIO, StoreError),
         (None, StoreError),
     ],

@@ -19,7 +19,7 @@ from nacl.pwhash import argon2id
 from nacl.secret import SecretBox
 from nacl.signing import SigningKey
 
-from invoke_log.errors import KeyInvalidError, KeyLockedError, NotFoundError, StoreError, StoreExistsError
+from invoke_log.errors import KeyInvalidError, KeyLockedError, NotFoundError, StoreExistsError
 from invoke_log.store import directory
 
 SEED_BYTES: Final = 32
@@ -192,7 +192,7 @@ def _words(where: Path) -> list[str]:
     except (IsADirectoryError, PermissionError) as error:
         raise KeyInvalidError(f"key file {where}: {error.strerror}") from error
     except OSError as error:
-        raise StoreError(f"key file {where}: {error.strerror}") from error
+        raise directory.fault(error.errno, f"key file {where}: {error.strerror}") from error
     if mode & 0o077:
         raise KeyInvalidError(f"key file {where}: mode {mode:04o} lets others read it", hint=f"run: chmod 600 {where}")
     return raw.removesuffix(b"\n").decode("ascii", "replace").split(" ")

@@ -46,6 +46,7 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _READ_ONLY: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 _TAKEN: Final = frozenset((errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EBUSY))
+_NO_NAME: Final = frozenset((errno.ENOENT, errno.ENAMETOOLONG))
 _FREE_BYTES_LEAST: Final = 1 << 20
 """Less free space than this and a write that was cut short is put down to it: one append seldom needs more."""
 
@@ -142,7 +143,7 @@ def fault(code: int | None, message: str) -> StoreError | NotFoundError:
         return StoreExistsError(
             f"{message}; something is there already", hint="choose a new directory; under a mount point, one inside it"
         )
-    if code == errno.ENOENT:
+    if code in _NO_NAME:
         return NotFoundError(message)
     return StoreError(message)
 
