@@ -23,6 +23,7 @@ VERBS: Final = [
     (["verify", "log", "--against", "{}"], 3, ""),
     (["replay", "{}"], 3, "the first item is not"),
     (["receipt", "verify", "{}", "--trust", "vkey"], 3, "receipt: the first item is not"),
+    (["replay", "log", "--trust", "{}"], 2, "verifier keys {}: more than 65536 bytes"),
     (["recover", "{}", "--log", "new"], 3, "the first item is not"),
     (["snapshot", "diff", "{}", "{}"], 3, "snapshot {}: more than 8388608 bytes"),
     (["key", "show", "zero.pub"], 2, "key file zero.pub: more than 16384 bytes"),
@@ -30,7 +31,7 @@ VERBS: Final = [
 ]
 
 
-@pytest.mark.parametrize(("words", "code", "said"), VERBS, ids=[" ".join(words[:2]) for words, _, _ in VERBS])
+@pytest.mark.parametrize(("words", "code", "said"), VERBS, ids=[" ".join(words) for words, _, _ in VERBS])
 def test_a_device_without_an_end_is_no_file_of_any_kind(
     words: list[str],
     code: int,
