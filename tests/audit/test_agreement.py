@@ -52,6 +52,14 @@ def test_the_smaller_is_the_beginning_of_the_larger_in_either_order(log: Log) ->
         assert compare(one, two).agrees is True
 
 
+def test_a_log_is_not_compared_with_itself(log: Log) -> None:
+    link = log.path.parent / "link"
+    link.symlink_to(log.path)
+    log.close()
+    found = compare(log.path, link)
+    assert (found.agrees, found.reason) == (None, "they are one and the same log: it agrees with itself every time")
+
+
 def test_a_store_that_lacks_leaves_of_a_bundle_that_was_kept_is_an_older_copy(log: Log) -> None:
     older = log.path.parent / "older"
     shutil.copytree(log.path, older)

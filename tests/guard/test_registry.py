@@ -66,6 +66,9 @@ def test_a_contract_file_in_toml_or_json_is_the_same_contract(tmp_path: Path) ->
         "order": {"role": "identity", "schema": {"type": "token", "max": 64}}}}"""
     (tmp_path / "c.json").write_text(json)
     assert ContractFile.load(str(tmp_path / "c.json")) == loaded
+    for text in (json, TOML):  # a pipe has no name that says which it is
+        (tmp_path / "c").write_text(text)
+        assert load_contract(tmp_path / "c") == loaded
 
 
 def test_a_contract_file_that_is_not_there_or_cannot_work_says_so(tmp_path: Path) -> None:
@@ -91,6 +94,8 @@ def test_a_contract_file_that_is_not_there_or_cannot_work_says_so(tmp_path: Path
         (".toml", "a = 1\na = 1"),
         (".toml", "a"),
         (".toml", "a = '\xff'"),
+        ("", '{"a": 1.0}'),
+        ("", "a = 1.0"),
     ],
 )
 def test_floats_duplicate_keys_and_other_text_are_refused_never_rounded_or_merged(suffix: str, text: str) -> None:

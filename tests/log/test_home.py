@@ -133,6 +133,15 @@ def test_an_attachment_is_durable_before_it_has_its_name(place: Path, monkeypatc
     assert done == ["file", "name", "directory"]
 
 
+def test_of_what_lies_under_an_attachments_name_no_more_is_read_than_an_attachment_has(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ATTACHMENT_BYTES_MAX", 1_000)
+    (place / "attachments" / ("0" * 64)).symlink_to("/dev/zero")
+    with pytest.raises(StoreDamagedError):
+        home.read_attachment(place, bytes(32))
+
+
 def test_an_attachment_that_changed_is_damage_and_raw_bytes_are_not_judged(place: Path) -> None:
     key = home.keep_attachment(place, b"what was seen")
     (place / "attachments" / key.hex()).write_bytes(b"something else")

@@ -31,8 +31,9 @@ def test_signatures_are_those_of_rfc_8032() -> None:
     assert verify(signer.public_key, b"\x72", SIGNATURE)
 
 
-def test_a_written_key_file_is_one_line_that_only_its_owner_reads(tmp_path: Path) -> None:
-    before = os.umask(0)
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_a_written_key_file_is_one_line_that_only_its_owner_reads(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
     try:
         signer = write_key_file(tmp_path / "agent.key", SEED)
     finally:
@@ -73,6 +74,12 @@ def test_a_key_file_that_the_disk_did_not_take_is_not_in_the_next_ones_way(
 def test_a_key_file_in_a_missing_directory_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="missing"):
         write_key_file(tmp_path / "missing" / "agent.key", SEED)
+
+
+def test_a_name_that_no_file_can_have_is_not_found(tmp_path: Path) -> None:
+    for use in (load_key, lambda path: write_key_file(path, SEED)):
+        with pytest.raises(NotFoundError, match="File name too long"):
+            use(tmp_path / ("k" * 256))
 
 
 def test_a_missing_key_file_is_not_found_and_a_directory_is_none(tmp_path: Path) -> None:

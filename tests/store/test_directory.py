@@ -79,6 +79,7 @@ def test_without_a_table_of_mounts_nothing_is_refused(tmp_path: Path, monkeypatc
         (errno.ENOTDIR, StoreExistsError),
         (errno.EBUSY, StoreExistsError),
         (errno.ENOENT, NotFoundError),
+        (errno.ENAMETOOLONG, NotFoundError),
         (errno.EIO, StoreError),
         (None, StoreError),
     ],
@@ -95,11 +96,11 @@ def test_every_folder_is_durable_before_the_name_appears(tmp_path: Path, monkeyp
 
     def spy(place: Path) -> None:
         sync(place)
-        synced.append((place.name.partition(".creating-")[0], (tmp_path / "log").exists()))
+        synced.append((place.name.partition("-")[0], (tmp_path / "log").exists()))
 
     monkeypatch.setattr(directory, "sync", spy)
     directory.create_whole(tmp_path / "log", lambda place: (place / "outer" / "inner").mkdir(parents=True))
-    assert synced == [(".log", False), ("outer", False), ("inner", False), (tmp_path.name, True)]
+    assert synced == [(".creating", False), ("outer", False), ("inner", False), (tmp_path.name, True)]
     assert (tmp_path / "log" / "outer" / "inner").is_dir()
 
 

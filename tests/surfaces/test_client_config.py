@@ -180,10 +180,18 @@ def test_a_server_that_is_named_and_cannot_be_put_there_is_an_error(name: str, w
 
 
 @pytest.mark.parametrize("args", ["-y", ["-y", 1], {"0": "-y"}, None])
-def test_arguments_that_are_no_list_of_texts_are_an_error(args: object, tmp_path: Path) -> None:
-    place = place_with(tmp_path, {"shop": {"command": "npx", "args": args}})
-    with pytest.raises(ConfigInvalidError, match="'shop': args is not a list of texts"):
-        client_config.install(place, [], GATEWAY)
+def test_arguments_that_are_no_list_of_texts_leave_that_server_out(args: object, tmp_path: Path) -> None:
+    place = place_with(tmp_path, {"odd": {"command": "invoke-log", "args": args}, "bare": {"command": "bank"}})
+    plans = [client_config.install(place, [], GATEWAY), client_config.uninstall(place, [])]
+    assert [[server.state for server in plan.servers] for plan in plans] == [
+        ["skipped", "installed"],
+        ["skipped", "unchanged"],
+    ]
+    assert [plan.servers[0].why for plan in plans] == ["args is not a list of texts"] * 2
+    assert servers_of(plans[0])["odd"] == {"command": "invoke-log", "args": args}
+    for change in (partial(client_config.install, gateway=GATEWAY), client_config.uninstall):
+        with pytest.raises(ConfigInvalidError, match=r"'odd'.*: args is not a list of texts"):
+            change(place, ["odd"])
 
 
 def test_a_gateway_without_a_command_is_not_taken_back(tmp_path: Path) -> None:

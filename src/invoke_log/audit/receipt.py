@@ -89,7 +89,11 @@ def verify_receipt(raw: bytes, *, trust: VerifierKey | None = None) -> ReceiptRe
         word.
     Raises: ReceiptInvalidError, or another InvokeLogError: it does not verify, and proves nothing.
     """
-    reader = ReceiptReader(io.BufferedReader(io.BytesIO(raw), _READ_BYTES))
+    return verify_read(ReceiptReader(io.BufferedReader(io.BytesIO(raw), _READ_BYTES)), trust=trust)
+
+
+def verify_read(reader: ReceiptReader, *, trust: VerifierKey | None = None) -> ReceiptReport:
+    """Return what a receipt proves that is read as it comes; args and errors as of `verify_receipt`."""
     shown = list(reader.leaves())
     assert reader.note is not None, "leaves() ends with the note or raises"
     if not shown or shown[0].index != 0:

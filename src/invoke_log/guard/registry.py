@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 from invoke_log.errors import ConfigInvalidError, ContractInvalidError, NotFoundError
 from invoke_log.format.cbor import Value
 from invoke_log.ledger.log import Log
+from invoke_log.log.file import TEXT_BYTES_MAX, read_file
 from invoke_log.log.home import signer_beside
 from invoke_log.rules import schema
 from invoke_log.rules.admission import Stale
@@ -201,10 +202,7 @@ def load_contract(path: str | Path) -> Contract:
     contract that cannot work.
     """
     where = Path(path)
-    try:
-        raw = where.read_bytes()
-    except OSError as error:
-        raise NotFoundError(f"contract {where}: {error.strerror}") from error
+    raw = read_file(where, "contract", bytes_max=TEXT_BYTES_MAX, wrong=ContractInvalidError)
     found = read_map(raw, where.suffix, f"contract {where}")
     _check_settled(found, f"contract {where}")
     return parse_contract(complete_contract(found))
@@ -241,11 +239,12 @@ def ready_contract(name: str) -> str:
 def read_map(raw: bytes, suffix: str, what: str) -> dict[str, Value]:
     """Return the map in TOML or JSON text; floats, NaN and duplicate keys are refused, never rounded or merged.
 
+    Args: suffix: .toml or .json; of another name, or none, as of a pipe, what begins with a brace is JSON.
     Raises: ContractInvalidError: other text.
     """
     try:
         text = raw.decode()
-        if suffix == ".toml":
+        if suffix == ".toml" or (suffix != ".json" and not text.lstrip().startswith("{")):
             loaded: object = tomllib.loads(text, parse_float=_no_float)
         else:
             loaded = json.loads(text, parse_float=_no_float, parse_constant=_no_float, object_pairs_hook=_no_duplicates)

@@ -151,7 +151,8 @@ def attachment_bytes(path: Path, key: bytes) -> bytes | None:
     """Return what lies under an attachment's name, whatever it hashes to, or None. Raises StoreError."""
     target = path / "attachments" / key.hex()
     try:
-        return target.read_bytes()
+        with target.open("rb") as stream:
+            return stream.read(limits.ATTACHMENT_BYTES_MAX + 1)  # what is longer is none, and hashes to another name
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -19,7 +19,7 @@ from nacl.pwhash import argon2id
 from nacl.secret import SecretBox
 from nacl.signing import SigningKey
 
-from invoke_log.errors import KeyInvalidError, KeyLockedError, NotFoundError, StoreError, StoreExistsError
+from invoke_log.errors import KeyInvalidError, KeyLockedError, NotFoundError, StoreExistsError
 from invoke_log.store import directory
 
 SEED_BYTES: Final = 32
@@ -117,7 +117,7 @@ def lock_key_file(path: str | Path, *, passphrase: bytes, was: bytes | None = No
     seed = _seed_of(Path(path), was)
     signer = FileSigner(seed)
     where = Path(path).resolve()  # the rename would replace a link, and leave the file behind it as it was
-    new = where.with_name(f".{where.name}.{secrets.token_hex(8)}")
+    new = where.with_name(f".locking-{secrets.token_hex(8)}")
     try:
         # Crash before the rename: the old file, and a new one that nothing names. After it: the new file, whole.
         _write(new, _line(signer, seed, passphrase))
@@ -170,6 +170,7 @@ def _write(where: Path, line: bytes) -> None:
     descriptor = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(descriptor, 0o600)  # a umask may have taken from its owner too
             stream.write(line)
             stream.flush()
             os.fsync(stream.fileno())
@@ -191,7 +192,7 @@ def _words(where: Path) -> list[str]:
     except (IsADirectoryError, PermissionError) as error:
         raise KeyInvalidError(f"key file {where}: {error.strerror}") from error
     except OSError as error:
-        raise StoreError(f"key file {where}: {error.strerror}") from error
+        raise directory.fault(error.errno, f"key file {where}: {error.strerror}") from error
     if mode & 0o077:
         raise KeyInvalidError(f"key file {where}: mode {mode:04o} lets others read it", hint=f"run: chmod 600 {where}")
     return raw.removesuffix(b"\n").decode("ascii", "replace").split(" ")

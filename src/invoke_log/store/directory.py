@@ -46,6 +46,7 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 _FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _READ_ONLY: Final = frozenset((errno.EACCES, errno.EPERM, errno.EROFS))
 _TAKEN: Final = frozenset((errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EBUSY))
+_NO_NAME: Final = frozenset((errno.ENOENT, errno.ENAMETOOLONG))
 _FREE_BYTES_LEAST: Final = 1 << 20
 """Less free space than this and a write that was cut short is put down to it: one append seldom needs more."""
 
@@ -56,7 +57,7 @@ def create_whole(target: Path, fill: Callable[[Path], None]) -> None:
     Raises: StoreExistsError: something is there already. NotFoundError: the parent directory is not.
         StoreReadOnlyError, StoreFullError, StoreError. `target` is then as it was.
     """
-    place = target.parent / f".{target.name}.creating-{secrets.token_hex(8)}"
+    place = target.parent / f".creating-{secrets.token_hex(8)}"  # its name may be as long as a name can be
     try:
         refuse_network(target.parent.resolve(strict=True))
         place.mkdir()
@@ -142,7 +143,7 @@ def fault(code: int | None, message: str) -> StoreError | NotFoundError:
         return StoreExistsError(
             f"{message}; something is there already", hint="choose a new directory; under a mount point, one inside it"
         )
-    if code == errno.ENOENT:
+    if code in _NO_NAME:
         return NotFoundError(message)
     return StoreError(message)
 

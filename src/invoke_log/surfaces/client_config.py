@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from invoke_log.errors import ConfigInvalidError, NotFoundError
+from invoke_log.log.file import read_file
 from invoke_log.surfaces.config_text import BEFORE, Change, ConfigText, changed, parse_config, put_before, take_back
 
 PROGRAMS: Final = ("invoke-log", "invoke_log")
@@ -22,6 +23,9 @@ TABLES: Final = ("mcpServers", "servers", "context_servers", "mcp_servers")
 URLS: Final = ("url", "serverUrl", "httpUrl")
 CLIENTS: Final = ("claude-desktop", "claude-code", "cursor", "vscode", "windsurf", "zed", "codex")
 SCOPES: Final = ("user", "project", "local")
+FILE_BYTES_MAX: Final = 64 << 20
+"""Bytes of a client's file: some keep a whole history in it."""
+NO_TEXTS: Final = "args is not a list of texts"
 State = Literal["installed", "restored", "unchanged", "skipped"]
 
 
@@ -115,7 +119,7 @@ def install(place: Place, names: Sequence[str], gateway: Sequence[str]) -> Plan:
     changes: list[Change] = []
     for name in _chosen(config, place, names):
         entry = _table(config, place)[name]
-        command = _command(entry, name)
+        command = _command(entry)
         why = _not_put(entry, command)
         if not why:
             changes.append(put_before(config, (*place.keys, name), gateway))
@@ -140,12 +144,13 @@ def uninstall(place: Place, names: Sequence[str]) -> Plan:
     changes: list[Change] = []
     for name in _chosen(config, place, names):
         entry = _table(config, place)[name]
-        command = _command(entry, name)
+        command = _command(entry)
         behind = _gateway_of(command)
-        if behind is None:
+        why = NO_TEXTS if _is_of_no_texts(entry) else ""
+        if behind is None and not why:
             server = Server(name=name, state="unchanged", command=command, why="it is not behind the gateway")
-        elif BEFORE not in command[:-1]:
-            why = "no command of its own stands behind a --"
+        elif behind is None or BEFORE not in command[:-1]:
+            why = why or "no command of its own stands behind a --"
             if names:
                 raise ConfigInvalidError(f"{place.file}: server {name!r}: {why}", hint="edit it by hand")
             server = Server(name=name, state="skipped", command=command, why=why)
@@ -158,9 +163,7 @@ def uninstall(place: Place, names: Sequence[str]) -> Plan:
 
 def _read(file: Path) -> ConfigText:
     try:
-        text = file.read_bytes().decode()
-    except OSError as error:
-        raise NotFoundError(f"{file}: {error.strerror}") from error
+        text = read_file(file, "config", bytes_max=FILE_BYTES_MAX, wrong=ConfigInvalidError).decode()
     except ValueError as error:
         raise ConfigInvalidError(f"{file}: not UTF-8 text") from error
     try:
@@ -187,14 +190,17 @@ def _chosen(config: ConfigText, place: Place, names: Sequence[str]) -> list[str]
     return list(dict.fromkeys(names)) or list(table)
 
 
-def _command(entry: object, name: str) -> tuple[str, ...]:
-    """A server's command and arguments; empty where it has none. Raises ConfigInvalidError: not the texts they are."""
-    if not isinstance(entry, dict) or type(entry.get("command")) is not str:
+def _command(entry: object) -> tuple[str, ...]:
+    """A server's command and arguments; empty where it has none, or they are not texts."""
+    if not isinstance(entry, dict) or type(entry.get("command")) is not str or _is_of_no_texts(entry):
         return ()
-    args = entry.get("args", [])
-    if type(args) is not list or not all(type(word) is str for word in args):
-        raise ConfigInvalidError(f"server {name!r}: args is not a list of texts")
-    return (entry["command"], *args)
+    return (entry["command"], *entry.get("args", []))
+
+
+def _is_of_no_texts(entry: object) -> bool:
+    """Whether a server's arguments are something else than a list of texts."""
+    args = entry.get("args", []) if isinstance(entry, dict) else []
+    return type(args) is not list or not all(type(word) is str for word in args)
 
 
 def _not_put(entry: object, command: tuple[str, ...]) -> str:
@@ -205,7 +211,7 @@ def _not_put(entry: object, command: tuple[str, ...]) -> str:
     if not command and isinstance(entry, dict) and any(name in entry for name in URLS):
         return "it is reached over HTTP, and its client holds what lets it in"
     if not command:
-        return "it has no command that is a text"
+        return NO_TEXTS if _is_of_no_texts(entry) else "it has no command that is a text"
     return "it is the log's own server" if _runs(command, "mcp") else ""
 
 

@@ -1,12 +1,12 @@
 """What a surface asks a log, as views: the same answer on every surface."""
 
-import io
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from invoke_log.audit.receipt import fold_effect, verify_receipt
-from invoke_log.errors import InvokeLogError, MalformedError, NotFoundError
+from invoke_log.audit.receipt import fold_effect, verify_read
+from invoke_log.errors import InvokeLogError, NotFoundError
 from invoke_log.format import digest
+from invoke_log.format.cbor import ByteStream
 from invoke_log.format.keys import VerifierKey
 from invoke_log.format.receipt import ReceiptReader
 from invoke_log.ledger.log import EffectView, Entry, Log
@@ -154,12 +154,13 @@ def contracts(governance: Governance) -> Iterator[View]:
         yield contract_view(found, governance)
 
 
-def verified(raw: bytes, trust: tuple[VerifierKey, ...]) -> View:
-    """Return what a receipt proves under one of these keys.
+def verified(receipt: ByteStream, trust: tuple[VerifierKey, ...]) -> View:
+    """Return what a receipt proves under one of these keys. No more of it is read than holds together.
 
     Raises: ReceiptInvalidError, or another InvokeLogError: it does not verify, and proves nothing.
     """
-    return receipt_view(verify_receipt(raw, trust=pick(trust, _origin_of(raw))))
+    reader = ReceiptReader(receipt)
+    return receipt_view(verify_read(reader, trust=pick(trust, reader.header.origin)))
 
 
 def pick(trust: tuple[VerifierKey, ...] | None, origin: str | None) -> VerifierKey | None:
@@ -167,13 +168,6 @@ def pick(trust: tuple[VerifierKey, ...] | None, origin: str | None) -> VerifierK
     if not trust:
         return None
     return next((key for key in trust if key.name == origin), trust[0])
-
-
-def _origin_of(raw: bytes) -> str | None:
-    try:
-        return ReceiptReader(io.BytesIO(raw)).header.origin
-    except MalformedError:
-        return None
 
 
 def _entry_view(log: Log, entry: Entry) -> View:

@@ -39,3 +39,15 @@ def test_a_link_stays_and_what_it_names_is_written(place: Path) -> None:
         assert main(["export", "link"]) == 0
         assert Path("link").is_symlink()
         assert Path(name).read_bytes() == Path("whole.bundle").read_bytes()
+
+
+def test_a_name_as_long_as_names_can_be_is_written(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "n" * 255
+    assert main(["export", name]) == 0
+    assert Path(name).read_bytes() == Path("whole.bundle").read_bytes()
+    assert main(["init", "l" * 255, "--origin", "example.com/long"]) == 0
+    assert main(["key", "new", "k" * 255]) == 0
+    Path("passphrase").write_text("of several words")
+    monkeypatch.setenv("INVOKE_LOG_PASSPHRASE_FILE", "passphrase")
+    assert main(["key", "lock", "k" * 255]) == 0
+    assert not [file for file in place.iterdir() if file.name.startswith(".")]

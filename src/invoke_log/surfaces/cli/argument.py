@@ -6,10 +6,11 @@ from typing import Final, TypeVar
 
 import click
 
-from invoke_log.errors import InvokeLogError, MalformedError
+from invoke_log.errors import InvokeLogError, MalformedError, NotFoundError
 from invoke_log.format import digest, keys
 from invoke_log.format.keys import LOG_KEY, VerifierKey, parse_verifier_key
 from invoke_log.format.limits import INTEGER_MAX
+from invoke_log.log.file import read_file
 from invoke_log.rules.kind import Scope
 
 TRUST_FILE_BYTES_MAX: Final = 65_536
@@ -107,11 +108,14 @@ def read_trust(text: str) -> tuple[VerifierKey, ...]:
 
 
 def _lines_of(path: Path) -> list[str] | None:
-    """The lines of a file that say something; None where there is no such file, or no text in it."""
+    """The lines of a file that say something; None where there is no such file, or no text in it.
+
+    Raises: MalformedError: a longer file: a key that is left out unread would be missed in another place.
+    """
     try:
-        with path.open("rb") as stream:
-            text = stream.read(TRUST_FILE_BYTES_MAX).decode()
-    except (OSError, ValueError):
+        raw = read_file(path, "verifier keys", bytes_max=TRUST_FILE_BYTES_MAX, wrong=MalformedError)
+        text = raw.decode()
+    except (NotFoundError, ValueError):
         return None
     return [line.strip() for line in text.split("\n") if line.strip()]
 

@@ -3,16 +3,20 @@
 import secrets
 import sys
 from pathlib import Path
+from typing import Final
 
 import click
 
-from invoke_log.errors import ConfigInvalidError, KeyLockedError, NotFoundError
+from invoke_log.errors import ConfigInvalidError, KeyInvalidError, KeyLockedError
 from invoke_log.format.digest import format_id
+from invoke_log.log.file import read_file
 from invoke_log.log.signer import SEED_BYTES, load_key, lock_key_file, public_key_of, write_key_file
 from invoke_log.log.ssh_agent import parse_ssh_key
 from invoke_log.surfaces.cli.session import Session, Verbs, ask, passphrase_in, read_passphrase
 from invoke_log.surfaces.render import View
 
+SSH_KEY_BYTES_MAX: Final = 16_384
+"""Bytes of an OpenSSH .pub file: one line, some 80 and a comment."""
 _FILE = click.argument("file", type=click.Path(path_type=Path))
 
 
@@ -70,10 +74,8 @@ def show(session: Session, file: Path) -> None:
 def _public_key(file: Path) -> bytes:
     if file.suffix != ".pub":
         return public_key_of(file)
-    try:
-        return parse_ssh_key(file.read_bytes()[:1_024].decode("ascii", "replace"))
-    except OSError as error:
-        raise NotFoundError(f"key file {file}: {error.strerror}") from error
+    raw = read_file(file, "key file", bytes_max=SSH_KEY_BYTES_MAX, wrong=KeyInvalidError)
+    return parse_ssh_key(raw.decode("ascii", "replace"))
 
 
 def _chosen(file: Path) -> bytes:

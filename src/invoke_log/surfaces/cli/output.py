@@ -40,7 +40,7 @@ def output(target: Path, *, like: os.stat_result | None = None) -> Iterator[Writ
 
 @contextmanager
 def _whole(target: Path, like: os.stat_result | None) -> Iterator[Write]:
-    place = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    place = target.with_name(f".output-{secrets.token_hex(8)}")  # the name may be as long as a name can be
     try:
         with open(place, "xb", opener=None if like is None else _private) as stream:
             yield stream.write

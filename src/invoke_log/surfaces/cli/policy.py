@@ -17,6 +17,7 @@ from invoke_log.errors import (
 )
 from invoke_log.guard.registry import read_map
 from invoke_log.ledger.engines import check_policy, engines
+from invoke_log.log.file import TEXT_BYTES_MAX, read_file
 from invoke_log.log.home import read_attachment
 from invoke_log.rules.policy import Policy, complete_policy, parse_policy
 from invoke_log.surfaces.cli.session import Session, Verbs, complain
@@ -123,7 +124,8 @@ def load_policy(file: Path) -> Policy:
     Raises: PolicyInvalidError: it is none, its engine refuses it, or its engine is not here.
     """
     try:
-        data = parse_policy(complete_policy(read_map(file.read_bytes(), file.suffix, f"policy {file}")))
+        raw = read_file(file, "policy", bytes_max=TEXT_BYTES_MAX, wrong=PolicyInvalidError)
+        data = parse_policy(complete_policy(read_map(raw, file.suffix, f"policy {file}")))
         check_policy(data)
     except (ContractInvalidError, MalformedError, PolicyInvalidError) as error:  # so is called what is no such text
         raise PolicyInvalidError(error.message, hint=error.hint or HOW_POLICIES_ARE_WRITTEN) from error

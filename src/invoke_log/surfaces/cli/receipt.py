@@ -62,9 +62,9 @@ def verify(session: Session, file: Path, trust: tuple[VerifierKey, ...]) -> None
     \b
     Example: invoke-log receipt verify order-789.receipt --trust payments.vkey
     """
-    raw = file.read_bytes()
     try:
-        view = verified(raw, trust)
+        with file.open("rb") as stream:
+            view = verified(stream, trust)
     except InvokeLogError as error:
         if session.json:
             finding = {"code": error.code, "severity": "error", "index": None, "message": error.message}

@@ -1,16 +1,22 @@
 """`snapshot diff`: why two decisions did not collide."""
 
 from pathlib import Path
+from typing import Final
 
 import click
 
+from invoke_log.errors import MalformedError
 from invoke_log.format import cbor
 from invoke_log.format.cbor import Value
+from invoke_log.format.limits import ITEM_BYTES_MAX
+from invoke_log.log.file import read_file
 from invoke_log.rules.snapshot import difference
 from invoke_log.surfaces.cli.session import Session, Verbs
 from invoke_log.surfaces.render import View, shown
 from invoke_log.surfaces.spelling import parse_object
 
+JSON_BYTES_MAX: Final = 8 * ITEM_BYTES_MAX
+"""Bytes of a snapshot as JSON, which may write each character of a text as \\u and four digits."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -38,6 +44,6 @@ def diff(session: Session, one: Path, other: Path) -> None:
 
 
 def _read(path: Path) -> Value:
-    raw = path.read_bytes()
+    raw = read_file(path, "snapshot", bytes_max=JSON_BYTES_MAX, wrong=MalformedError)
     # No IL1 map begins with a brace: as a first byte it would be text.
     return parse_object(raw) if raw.lstrip()[:1] == b"{" else cbor.decode(raw)

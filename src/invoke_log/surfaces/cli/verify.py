@@ -37,7 +37,7 @@ def verify(session: Session, path: Path, against: Path | None) -> int:
     Example: invoke-log verify payments --against payments.checkpoint
     """
     with ExitStack() as kept:
-        path = kept.enter_context(read_again(path))
+        given, path = path, kept.enter_context(read_again(path))
         report = audit.replay(path)
         view, ok = report_view(report, effects=False), report.ok
         if against is not None:
@@ -47,7 +47,7 @@ def verify(session: Session, path: Path, against: Path | None) -> int:
             if agreement.agrees is None:
                 warn(f"not decided: {agreement.reason}")
         session.say(view)
-        advice = advice_on(path, wanted=BUNDLE)
+        advice = advice_on(path, wanted=BUNDLE, given=given)
         if not ok and advice is not None:
             hint(advice)
         return DONE if ok else UNVERIFIED

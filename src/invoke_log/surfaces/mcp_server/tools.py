@@ -3,6 +3,7 @@
 Nothing here approves, attests or grants: those are for people, elsewhere. Each tool runs in a worker thread.
 """
 
+import io
 import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -144,7 +145,7 @@ class Tools:
     def read_receipt(self, effect_key: EffectKey) -> Annotated[CallToolResult, fields.Receipt]:
         """The receipt of an effect as it stands, what it proves, and what was not checked."""
         raw = self.log.receipt(effect_key)
-        view = query.verified(raw, (self.log.verifier_key,))
+        view = query.verified(_stream(raw), (self.log.verifier_key,))
         return result_of(View(fields={**view.fields, "receipt": {BYTES: raw.hex()}}, text=view.text))
 
     @answering
@@ -158,7 +159,7 @@ class Tools:
         if not isinstance(raw, bytes):
             raise MalformedError(f'receipt: found no bytes, want {{"{BYTES}": hex}}')
         key = parse_verifier_key(trust) if trust is not None else self.log.verifier_key
-        return result_of(query.verified(raw, (key,)))
+        return result_of(query.verified(_stream(raw), (key,)))
 
     @answering
     def replay(self) -> Annotated[CallToolResult, fields.Replayed]:
@@ -196,3 +197,7 @@ def _replayed(path: Path) -> Report:
             return pool.submit(replay, path).result()
         except BrokenProcessPool as error:
             raise StoreDamagedError(f"log {path}: the replay died", hint='run "invoke-log replay" on it') from error
+
+
+def _stream(raw: bytes) -> io.BufferedReader:
+    return io.BufferedReader(io.BytesIO(raw))
