@@ -285,11 +285,15 @@ def key_view(governance: Governance, key: bytes) -> View:
     return View(fields=fields, text="\n".join([*words, *lines] or ["no grant"]))
 
 
-def report_view(report: Report, *, effects: bool) -> View:
-    """Return the view of an audit; what was not checked is said as plainly as what was."""
+def report_view(report: Report, *, effects: bool, ok: bool = True) -> View:
+    """Return the view of an audit; what was not checked is said as plainly as what was.
+
+    Args: ok: whether it may still be true beside what it was compared with.
+    """
+    ok = ok and report.ok
     covered = f"a checkpoint over {report.covered} of {report.size} leaves" if report.covered else "no checkpoint"
     lines = [
-        f"{'ok' if report.ok else 'does not verify'}: {shown(report.origin or 'no log')}",
+        f"{'ok' if ok else 'does not verify'}: {shown(report.origin or 'no log')}",
         f"size        {report.size}",
         f"root        {report.root.hex() if report.root else '-'}",
         f"state root  {report.state_root.hex() if report.state_root else '-'}",
@@ -298,7 +302,7 @@ def report_view(report: Report, *, effects: bool) -> View:
         *(_effect_line(effect) for effect in (report.effects if effects else ())),
         *finding_lines(report.findings),
     ]
-    return View(fields=report.as_json(effects=effects), text="\n".join(lines))
+    return View(fields={**report.as_json(effects=effects), "ok": ok}, text="\n".join(lines))
 
 
 def _cosignatures(report: Report) -> str:

@@ -39,11 +39,11 @@ def verify(session: Session, path: Path, against: Path | None) -> int:
     with ExitStack() as kept:
         given, path = path, kept.enter_context(read_again(path))
         report = audit.replay(path)
-        view, ok = report_view(report, effects=False), report.ok
-        if against is not None:
-            agreement = compare(path, kept.enter_context(read_again(against)))
-            ok = ok and agreement.agrees is not False
-            view = _with_agreement(view, agreement, ok=ok)
+        agreement = compare(path, kept.enter_context(read_again(against))) if against is not None else None
+        ok = report.ok and (agreement is None or agreement.agrees is not False)
+        view = report_view(report, effects=False, ok=ok)
+        if agreement is not None:
+            view = _with_agreement(view, agreement)
             if agreement.agrees is None:
                 warn(f"not decided: {agreement.reason}")
         session.say(view)
@@ -53,10 +53,10 @@ def verify(session: Session, path: Path, against: Path | None) -> int:
         return DONE if ok else UNVERIFIED
 
 
-def _with_agreement(view: View, agreement: Agreement, *, ok: bool) -> View:
+def _with_agreement(view: View, agreement: Agreement) -> View:
     """Add what the comparison shows, as a finding too where the two cannot both be true."""
     found = {"size": agreement.size, "agrees": agreement.agrees, "index": agreement.index, "reason": agreement.reason}
-    fields = {**view.fields, "ok": ok, "against": found}
+    fields = {**view.fields, "against": found}
     word = {True: "agrees", False: "cannot both be true", None: "not decided"}[agreement.agrees]
     lines = [view.text, f"against     {word}: {shown(agreement.reason)}"]
     if agreement.agrees is False:
