@@ -152,7 +152,8 @@ def attachment_bytes(path: Path, key: bytes) -> bytes | None:
     target = path / "attachments" / key.hex()
     try:
         with target.open("rb") as stream:
-            return stream.read(limits.ATTACHMENT_BYTES_MAX + 1)  # what is longer is none, and hashes to another name
+            size = os.fstat(stream.fileno()).st_size  # of a device or a pipe: none
+            return stream.read(min(size, limits.ATTACHMENT_BYTES_MAX) + 1)  # what is longer hashes to another name
     except FileNotFoundError:
         return None
     except OSError as error:

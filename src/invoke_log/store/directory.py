@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from invoke_log.errors import (
+    ConfigInvalidError,
     NotFoundError,
     StoreError,
     StoreExistsError,
@@ -55,8 +56,9 @@ def create_whole(target: Path, fill: Callable[[Path], None]) -> None:
     """Return once `target` durably holds what `fill` wrote into the directory that it was given.
 
     Raises: StoreExistsError: something is there already. NotFoundError: the parent directory is not.
-        StoreReadOnlyError, StoreFullError, StoreError. `target` is then as it was.
+        ConfigInvalidError: its name. StoreReadOnlyError, StoreFullError, StoreError. `target` is then as it was.
     """
+    check_name(target)
     place = target.parent / f".creating-{secrets.token_hex(8)}"  # its name may be as long as a name can be
     try:
         refuse_network(target.parent.resolve(strict=True))
@@ -76,13 +78,23 @@ def create_whole(target: Path, fill: Callable[[Path], None]) -> None:
         raise fault(exc.errno, f"store {target}: {exc.strerror}") from exc
 
 
+def check_name(where: Path) -> None:
+    """Raise ConfigInvalidError where the name of a directory is not UTF-8, as LMDB's binding wants it."""
+    try:
+        str(where.absolute()).encode()
+    except UnicodeEncodeError as exc:
+        message = f"store {where}: the name of its directory is not UTF-8, as LMDB wants it"
+        raise ConfigInvalidError(message, hint="give the directory another name") from exc
+
+
 def identity(data_file: Path, *, bytes_min: int) -> tuple[int, int]:
     """Return device and inode of the file that makes a directory a store.
 
     Raises: NotFoundError: no such directory. StoreFormatError: the file is missing, or shorter than `bytes_min`.
-        StoreError: it lies on a network.
+        ConfigInvalidError: its name. StoreError: it lies on a network.
     """
     where = data_file.parent
+    check_name(where)
     try:
         if not where.exists():
             raise NotFoundError(f"store {where}: does not exist", hint="create it first; opening never does")

@@ -13,7 +13,6 @@ import lmdb.verify
 
 from invoke_log.errors import (
     CommitUncertainError,
-    ConfigInvalidError,
     InvokeLogError,
     StoreBusyError,
     StoreDamagedError,
@@ -252,19 +251,15 @@ def _uncertain(exc: lmdb.Error, where: Path) -> CommitUncertainError:
 def _environment(where: Path, *, readonly: bool = False) -> lmdb.Environment:
     # The defaults of `sync`, `metasync` and `writemap` are the durable ones, and stay. The file format is that of LMDB
     # 0.9, whatever this process or a later release has for a default; a file of another one is refused.
-    try:
-        return lmdb.open(
-            str(where),
-            map_size=MAP_BYTES,
-            max_readers=READERS_MAX,
-            readonly=readonly,
-            create=False,
-            mode=0o666,  # and the umask, as for any file
-            lib_version=0,
-        )
-    except UnicodeEncodeError as exc:  # its binding takes no other name of a directory
-        message = f"store {where}: the name of its directory is not UTF-8, as LMDB wants it"
-        raise ConfigInvalidError(message, hint="give the directory another name") from exc
+    return lmdb.open(
+        str(where),
+        map_size=MAP_BYTES,
+        max_readers=READERS_MAX,
+        readonly=readonly,
+        create=False,
+        mode=0o666,  # and the umask, as for any file
+        lib_version=0,
+    )
 
 
 def _claims_too_much(where: Path) -> bool:
