@@ -39,7 +39,7 @@ simulate: setup ## 100,000 seeds of the real code in a world that fails, and eac
 removals: setup ## take each rule of SPEC.md out of the code and see a test fail; ONLY=EVT for some
 	$(BIN)/python -bb tests/removals/run.py $(ONLY)
 
-torture: setup ## faults, power cuts, damage and tampering at full size, on all cores, for an hour or more; needs strace
+torture: setup ## faults, power cuts, damage and tampering at full size, on all cores, for half an hour or more; needs strace
 	INVOKE_LOG_TORTURE=1 $(PYTEST) -o faulthandler_timeout=7200 tests/faults tests/audit/test_tampering.py
 
 storm: setup ## 300 effects in foul weather under kill -9, three rounds; then providers' ledgers against replay; SEED=2

@@ -151,7 +151,8 @@ def test_whoever_is_interrupted_as_it_joins_leaves_no_place_behind_that_the_othe
     assert list(group._waiting) == []
 
 
-def test_whoever_is_interrupted_as_it_leaves_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupted_in(monkeypatch: pytest.MonkeyPatch, *methods: str) -> Group:
+    """A group on a disk that is ready, in which an append of this thread was interrupted as it began each of these."""
     disk = Disk()
     disk.go.release(10)
     group = Group(disk.commit)
@@ -160,9 +161,15 @@ def test_whoever_is_interrupted_as_it_leaves_holds_nobody_up(monkeypatch: pytest
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Group, "_leave", interrupted)
+        for method in methods:
+            patched.setattr(Group, method, interrupted)
         with pytest.raises(KeyboardInterrupt):
             group.append([_event(1)])
+    return group
+
+
+def test_whoever_is_interrupted_as_it_leaves_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    group = interrupted_in(monkeypatch, "_leave")
     behind = threading.Thread(target=group.append, args=([_event(2)],), daemon=True)
     behind.start()
     behind.join(timeout=10)
@@ -173,18 +180,7 @@ def test_whoever_is_interrupted_as_it_leaves_holds_nobody_up(monkeypatch: pytest
 def test_whoever_is_interrupted_before_it_has_led_is_cleared_away_when_it_comes_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    disk = Disk()
-    disk.go.release(10)
-    group = Group(disk.commit)
-
-    def interrupted(_: Group, ticket: _Ticket) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Group, "_lead", interrupted)
-        patched.setattr(Group, "_leave", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            group.append([_event(1)])
+    group = interrupted_in(monkeypatch, "_lead", "_leave")
     behind = threading.Thread(target=group.append, args=([_event(2)],), daemon=True)
     behind.start()
     while len(group._waiting) < 2:
